@@ -1,0 +1,4 @@
+//! One packet in, one packet out.
+
+pub mod respond;
+pub mod worker;

@@ -1,0 +1,4 @@
+//! Where addresses are.
+
+pub mod place;
+pub mod places;

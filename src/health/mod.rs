@@ -1,0 +1,5 @@
+//! What nodes are worth.
+
+pub mod check;
+pub mod promise;
+pub mod verdict;

@@ -1,0 +1,11 @@
+//! steerdns: an authoritative nameserver that sends every viewer to the nearest healthy cluster.
+
+pub mod answer;
+pub mod cluster;
+pub mod files;
+pub mod geo;
+pub mod health;
+pub mod snapshot;
+pub mod steering;
+pub mod wire;
+pub mod zone;

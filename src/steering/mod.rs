@@ -1,0 +1,4 @@
+//! Which cluster for whom.
+
+pub mod rules;
+pub mod service;

@@ -1,0 +1,3 @@
+//! Wire format: names, queries, EDNS, responses.
+
+pub mod name;

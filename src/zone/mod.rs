@@ -1,0 +1,3 @@
+//! What is served as it was written.
+
+pub mod record;
