@@ -1,3 +1,5 @@
-//! Wire format: names, queries, EDNS, responses.
+//! Wire format: names, queries, EDNS.
 
+pub mod edns;
 pub mod name;
+pub mod query;

@@ -1,0 +1,447 @@
+//! Bytes -> Query, or what to say instead (RFC 1035 §4, RFC 6891, RFC 7871).
+
+use super::edns::{self, Edns, Malformed};
+use super::name::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX};
+
+/// The octets of a message header.
+pub const HEADER: usize = 12;
+/// A buffer to answer in holds at least so much: the header, a name with a word to spare, and an OPT record.
+pub const BUFFER_MIN: usize = 512;
+
+/// The most records of a query that are looked at: real ones bear one OPT and one TSIG.
+const RECORDS_MAX: u32 = 16;
+
+/// The name of a question in lower case, as words, with its hash: what the zones are asked with.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    /// Its octets, zeros behind them up to a whole word.
+    words: [u64; NAME_OCTETS_MAX.div_ceil(8) + 1],
+    len: usize,
+    labels: usize,
+    hash: u64,
+}
+
+impl Default for Lowered {
+    fn default() -> Lowered {
+        Lowered { words: [0; NAME_OCTETS_MAX.div_ceil(8) + 1], len: 0, labels: 0, hash: 0 }
+    }
+}
+
+/// A question with what EDNS says beside it.
+#[derive(Clone, Copy, Debug)]
+pub struct Query {
+    /// The type asked for.
+    pub qtype: u16,
+    /// The class asked for.
+    pub qclass: u16,
+    /// Where the question section ends in the message.
+    pub question_end: usize,
+    /// What the OPT record says; `None` without one.
+    pub edns: Option<Edns>,
+}
+
+/// A packet that gets no answer from the zones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reject {
+    /// Nothing is sent: it is no query, or too short to be one.
+    Silently,
+    /// This RCODE, the question echoed up to `question_end` (the header's length: none), an OPT if `edns`.
+    With {
+        /// The RCODE, extended bits included.
+        rcode: u16,
+        /// Where the echoed question ends.
+        question_end: usize,
+        /// Whether the query bore a readable OPT record.
+        edns: bool,
+    },
+}
+
+/// RCODEs (RFC 1035 §4.1.1, RFC 6891 §9).
+pub mod rcode {
+    #![allow(missing_docs)]
+    pub const NOERROR: u16 = 0;
+    pub const FORMERR: u16 = 1;
+    pub const SERVFAIL: u16 = 2;
+    pub const NXDOMAIN: u16 = 3;
+    pub const NOTIMP: u16 = 4;
+    pub const REFUSED: u16 = 5;
+    pub const YXDOMAIN: u16 = 6;
+    pub const BADVERS: u16 = 16;
+}
+
+/// Reads the query in the first `len` octets of `buf`; its name goes to `name`.
+#[inline]
+pub fn read(buf: &[u8], len: usize, name: &mut Lowered) -> Result<Query, Reject> {
+    if len < HEADER || buf.len() < BUFFER_MIN || buf.len() < len || buf[2] & 0x80 != 0 {
+        return Err(Reject::Silently);
+    }
+    if buf[2] & 0x78 != 0 {
+        return Err(not_implemented(buf, len, name));
+    }
+    let formerr = Reject::With { rcode: rcode::FORMERR, question_end: HEADER, edns: false };
+    let counts = u64::from_be_bytes(buf[4..12].try_into().expect("eight octets"));
+    if counts >> 48 != 1 {
+        return Err(formerr);
+    }
+    let Some(name_end) = name.read(buf, len) else { return Err(formerr) };
+    if name_end + 4 > len {
+        return Err(formerr);
+    }
+    let mut query = Query {
+        qtype: u16::from_be_bytes([buf[name_end], buf[name_end + 1]]),
+        qclass: u16::from_be_bytes([buf[name_end + 2], buf[name_end + 3]]),
+        question_end: name_end + 4,
+        edns: None,
+    };
+    match counts {
+        ONE_QUESTION if query.question_end == len => Ok(query),
+        ONE_QUESTION_AND_OPT => match edns::read_alone(&buf[query.question_end..len]) {
+            Some(edns) => {
+                query.edns = Some(accept(edns, query.question_end)?);
+                Ok(query)
+            }
+            None => read_sections(buf, len, query),
+        },
+        _ => read_sections(buf, len, query),
+    }
+}
+
+/// What an OPT record asks of the answer, where we speak its version.
+#[inline]
+fn accept(edns: Result<Edns, Malformed>, question_end: usize) -> Result<Edns, Reject> {
+    match edns {
+        Ok(edns) if edns.version == 0 => Ok(edns),
+        Ok(_) => Err(Reject::With { rcode: rcode::BADVERS, question_end, edns: true }),
+        Err(Malformed) => Err(Reject::With { rcode: rcode::FORMERR, question_end, edns: true }),
+    }
+}
+
+/// QDCOUNT 1, ANCOUNT 0, NSCOUNT 0, ARCOUNT 0.
+const ONE_QUESTION: u64 = 1 << 48;
+/// The same with ARCOUNT 1.
+const ONE_QUESTION_AND_OPT: u64 = ONE_QUESTION | 1;
+
+/// Whatever else a legal query may bear: an OPT that is not alone, records that mean nothing to us.
+#[cold]
+fn read_sections(buf: &[u8], len: usize, mut query: Query) -> Result<Query, Reject> {
+    let end = query.question_end;
+    let formerr = Reject::With { rcode: rcode::FORMERR, question_end: end, edns: false };
+    let count = |at: usize| u32::from(u16::from_be_bytes([buf[at], buf[at + 1]]));
+    let before_additional = count(6) + count(8);
+    let records = before_additional + count(10);
+    if records > RECORDS_MAX {
+        return Err(formerr);
+    }
+    let mut at = end;
+    let mut opt = None;
+    for record in 0..records {
+        let (owner_end, root) = skip_name(buf, len, at).ok_or(formerr)?;
+        let fixed = buf[..len].get(owner_end..owner_end + 10).ok_or(formerr)?;
+        let rtype = u16::from_be_bytes([fixed[0], fixed[1]]);
+        let rdata_len = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+        let next = owner_end + 10 + rdata_len;
+        if next > len {
+            return Err(formerr);
+        }
+        if rtype == edns::OPT {
+            // RFC 6891 §6.1.1: at most one, at the root, in the additional section.
+            if opt.is_some() || !root || record < before_additional {
+                return Err(formerr);
+            }
+            opt = Some(edns::read(&buf[owner_end..next]));
+        }
+        at = next;
+    }
+    if at != len {
+        return Err(formerr);
+    }
+    if let Some(edns) = opt {
+        query.edns = Some(accept(edns, end)?);
+    }
+    Ok(query)
+}
+
+/// NOTIMP for an opcode that is not ours, with the question where it can be read (RFC 8906 §3.1.4).
+#[cold]
+fn not_implemented(buf: &[u8], len: usize, name: &mut Lowered) -> Reject {
+    let one = u16::from_be_bytes([buf[4], buf[5]]) == 1;
+    let end = if one { name.read(buf, len).map(|end| end + 4).filter(|end| *end <= len) } else { None };
+    Reject::With { rcode: rcode::NOTIMP, question_end: end.unwrap_or(HEADER), edns: false }
+}
+
+/// Where the name at `at` ends, and whether it is the root; pointers are not followed.
+fn skip_name(buf: &[u8], len: usize, mut at: usize) -> Option<(usize, bool)> {
+    let root = *buf[..len].get(at)? == 0;
+    loop {
+        let octet = usize::from(*buf[..len].get(at)?);
+        match octet {
+            0 => return Some((at + 1, root)),
+            1..=LABEL_OCTETS_MAX => at += 1 + octet,
+            0xc0.. => return (at + 2 <= len).then_some((at + 2, false)),
+            _ => return None,
+        }
+    }
+}
+
+impl Lowered {
+    /// Reads the uncompressed name behind the header; gives where it ends.
+    #[inline]
+    fn read(&mut self, buf: &[u8], len: usize) -> Option<usize> {
+        let packet = &buf[..len];
+        let mut at = HEADER;
+        let mut labels = 0;
+        loop {
+            let octet = usize::from(*packet.get(at)?);
+            at += 1;
+            if octet == 0 {
+                break;
+            }
+            if octet > LABEL_OCTETS_MAX || at > HEADER + NAME_OCTETS_MAX {
+                return None;
+            }
+            at += octet;
+            labels += 1;
+        }
+        if at > HEADER + NAME_OCTETS_MAX {
+            return None;
+        }
+        self.len = at - HEADER;
+        self.labels = labels;
+        // BUFFER_MIN leaves room for whole words behind the longest name.
+        let name = &buf[HEADER..HEADER + NAME_OCTETS_MAX + 9];
+        self.hash = fill(&mut self.words, name, self.len);
+        Some(at)
+    }
+
+    /// The name of these wire octets.
+    pub fn of(octets: &[u8]) -> Lowered {
+        let mut padded = [0; NAME_OCTETS_MAX + 9];
+        padded[..octets.len()].copy_from_slice(octets);
+        let mut name = Lowered::default();
+        name.hash = fill(&mut name.words, &padded, octets.len());
+        name.len = octets.len();
+        let mut at = 0;
+        while octets[at] != 0 {
+            at += 1 + usize::from(octets[at]);
+            name.labels += 1;
+        }
+        name
+    }
+
+    /// How many octets it has.
+    #[inline]
+    pub fn octet_count(&self) -> usize {
+        self.len
+    }
+
+    /// How many labels it has, without the root label.
+    #[inline]
+    pub fn label_count(&self) -> usize {
+        self.labels
+    }
+
+    /// Its hash: equal names have equal ones.
+    #[inline]
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Its words: the octets, zeros behind them.
+    #[inline]
+    pub fn words(&self) -> &[u64] {
+        &self.words[..self.len.div_ceil(8)]
+    }
+
+    /// The octet at a place.
+    #[inline]
+    pub fn octet(&self, at: usize) -> u8 {
+        (self.words[at / 8] >> (at % 8 * 8)) as u8
+    }
+
+    /// The octets, copied.
+    pub fn octets(&self) -> Vec<u8> {
+        (0..self.len).map(|at| self.octet(at)).collect()
+    }
+
+    /// What is left of the name behind its first `octets` octets, which end a label.
+    pub fn suffix(&self, octets: usize, into: &mut Lowered) {
+        let len = self.len - octets;
+        let (skip, shift) = (octets / 8, octets % 8 * 8);
+        let mut hash = SEED ^ len as u64;
+        for at in 0..len.div_ceil(8) {
+            let low = self.words[skip + at] >> shift;
+            let high = if shift == 0 { 0 } else { self.words[skip + at + 1] << (64 - shift) };
+            into.words[at] = masked(low | high, len, at);
+            hash = fold(hash, into.words[at]);
+        }
+        into.hash = finish(hash);
+        into.len = len;
+    }
+}
+
+/// Lower-cases and hashes `len` octets of `name`, whose slice reaches a word beyond them.
+#[inline]
+fn fill(words: &mut [u64; NAME_OCTETS_MAX.div_ceil(8) + 1], name: &[u8], len: usize) -> u64 {
+    let mut hash = SEED ^ len as u64;
+    for at in 0..len.div_ceil(8) {
+        let octets = name[at * 8..at * 8 + 8].try_into().expect("eight octets");
+        let word = lower(masked(u64::from_le_bytes(octets), len, at));
+        words[at] = word;
+        hash = fold(hash, word);
+    }
+    // `suffix` reads one word beyond.
+    words[len.div_ceil(8)] = 0;
+    finish(hash)
+}
+
+/// The word at `at` without what lies behind the name's `len` octets.
+#[inline]
+fn masked(word: u64, len: usize, at: usize) -> u64 {
+    match len - at * 8 {
+        left @ 1..8 => word & (u64::MAX >> (64 - 8 * left)),
+        _ => word,
+    }
+}
+
+/// ASCII letters in lower case, eight octets at a time. Length octets are at most 63 and stay.
+#[inline]
+fn lower(word: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let low = word & (0x7f * EACH);
+    let from_a = low + (0x80 - 0x41) * EACH;
+    let above_z = low + (0x7f - 0x5a) * EACH;
+    let upper = (from_a ^ above_z) & !word & (0x80 * EACH);
+    word | upper >> 2
+}
+
+/// Names in the table are an operator's, not an attacker's: a fixed multiply-and-fold is enough, and the
+/// table's probes are bounded by how it was filled.
+const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
+
+#[inline]
+fn fold(hash: u64, word: u64) -> u64 {
+    (hash.rotate_left(5) ^ word).wrapping_mul(0xd6e8_feb8_6659_fd93)
+}
+
+#[inline]
+fn finish(hash: u64) -> u64 {
+    let mixed = (hash ^ hash >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    mixed ^ mixed >> 29
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::name::Name;
+
+    pub(super) fn packet(name: &str, qtype: u16, behind: &[u8], additional: u8) -> (Vec<u8>, usize) {
+        let mut buf = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, additional];
+        super::super::name::encode(name.as_bytes(), None, &mut buf).unwrap();
+        buf.extend(qtype.to_be_bytes());
+        buf.extend([0, 1]);
+        buf.extend(behind);
+        let len = buf.len();
+        buf.resize(4096, 0xee);
+        (buf, len)
+    }
+
+    #[test]
+    fn a_plain_question_is_read_and_its_name_lowered() {
+        let (buf, len) = packet("WwW.Example.COM.", 28, &[], 0);
+        let mut name = Lowered::default();
+        let query = read(&buf, len, &mut name).unwrap();
+        assert_eq!((query.qtype, query.qclass, query.question_end), (28, 1, len));
+        assert!(query.edns.is_none());
+        assert_eq!(name.octets(), b"\x03www\x07example\x03com\0");
+        assert_eq!(name.label_count(), 3);
+        assert_eq!(name.hash(), Lowered::of(b"\x03www\x07example\x03com\0").hash());
+    }
+
+    #[test]
+    fn a_suffix_is_the_name_it_would_be_alone() {
+        for text in ["a.bc.def.ghij.klmno.example.com.", "x.", "abcdefg.abcdefgh.abcdefghi.a."] {
+            let whole = Name::parse(text, None).unwrap();
+            let lowered = Lowered::of(whole.octets());
+            let mut at = 0;
+            let mut name = whole.clone();
+            while let Some(parent) = name.parent() {
+                at += 1 + name.labels().next().unwrap().len();
+                name = parent;
+                let mut suffix = Lowered::default();
+                lowered.suffix(at, &mut suffix);
+                let alone = Lowered::of(name.octets());
+                assert_eq!((suffix.words(), suffix.hash()), (alone.words(), alone.hash()), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_query_gets_silence_and_what_is_broken_gets_formerr() {
+        let mut name = Lowered::default();
+        let (mut buf, len) = packet("www.example.com.", 1, &[], 0);
+        buf[2] |= 0x80;
+        assert_eq!(read(&buf, len, &mut name).unwrap_err(), Reject::Silently);
+        buf[2] &= 0x7f;
+        assert_eq!(read(&buf, 11, &mut name).unwrap_err(), Reject::Silently);
+        let formerr = |reject: Reject| matches!(reject, Reject::With { rcode: rcode::FORMERR, .. });
+        for cut in HEADER..len {
+            assert!(formerr(read(&buf, cut, &mut name).unwrap_err()), "cut at {cut}");
+        }
+        assert!(formerr(read(&buf, len + 1, &mut name).unwrap_err()), "an octet too many");
+        for questions in [0, 2] {
+            buf[5] = questions;
+            assert!(formerr(read(&buf, len, &mut name).unwrap_err()));
+        }
+        buf[5] = 1;
+        buf[2] = 0x28;
+        let notimp = Reject::With { rcode: rcode::NOTIMP, question_end: len, edns: false };
+        assert_eq!(read(&buf, len, &mut name).unwrap_err(), notimp);
+        buf[2] = 0;
+        buf[12] = 0xc0;
+        assert!(formerr(read(&buf, len, &mut name).unwrap_err()), "a compressed question");
+    }
+
+    #[test]
+    fn an_opt_record_is_found_wherever_it_stands_in_the_additional_section() {
+        let opt = b"\0\0\x29\x04\xd0\0\0\x80\0\0\0";
+        let other = b"\0\0\x10\0\x01\0\0\0\0\0\x02\x01a";
+        let both = [&other[..], opt].concat();
+        for (behind, additional) in [(&opt[..], 1), (&both, 2)] {
+            let (buf, len) = packet("a.example.", 1, behind, additional);
+            let edns = read(&buf, len, &mut Lowered::default()).unwrap().edns.unwrap();
+            assert_eq!((edns.payload, edns.dnssec_ok), (1232, true));
+        }
+        let (buf, len) = packet("a.example.", 1, &[&opt[..], opt].concat(), 2);
+        assert!(read(&buf, len, &mut Lowered::default()).is_err(), "two OPT records");
+        let (mut buf, len) = packet("a.example.", 1, opt, 1);
+        buf[11] = 0;
+        buf[9] = 1;
+        assert!(read(&buf, len, &mut Lowered::default()).is_err(), "an OPT in the authority section");
+    }
+
+    mod laws {
+        use super::*;
+        use proptest::prelude::*;
+
+        proptest! {
+            /// Decoding never panics.
+            #[test]
+            fn any_octets_are_read_without_a_panic(mut octets in prop::collection::vec(any::<u8>(), 0..600)) {
+                let len = octets.len();
+                octets.resize(4096, 0);
+                let _ = read(&octets, len, &mut Lowered::default());
+                octets[..12.min(len)].copy_from_slice(&[1, 2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1][..12.min(len)]);
+                let _ = read(&octets, len, &mut Lowered::default());
+            }
+
+            /// Upper and lower case are one name.
+            #[test]
+            fn case_does_not_matter(label in "[a-zA-Z0-9@\\[`{-]{1,63}") {
+                let upper = Lowered::of(&[&[label.len() as u8], label.to_ascii_uppercase().as_bytes(), &[0]].concat());
+                let lower = Lowered::of(&[&[label.len() as u8], label.to_ascii_lowercase().as_bytes(), &[0]].concat());
+                prop_assert_eq!(upper.words(), lower.words());
+                prop_assert_eq!(upper.hash(), lower.hash());
+            }
+        }
+    }
+}
