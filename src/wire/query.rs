@@ -258,6 +258,12 @@ impl Lowered {
         (self.words[at / 8] >> (at % 8 * 8)) as u8
     }
 
+    /// Whether its first label is `_why`.
+    #[inline]
+    pub fn starts_with_why(&self) -> bool {
+        self.words[0] & 0xff_ffff_ffff == u64::from_le_bytes(*b"\x04_why\0\0\0")
+    }
+
     /// The octets, copied.
     pub fn octets(&self) -> Vec<u8> {
         (0..self.len).map(|at| self.octet(at)).collect()

@@ -1,3 +1,7 @@
-//! What is served as it was written.
+//! What is served as it was written: names, their answers, and where to find them.
 
+pub mod compile;
+pub mod lookup;
 pub mod record;
+pub mod template;
+pub mod tree;

@@ -1,0 +1,358 @@
+//! Tree -> Zones: what each name says to each type, laid out once.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::lookup::{Alias, AliasId, Any, Dname, DnameId, Node, Set, What, Zones};
+use super::record::rtype;
+use super::template::{Composer, For, TemplateId, Templates, TooLarge};
+use super::tree::{CHAIN_MAX, Cover, Reached, RouteId, RrSet, Tree, TreeNode, ZoneRecords, target};
+use crate::wire::name::Name;
+use crate::wire::query::rcode;
+
+/// Names whose addresses an answer adds (CVE-2024-11187: more of them cost more than they help).
+const ADDITIONAL_NAMES_MAX: usize = 13;
+/// How long the HINFO of RFC 8482 may be kept.
+const ANY_TTL_S: u32 = 3600;
+
+/// An RRset that no message can hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TooLargeSet {
+    /// Its owner.
+    pub owner: Name,
+}
+
+impl fmt::Display for TooLargeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an answer for `{}` would not fit a message of 65,535 octets", self.owner)
+    }
+}
+
+impl Zones {
+    /// Lays out all answers of `zones`.
+    pub fn new(zones: Vec<ZoneRecords>) -> Result<Zones, TooLargeSet> {
+        let tree = Tree::new(zones);
+        let mut templates = Templates::default();
+        let mut any = Composer::new(&mut templates, &Name::root(), For::Exactly);
+        any.record(&Name::root(), rtype::HINFO, ANY_TTL_S, b"\x07RFC8482\0");
+        let any = any.finish(0, true, false).expect("some twenty octets");
+        let mut compiler = Compiler { tree: &tree, zones: Zones::empty(templates, any), negative: Vec::new(), cuts: HashMap::new(), dnames: HashMap::new() };
+        compiler.compile().map_err(|(owner, TooLarge)| TooLargeSet { owner })?;
+        Ok(Zones::assemble(compiler.zones))
+    }
+}
+
+struct Compiler<'t> {
+    tree: &'t Tree,
+    zones: Zones,
+    /// NODATA and NXDOMAIN of each zone.
+    negative: Vec<[TemplateId; 2]>,
+    /// The referral of each delegation.
+    cuts: HashMap<u32, TemplateId>,
+    /// The DNAME of each owner.
+    dnames: HashMap<Name, DnameId>,
+}
+
+/// Where a chain of aliases ends.
+enum End<'t> {
+    /// At this node, asked by this name.
+    Node(&'t TreeNode, Name),
+    /// At a name that does not exist in this zone.
+    Missing(u32),
+    /// Below this delegation.
+    Cut(u32),
+    /// Nowhere that we would follow: outside our zones, below a DNAME, in a loop.
+    Stop,
+}
+
+/// One CNAME of a chain.
+struct Link {
+    owner: Name,
+    ttl_s: u32,
+    rdata: Box<[u8]>,
+}
+
+impl<'t> Compiler<'t> {
+    fn compile(&mut self) -> Result<(), (Name, TooLarge)> {
+        let tree = self.tree;
+        for zone in &tree.zones {
+            let mut pair = [TemplateId(0); 2];
+            for (id, code) in pair.iter_mut().zip([rcode::NOERROR, rcode::NXDOMAIN]) {
+                let mut composer = Composer::new(&mut self.zones.templates, &zone.origin, For::Below);
+                composer.authority();
+                composer.record(&zone.origin, rtype::SOA, zone.negative_ttl_s(), &zone.soa);
+                *id = composer.finish(code as u8, true, false).map_err(|large| (zone.origin.clone(), large))?;
+            }
+            self.negative.push(pair);
+        }
+        for (node, id) in tree.nodes.iter().zip(0u32..) {
+            self.node(node, id).map_err(|large| (node.name.clone(), large))?;
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, node: &'t TreeNode, id: u32) -> Result<(), TooLarge> {
+        let sets_at = self.zones.sets.len();
+        let (other, any) = self.sets_of(node, id)?;
+        let below = match (node.cover, node.wildcard) {
+            (Cover::None, _) if self.tree.is_cut(id) => other,
+            (Cover::None, _) if node.set(rtype::DNAME).is_some() => What::Dname(self.dname(node)?),
+            (Cover::None, Some(wildcard)) => What::Wildcard(wildcard),
+            (Cover::None, None) => What::Template(self.negative[node.zone as usize][1]),
+            _ => other,
+        };
+        let octets = node.name.octets();
+        self.zones.nodes.push(Node {
+            name_at: u32::try_from(self.zones.words.len()).map_err(|_| TooLarge)?,
+            name_len: octets.len() as u8,
+            any,
+            sets: u16::try_from(self.zones.sets.len() - sets_at).map_err(|_| TooLarge)?,
+            sets_at: u32::try_from(sets_at).map_err(|_| TooLarge)?,
+            other,
+            below,
+        });
+        for chunk in octets.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.zones.words.push(u64::from_le_bytes(word));
+        }
+        self.zones.labels_max = self.zones.labels_max.max(node.name.label_count());
+        Ok(())
+    }
+
+    /// Puts the sets of a node; gives what other types get, and ANY.
+    fn sets_of(&mut self, node: &'t TreeNode, id: u32) -> Result<(What, Any), TooLarge> {
+        match node.cover {
+            Cover::Cut(cut) => return Ok((What::Template(self.referral(cut)?), Any::Other)),
+            Cover::Dname(dname) => {
+                let dname = self.dname(&self.tree.nodes[dname as usize])?;
+                return Ok((What::Dname(dname), Any::Other));
+            }
+            Cover::None => {}
+        }
+        let nodata = What::Template(self.negative[node.zone as usize][0]);
+        if self.tree.is_cut(id) {
+            let referral = What::Template(self.referral(id)?);
+            let ds = match node.set(rtype::DS) {
+                Some(ds) => What::Template(self.positive(node, ds)?),
+                None => nodata, // RFC 4035 §3.1.4.1: the parent answers for DS.
+            };
+            self.put(rtype::DS, ds);
+            return Ok((referral, Any::Other));
+        }
+        if node.alias().is_some() {
+            return Ok((self.alias(node)?, Any::Cname));
+        }
+        for set in &node.sets {
+            let template = self.positive(node, set)?;
+            self.put(set.rtype, What::Template(template));
+        }
+        if let Some(steered) = &node.steered {
+            for (rtype, route) in [(rtype::A, steered.a), (rtype::AAAA, steered.aaaa)] {
+                if let Some(route) = route {
+                    self.put(rtype, What::Steered(route));
+                }
+            }
+        }
+        if let Some((parent, ds)) = &node.parent_ds {
+            let what = match ds {
+                Some(ds) => self.positive(node, ds)?,
+                None => self.negative[*parent as usize][0],
+            };
+            self.put(rtype::DS, What::Template(what));
+        }
+        Ok((nodata, if node.is_empty() { Any::Other } else { Any::Hinfo }))
+    }
+
+    fn put(&mut self, rtype: u16, what: What) {
+        self.zones.sets.push(Set { rtype, what });
+    }
+
+    fn composer(&mut self, node: &TreeNode) -> Composer<'_> {
+        let kind = if node.name.is_wildcard() { For::Wildcard } else { For::Exactly };
+        Composer::new(&mut self.zones.templates, &node.name, kind)
+    }
+
+    fn positive(&mut self, node: &TreeNode, set: &RrSet) -> Result<TemplateId, TooLarge> {
+        let tree = self.tree;
+        let mut composer = self.composer(node);
+        put_set(&mut composer, &node.name, set);
+        composer.additional();
+        put_addresses(&mut composer, tree, set);
+        composer.finish(0, true, false)
+    }
+
+    fn referral(&mut self, cut: u32) -> Result<TemplateId, TooLarge> {
+        if let Some(template) = self.cuts.get(&cut) {
+            return Ok(*template);
+        }
+        let tree = self.tree;
+        let node = &tree.nodes[cut as usize];
+        let mut composer = Composer::new(&mut self.zones.templates, &node.name, For::Below);
+        composer.authority();
+        let glue = put_referral(&mut composer, tree, node);
+        let template = composer.finish(0, false, glue)?;
+        self.cuts.insert(cut, template);
+        Ok(template)
+    }
+
+    fn dname(&mut self, node: &TreeNode) -> Result<DnameId, TooLarge> {
+        let set = node.set(rtype::DNAME).expect("asked only where one stands");
+        if let Some(id) = self.dnames.get(&node.name) {
+            return Ok(*id);
+        }
+        let mut composer = Composer::new(&mut self.zones.templates, &node.name, For::Below);
+        composer.record(&node.name, rtype::DNAME, set.ttl_s, &set.rdatas[0]);
+        let record = composer.finish(0, true, false)?;
+        let id = DnameId(self.zones.dnames.len() as u32);
+        let owner_len = node.name.octets().len();
+        self.zones.dnames.push(Dname { record, owner_len, target: set.rdatas[0].clone(), ttl_s: set.ttl_s });
+        self.dnames.insert(node.name.clone(), id);
+        Ok(id)
+    }
+
+    /// Puts what an alias says to each type that its end knows; gives what it says to others.
+    fn alias(&mut self, node: &'t TreeNode) -> Result<What, TooLarge> {
+        let (links, end) = self.follow(node);
+        let tree = self.tree;
+        let mut composer = self.composer(node);
+        put_links(&mut composer, &links[..1]);
+        let first = composer.finish(0, true, false)?;
+        self.put(rtype::CNAME, What::Template(first));
+        let mut composer = self.composer(node);
+        put_links(&mut composer, &links);
+        let (code, negative) = match end {
+            End::Stop => return Ok(What::Template(composer.finish(0, true, false)?)),
+            End::Cut(cut) => {
+                composer.authority();
+                let glue = put_referral(&mut composer, tree, &tree.nodes[cut as usize]);
+                return Ok(What::Template(composer.finish(0, true, glue)?));
+            }
+            // RFC 6604 §3: the RCODE is that of the last name.
+            End::Missing(zone) => (rcode::NXDOMAIN, zone),
+            End::Node(end, ref owner) => {
+                drop(composer);
+                for set in end.sets.iter().filter(|set| set.rtype != rtype::CNAME) {
+                    let mut composer = self.composer(node);
+                    put_links(&mut composer, &links);
+                    put_set(&mut composer, owner, set);
+                    let template = composer.finish(0, true, false)?;
+                    self.put(set.rtype, What::Template(template));
+                }
+                if let Some(steered) = &end.steered {
+                    for (rtype, route) in [(rtype::A, steered.a), (rtype::AAAA, steered.aaaa)] {
+                        let Some(route) = route else { continue };
+                        let alias = self.steered_alias(node, &links, first, owner, route)?;
+                        self.put(rtype, What::Alias(alias));
+                    }
+                }
+                composer = self.composer(node);
+                put_links(&mut composer, &links);
+                (rcode::NOERROR, end.zone)
+            }
+        };
+        let zone = &tree.zones[negative as usize];
+        composer.authority();
+        composer.record(&zone.origin, rtype::SOA, zone.negative_ttl_s(), &zone.soa);
+        Ok(What::Template(composer.finish(code as u8, true, false)?))
+    }
+
+    fn steered_alias(
+        &mut self,
+        node: &TreeNode,
+        links: &[Link],
+        first: TemplateId,
+        owner: &Name,
+        route: RouteId,
+    ) -> Result<AliasId, TooLarge> {
+        let mut composer = self.composer(node);
+        put_links(&mut composer, links);
+        if !composer.knows(owner) {
+            return Err(TooLarge);
+        }
+        let pointer = composer.pointer_to(owner);
+        let chain = composer.finish(0, true, false)?;
+        let id = AliasId(self.zones.aliases.len() as u32);
+        self.zones.aliases.push(Alias { chain, first, owner: pointer, route });
+        Ok(id)
+    }
+
+    /// Follows the aliases from `node` on (RFC 1034 §3.6.2), at most [`CHAIN_MAX`] of them, each name once.
+    fn follow(&self, node: &'t TreeNode) -> (Vec<Link>, End<'t>) {
+        let mut links: Vec<Link> = Vec::new();
+        let mut owner = node.name.clone();
+        let mut at = node;
+        loop {
+            let (Some(set), Some(target)) = (at.set(rtype::CNAME), at.alias()) else {
+                return (links, End::Node(at, owner));
+            };
+            links.push(Link { owner, ttl_s: set.ttl_s, rdata: set.rdatas[0].clone() });
+            let looped = links.iter().any(|link| link.owner == target);
+            if looped || links.len() == CHAIN_MAX {
+                return (links, End::Stop);
+            }
+            match self.tree.reach(&target) {
+                Reached::Node(next) => at = &self.tree.nodes[next as usize],
+                Reached::Cut(cut) => return (links, End::Cut(cut)),
+                Reached::Missing(zone) => return (links, End::Missing(zone)),
+                Reached::Dname(_) | Reached::Outside => return (links, End::Stop),
+            }
+            owner = target;
+        }
+    }
+}
+
+fn put_links(composer: &mut Composer<'_>, links: &[Link]) {
+    for link in links {
+        composer.record(&link.owner, rtype::CNAME, link.ttl_s, &link.rdata);
+    }
+}
+
+fn put_set(composer: &mut Composer<'_>, owner: &Name, set: &RrSet) {
+    for rdata in &set.rdatas {
+        composer.record(owner, set.rtype, set.ttl_s, rdata);
+    }
+}
+
+/// The addresses of the names that an RRset leads to, as far as they are ours and unsteered.
+fn put_addresses(composer: &mut Composer<'_>, tree: &Tree, set: &RrSet) {
+    let mut seen: Vec<Name> = Vec::new();
+    for name in set.rdatas.iter().filter_map(|rdata| target(set.rtype, rdata)) {
+        if seen.contains(&name) || seen.len() == ADDITIONAL_NAMES_MAX {
+            continue;
+        }
+        if let Reached::Node(node) = tree.reach(&name) {
+            put_address_sets(composer, &name, &tree.nodes[node as usize]);
+        }
+        seen.push(name);
+    }
+}
+
+/// The NS of a delegation and the glue for it; gives whether any of the glue is needed (RFC 9471 §2.1).
+fn put_referral(composer: &mut Composer<'_>, tree: &Tree, cut: &TreeNode) -> bool {
+    let ns = cut.set(rtype::NS).expect("a delegation has NS");
+    put_set(composer, &cut.name, ns);
+    composer.additional();
+    let mut seen: Vec<Name> = Vec::new();
+    let mut needed = false;
+    for name in ns.rdatas.iter().filter_map(|rdata| target(rtype::NS, rdata)) {
+        if seen.contains(&name) || seen.len() == ADDITIONAL_NAMES_MAX {
+            continue;
+        }
+        if let Some(node) = tree.node(&name).map(|id| &tree.nodes[id as usize]) {
+            let put = put_address_sets(composer, &name, node);
+            needed |= put && name.is_within(&cut.name);
+        }
+        seen.push(name);
+    }
+    needed
+}
+
+fn put_address_sets(composer: &mut Composer<'_>, owner: &Name, node: &TreeNode) -> bool {
+    let mut any = false;
+    for set in [rtype::A, rtype::AAAA].iter().filter_map(|rtype| node.set(*rtype)) {
+        put_set(composer, owner, set);
+        any = true;
+    }
+    any
+}

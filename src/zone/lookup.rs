@@ -1,0 +1,276 @@
+//! A question's name and type -> what is said: one hash probe, one more for each label that does not exist.
+
+use super::template::{Pointer, Template, TemplateId, Templates};
+use super::tree::RouteId;
+use crate::wire::query::Lowered;
+use crate::zone::record::rtype;
+
+/// What is found for a name and a type.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Found {
+    /// This, as it stands: data, NODATA, NXDOMAIN, a referral, an alias that leads to static data.
+    Template(TemplateId),
+    /// A service.
+    Steered(RouteId),
+    /// Aliases that lead to a service.
+    Alias(AliasId),
+    /// Below a DNAME.
+    Dname(DnameId),
+    /// In no zone of ours.
+    Outside,
+}
+
+/// An alias's place in [`Zones::alias`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AliasId(pub u32);
+
+/// A DNAME's place in [`Zones::dname`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DnameId(pub u32);
+
+/// Aliases that lead to a service.
+#[derive(Clone, Copy, Debug)]
+pub struct Alias {
+    /// All CNAMEs of the chain.
+    pub chain: TemplateId,
+    /// The first one alone: what a query with ECS gets (RFC 7871 §7.2.1).
+    pub first: TemplateId,
+    /// The owner of the addresses behind the chain.
+    pub owner: Pointer,
+    /// How the service is answered.
+    pub route: RouteId,
+}
+
+/// What is below a name goes to another one (RFC 6672).
+#[derive(Clone, Debug)]
+pub struct Dname {
+    /// The DNAME record itself, for names below.
+    pub record: TemplateId,
+    /// Octets of its owner.
+    pub owner_len: usize,
+    /// The target's wire octets.
+    pub target: Box<[u8]>,
+    /// The TTL of the CNAME that is synthesised (RFC 6672 §3.1: the DNAME's).
+    pub ttl_s: u32,
+}
+
+/// What a node says to a type, or of names below it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum What {
+    Template(TemplateId),
+    Steered(RouteId),
+    Alias(AliasId),
+    Dname(DnameId),
+    /// As the wildcard at this node says.
+    Wildcard(u32),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Node {
+    pub(super) name_at: u32,
+    pub(super) name_len: u8,
+    /// What ANY gets (RFC 8482).
+    pub(super) any: Any,
+    pub(super) sets: u16,
+    pub(super) sets_at: u32,
+    /// What types get that are not among the sets.
+    pub(super) other: What,
+    /// What names get that do not exist below this one, the closest that does.
+    pub(super) below: What,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Any {
+    /// HINFO, since there is something (RFC 8482 §4.2).
+    Hinfo,
+    /// The CNAME.
+    Cname,
+    /// As other types: nothing is there, or not here.
+    Other,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Set {
+    pub(super) rtype: u16,
+    pub(super) what: What,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// The upper half of the hash.
+    tag: u32,
+    /// The node, or [`EMPTY`].
+    node: u32,
+}
+
+const EMPTY: u32 = u32::MAX;
+
+/// All zones, ready to answer.
+#[derive(Debug)]
+pub struct Zones {
+    slots: Box<[Slot]>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) words: Vec<u64>,
+    pub(super) sets: Vec<Set>,
+    pub(super) templates: Templates,
+    pub(super) aliases: Vec<Alias>,
+    pub(super) dnames: Vec<Dname>,
+    pub(super) any: TemplateId,
+    pub(super) labels_max: usize,
+}
+
+impl Zones {
+    /// Puts the parts together.
+    pub(super) fn assemble(mut zones: Zones) -> Zones {
+        let size = (zones.nodes.len() * 2).next_power_of_two().max(2);
+        let mut slots = vec![Slot { tag: 0, node: EMPTY }; size].into_boxed_slice();
+        for (node, id) in zones.nodes.iter().zip(0u32..) {
+            let words = &zones.words[node.name_at as usize..][..usize::from(node.name_len).div_ceil(8)];
+            let octets: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            let hash = Lowered::of(&octets[..usize::from(node.name_len)]).hash();
+            let mut at = hash as usize & (size - 1);
+            while slots[at].node != EMPTY {
+                at = (at + 1) & (size - 1);
+            }
+            slots[at] = Slot { tag: (hash >> 32) as u32, node: id };
+        }
+        zones.slots = slots;
+        zones.templates.shrink();
+        zones
+    }
+
+    /// No zones.
+    pub(super) fn empty(templates: Templates, any: TemplateId) -> Zones {
+        Zones {
+            slots: Box::new([]),
+            nodes: Vec::new(),
+            words: Vec::new(),
+            sets: Vec::new(),
+            templates,
+            aliases: Vec::new(),
+            dnames: Vec::new(),
+            any,
+            labels_max: 0,
+        }
+    }
+
+    /// What is said to a question (RFC 1034 §4.3.2). `scratch` is overwritten.
+    #[inline]
+    pub fn find(&self, name: &Lowered, scratch: &mut Lowered, qtype: u16) -> Found {
+        match self.probe(name) {
+            Some(node) => self.say(node, qtype),
+            None => self.find_below(name, scratch, qtype),
+        }
+    }
+
+    /// The node of the closest encloser decides (RFC 4592 §3.3.1).
+    fn find_below(&self, name: &Lowered, scratch: &mut Lowered, qtype: u16) -> Found {
+        let mut at = 0;
+        let mut labels = name.label_count();
+        while labels > 0 {
+            at += 1 + usize::from(name.octet(at));
+            labels -= 1;
+            if labels > self.labels_max {
+                continue;
+            }
+            name.suffix(at, scratch);
+            if let Some(node) = self.probe(scratch) {
+                return match node.below {
+                    What::Wildcard(wildcard) => self.say(&self.nodes[wildcard as usize], qtype),
+                    what => found(what),
+                };
+            }
+        }
+        Found::Outside
+    }
+
+    #[inline]
+    fn say(&self, node: &Node, qtype: u16) -> Found {
+        let sets = &self.sets[node.sets_at as usize..][..usize::from(node.sets)];
+        if let Some(set) = sets.iter().find(|set| set.rtype == qtype) {
+            return found(set.what);
+        }
+        match (qtype, node.any) {
+            (rtype::ANY, Any::Hinfo) => Found::Template(self.any),
+            (rtype::ANY, Any::Cname) => self.say(node, rtype::CNAME),
+            _ => found(node.other),
+        }
+    }
+
+    #[inline]
+    fn probe(&self, name: &Lowered) -> Option<&Node> {
+        let hash = name.hash();
+        let tag = (hash >> 32) as u32;
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut at = hash as usize & mask;
+        loop {
+            let slot = self.slots.get(at)?;
+            if slot.node == EMPTY {
+                return None;
+            }
+            if slot.tag == tag {
+                let node = &self.nodes[slot.node as usize];
+                let words = name.words();
+                let same = usize::from(node.name_len) == name.octet_count()
+                    && self.words[node.name_at as usize..][..words.len()] == *words;
+                if same {
+                    return Some(node);
+                }
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    /// Whether the name itself exists.
+    pub fn owns(&self, name: &Lowered) -> bool {
+        self.probe(name).is_some()
+    }
+
+    /// A template.
+    #[inline]
+    pub fn template(&self, id: TemplateId) -> &Template {
+        self.templates.get(id)
+    }
+
+    /// All templates.
+    #[inline]
+    pub fn templates(&self) -> &Templates {
+        &self.templates
+    }
+
+    /// An alias.
+    #[inline]
+    pub fn alias(&self, id: AliasId) -> &Alias {
+        &self.aliases[id.0 as usize]
+    }
+
+    /// A DNAME.
+    pub fn dname(&self, id: DnameId) -> &Dname {
+        &self.dnames[id.0 as usize]
+    }
+
+    /// How many names exist, those included that do so only for others below them.
+    pub fn name_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// How many octets all of it takes.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.slots)
+            + self.nodes.capacity() * size_of::<Node>()
+            + self.words.capacity() * 8
+            + self.sets.capacity() * size_of::<Set>()
+            + self.templates.bytes()
+    }
+}
+
+#[inline]
+fn found(what: What) -> Found {
+    match what {
+        What::Template(template) => Found::Template(template),
+        What::Steered(route) => Found::Steered(route),
+        What::Alias(alias) => Found::Alias(alias),
+        What::Dname(dname) => Found::Dname(dname),
+        What::Wildcard(_) => unreachable!("a wildcard's own sets hold no wildcard"),
+    }
+}
