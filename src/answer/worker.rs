@@ -1,6 +1,7 @@
 //! What an answering thread holds of its own, and what it tells of each answer.
 
 use crate::cluster::ClusterId;
+use crate::steering::choose::Reason;
 use crate::steering::service::ServiceId;
 
 /// How a query came.
@@ -61,19 +62,4 @@ pub struct Steered {
     pub cluster: ClusterId,
     /// Why that one.
     pub reason: Reason,
-}
-
-/// Why a cluster was answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// The first of the client's ranked list.
-    First,
-    /// A later one: those before it are down or closed for the slot.
-    Next,
-    /// Never observed, and no up address on the list.
-    Unknown,
-    /// All down: as if the first one were up.
-    ServeAll,
-    /// All down: the service's fallback.
-    Fallback,
 }

@@ -2,3 +2,4 @@
 
 pub mod place;
 pub mod places;
+pub mod prefix_map;

@@ -1,4 +1,16 @@
 //! Which cluster for whom.
+//!
+//! ```text
+//! rules     what an operator wrote: Policy
+//! rank      one place -> the order of clusters, and why
+//! compile   all places -> Mapped: address -> (ranked list, tile)
+//! slots     an address -> one of 64 slots
+//! deal      a slot -> the nodes of a pool
+//! choose    ranked list, slot, state of the pools -> Choice
+//! ```
 
+pub mod choose;
+pub mod deal;
 pub mod rules;
 pub mod service;
+pub mod slots;

@@ -1,0 +1,344 @@
+//! Address space cut into the fewest networks, each with one value.
+
+use std::fmt;
+
+/// Values are smaller than this.
+pub const VALUES_MAX: u32 = 1 << 24;
+
+/// The bits that the root decides.
+const ROOT_BITS: u8 = 16;
+/// The bits that each node below it decides.
+const NODE_BITS: u8 = 8;
+/// In the place of a length: not a tile but a node.
+const NODE: u8 = u8::MAX;
+
+/// From an address's leading 64 bits to a value, and to the length of the network that shares it.
+///
+/// The networks (tiles) partition the space: they never overlap, and each is the largest aligned network around
+/// its addresses that holds one value. So the length is the least scope that is true (RFC 7871 §7.2.1).
+///
+/// A lookup reads one entry of the root, then one node and one entry for each 8 further bits that matter: an IPv4
+/// tile is found after at most three loads, and no search.
+///
+/// ```text
+/// address  11001011 00000000 | 01110001 | …
+///          root[16 bits] ----> node[8 bits] -> node …    each an Entry: a tile, or the next node
+/// ```
+#[derive(Clone)]
+pub struct PrefixMap {
+    root: Box<[Entry]>,
+    nodes: Vec<Node>,
+    entries: Vec<Entry>,
+    tiles: usize,
+}
+
+/// A value and a length in the low 8 bits, or a node's number and [`NODE`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Entry(u32);
+
+impl Entry {
+    fn new(value: u32, low: u8) -> Entry {
+        Entry(value << 8 | u32::from(low))
+    }
+
+    #[inline]
+    fn is_node(self) -> bool {
+        self.0 as u8 == NODE
+    }
+}
+
+/// 256 equal networks, of which neighbours with the same entry are stored once.
+#[derive(Clone)]
+struct Node {
+    /// Its first entry.
+    first: u32,
+    /// How many entries begin in the words before each word of `begins`.
+    before: [u8; 4],
+    /// Bit n: an entry begins at the n-th network. The first one always does.
+    begins: [u64; 4],
+}
+
+/// A network of a [`PrefixMap`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapTile {
+    /// The leading 64 bits of its first address.
+    pub key: u64,
+    /// Its length.
+    pub bits: u8,
+    /// What all of its addresses share.
+    pub value: u32,
+}
+
+impl PrefixMap {
+    /// From runs: `(start, value)` holds from `start` to the next run's start. They are sorted, the first starts at 0,
+    /// and starts are whole networks of `grain_bits` (16..=56): no tile is longer.
+    ///
+    /// IPv4 addresses are the upper half of a key (`u64::from(address) << 32`), so IPv4 maps have a grain of at most 24.
+    pub fn new(runs: impl IntoIterator<Item = (u64, u32)>, grain_bits: u8) -> PrefixMap {
+        assert!((16..=56).contains(&grain_bits), "a grain of {grain_bits} bits");
+        let mut build = Build::new();
+        let mut open: Option<(u64, u32)> = None;
+        for (start, value) in runs {
+            assert!(value < VALUES_MAX, "value {value}");
+            assert!(start << grain_bits == 0, "a start finer than the grain");
+            match open {
+                Some((_, before)) if before == value => continue,
+                Some((from, before)) => build.run(from, start - 1, before),
+                None => assert_eq!(start, 0, "the first run starts at 0"),
+            }
+            open = Some((start, value));
+        }
+        let (from, value) = open.unwrap_or((0, 0));
+        build.run(from, u64::MAX, value);
+        build.finish()
+    }
+
+    /// The value at an IPv4 address, and the length of its tile.
+    #[inline]
+    pub fn get_v4(&self, address: u32) -> (u32, u8) {
+        self.get(u64::from(address) << 32)
+    }
+
+    /// The value at the upper half of an IPv6 address, and the length of its tile.
+    #[inline]
+    pub fn get_v6(&self, upper: u64) -> (u32, u8) {
+        self.get(upper)
+    }
+
+    /// The value at an address's leading 64 bits, and the length of its tile.
+    #[inline]
+    pub fn get(&self, key: u64) -> (u32, u8) {
+        let mut entry = self.root[(key >> 48) as usize];
+        let mut rest = key << ROOT_BITS;
+        while entry.is_node() {
+            let node = &self.nodes[(entry.0 >> 8) as usize];
+            let at = (rest >> 56) as usize;
+            let word = at / 64;
+            let begun = (node.begins[word] << (63 - at % 64)).count_ones();
+            entry = self.entries[(node.first + u32::from(node.before[word]) + begun - 1) as usize];
+            rest <<= NODE_BITS;
+        }
+        (entry.0 >> 8, entry.0 as u8)
+    }
+
+    /// All tiles, in the order of their addresses.
+    pub fn tiles(&self) -> impl Iterator<Item = MapTile> {
+        let mut next = Some(0);
+        std::iter::from_fn(move || {
+            let key: u64 = next?;
+            let (value, bits) = self.get(key);
+            next = last_of(key, bits).checked_add(1);
+            Some(MapTile { key, bits, value })
+        })
+    }
+
+    /// How many tiles there are.
+    pub fn tile_count(&self) -> usize {
+        self.tiles
+    }
+
+    /// The memory that it takes.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.root) + size_of_val(&*self.nodes) + size_of_val(&*self.entries)
+    }
+}
+
+impl fmt::Debug for PrefixMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrefixMap({} tiles)", self.tiles)
+    }
+}
+
+/// The last key of the network of `bits` bits at `key`.
+fn last_of(key: u64, bits: u8) -> u64 {
+    key | u64::MAX.checked_shr(u32::from(bits)).unwrap_or(0)
+}
+
+/// A map that is being made, tile by tile, in the order of addresses.
+struct Build {
+    root: Vec<Entry>,
+    nodes: Vec<Node>,
+    entries: Vec<Entry>,
+    tiles: usize,
+    /// The nodes on the way to the next tile, outermost first.
+    open: Vec<Draft>,
+}
+
+/// A node that is not yet full.
+struct Draft {
+    begins: [u64; 4],
+    entries: Vec<Entry>,
+    /// How many of its networks are filled.
+    filled: usize,
+}
+
+impl Build {
+    fn new() -> Build {
+        let root = Vec::with_capacity(1 << ROOT_BITS);
+        Build { root, nodes: Vec::new(), entries: Vec::new(), tiles: 0, open: Vec::new() }
+    }
+
+    /// Cuts a run into the largest aligned networks: tiles, since its neighbours hold other values.
+    fn run(&mut self, mut from: u64, last: u64, value: u32) {
+        loop {
+            // As large as `from` is aligned, then as small as fits before `last`.
+            let aligned = if from == 0 { 0 } else { 64 - from.trailing_zeros() as u8 };
+            let bits = (aligned..=64).find(|&bits| last_of(from, bits) <= last);
+            let bits = bits.expect("64 bits are one key");
+            self.tile(from, bits, value);
+            match last_of(from, bits) {
+                end if end == last => return,
+                end => from = end + 1,
+            }
+        }
+    }
+
+    fn tile(&mut self, key: u64, bits: u8, value: u32) {
+        self.tiles += 1;
+        // The depth whose networks are no wider than the tile: 0 for the root.
+        let depth = bits.saturating_sub(ROOT_BITS).div_ceil(NODE_BITS);
+        while self.open.len() < usize::from(depth) {
+            self.open.push(Draft { begins: [0; 4], entries: Vec::new(), filled: 0 });
+        }
+        debug_assert_eq!(self.open.len(), usize::from(depth), "tiles come in order: key {key:#x}");
+        let count = 1 << (ROOT_BITS + NODE_BITS * depth - bits);
+        self.fill(Entry::new(value, bits), count);
+    }
+
+    /// Lays an entry over the next `count` networks of the innermost node, and closes the nodes that this fills.
+    fn fill(&mut self, entry: Entry, count: usize) {
+        let Some(draft) = self.open.last_mut() else {
+            self.root.extend(std::iter::repeat_n(entry, count));
+            return;
+        };
+        // Two children are never the same node, so that an equal entry is always a tile's.
+        if draft.entries.last() != Some(&entry) {
+            draft.begins[draft.filled / 64] |= 1 << (draft.filled % 64);
+            draft.entries.push(entry);
+        }
+        draft.filled += count;
+        if draft.filled < 256 {
+            return;
+        }
+        let full = self.open.pop().expect("the draft just filled");
+        let node = u32::try_from(self.nodes.len()).ok().filter(|&node| node < VALUES_MAX);
+        let node = node.expect("far fewer nodes than tiles, and fewer than 2^24 tiles");
+        self.nodes.push(full.close(self.entries.len()));
+        self.entries.extend(full.entries);
+        self.fill(Entry::new(node, NODE), 1);
+    }
+
+    fn finish(mut self) -> PrefixMap {
+        assert!(self.open.is_empty() && self.root.len() == 1 << ROOT_BITS, "the runs cover the space");
+        self.nodes.shrink_to_fit();
+        self.entries.shrink_to_fit();
+        let root = self.root.into_boxed_slice();
+        PrefixMap { root, nodes: self.nodes, entries: self.entries, tiles: self.tiles }
+    }
+}
+
+impl Draft {
+    fn close(&self, first: usize) -> Node {
+        let mut before = [0; 4];
+        let mut sum = 0u8;
+        for (word, begun) in self.begins.iter().zip(&mut before) {
+            *begun = sum;
+            sum = sum.saturating_add(word.count_ones() as u8); // At most 192 before the last word.
+        }
+        let first = u32::try_from(first).expect("fewer than 2^32 entries");
+        Node { first, before, begins: self.begins }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The value at `key`, by a scan over the runs.
+    fn scan(runs: &[(u64, u32)], key: u64) -> u32 {
+        runs.iter().rev().find(|(start, _)| *start <= key).unwrap().1
+    }
+
+    /// Whether all of the network around `key` holds one value, by a scan over the runs.
+    fn one_value(runs: &[(u64, u32)], key: u64, bits: u8) -> bool {
+        let first = key & u64::MAX.checked_shl(64 - u32::from(bits)).unwrap_or(0);
+        let last = last_of(first, bits);
+        let inside = runs.iter().filter(|(start, _)| (first..=last).contains(start));
+        inside.map(|run| run.1).chain([scan(runs, first)]).all(|value| value == scan(runs, key))
+    }
+
+    /// Sorted runs from 0: starts near one another and far apart, few values, so that neighbours are often equal.
+    fn runs(grain: u8) -> impl Strategy<Value = Vec<(u64, u32)>> {
+        let start = (any::<u64>(), 0..grain).prop_map(move |(key, fine)| {
+            // Clear some bits in front, so that starts crowd at the beginning of the space, too.
+            (key >> (64 - grain) >> fine) << (64 - grain)
+        });
+        prop::collection::btree_map(start, 0..3u32, 0..60).prop_map(|mut starts| {
+            starts.entry(0).or_insert(0);
+            starts.into_iter().collect()
+        })
+    }
+
+    proptest! {
+        // A lookup agrees with a scan; its tile is true, and the next wider network would not be.
+        #[test]
+        fn a_lookup_agrees_with_a_scan_and_its_tile_is_true_and_least(
+            (grain, runs) in (16..=56u8).prop_flat_map(|grain| (Just(grain), runs(grain))),
+            keys in prop::collection::vec(any::<u64>(), 20),
+        ) {
+            let map = PrefixMap::new(runs.iter().copied(), grain);
+            let near = runs.iter().flat_map(|run| [run.0, run.0.wrapping_sub(1)]);
+            for key in near.chain(keys) {
+                let (value, bits) = map.get(key);
+                prop_assert_eq!(value, scan(&runs, key));
+                prop_assert!(bits <= grain && one_value(&runs, key, bits), "true: {:#x}/{}", key, bits);
+                prop_assert!(bits == 0 || !one_value(&runs, key, bits - 1), "least: {:#x}/{}", key, bits);
+            }
+        }
+
+        // The tiles follow one another without gap or overlap from the first address to the last.
+        #[test]
+        fn tiles_partition_the_space(runs in runs(24)) {
+            let map = PrefixMap::new(runs.iter().copied(), 24);
+            let mut next = Some(0);
+            let mut count = 0;
+            for tile in map.tiles() {
+                prop_assert_eq!(Some(tile.key), next);
+                prop_assert_eq!((tile.value, tile.bits), map.get(last_of(tile.key, tile.bits)));
+                next = last_of(tile.key, tile.bits).checked_add(1);
+                count += 1;
+            }
+            prop_assert_eq!(next, None);
+            prop_assert_eq!(count, map.tile_count());
+        }
+    }
+
+    #[test]
+    fn one_value_everywhere_is_one_tile() {
+        let map = PrefixMap::new([(0, 7), (1 << 40, 7)], 24);
+        assert_eq!((map.get_v4(0), map.get_v4(u32::MAX)), ((7, 0), (7, 0)));
+        assert_eq!(map.tile_count(), 1);
+    }
+
+    #[test]
+    fn a_slash_24_of_its_own_parts_its_neighbours_at_every_length() {
+        // 203.0.113.0/24 alone differs: every length from 1 to 24 is needed once on the way down, and 24 twice.
+        let start = u64::from(u32::from_be_bytes([203, 0, 113, 0])) << 32;
+        let map = PrefixMap::new([(0, 1), (start, 2), (start + (1 << 40), 1)], 24);
+        assert_eq!(map.get_v4(u32::from_be_bytes([203, 0, 113, 9])), (2, 24));
+        assert_eq!(map.get_v4(u32::from_be_bytes([203, 0, 112, 9])), (1, 24));
+        assert_eq!(map.get_v4(u32::from_be_bytes([8, 8, 8, 8])), (1, 1));
+        assert_eq!(map.tile_count(), 25);
+    }
+
+    #[test]
+    fn ipv6_is_cut_as_fine_as_a_slash_56() {
+        let upper = 0x2001_0db8_0000_1200;
+        let map = PrefixMap::new([(0, 1), (upper, 2), (upper + 0x100, 1)], 56);
+        assert_eq!(map.get_v6(upper + 0xff), (2, 56));
+        assert_eq!(map.get_v6(upper - 1), (1, 55));
+        assert_eq!(map.get_v6(u64::MAX), (1, 1));
+    }
+}
