@@ -1,0 +1,210 @@
+//! The one writer: routes an Event to its one owner; gives the next Snapshot, and the News.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::cluster::{ClusterId, Family};
+use crate::health::board::{Board, Change, Death, Kept};
+use crate::health::rounds::Observation;
+use crate::health::target::Aim;
+use crate::health::verdict::{Cause, Verdict};
+use crate::snapshot::{ClusterPools, Deal, HeldTarget, LivePool, Plan, PoolKind, SlotSets, Snapshot};
+use crate::steering::choose::{Pool, Standing};
+
+/// How long steered answers wait for the first outcomes.
+pub const WARMING_MAX: Duration = Duration::from_secs(1);
+
+/// Whatever changes the world.
+#[derive(Debug)]
+pub enum Event {
+    /// The files were read anew.
+    Loaded(Arc<Plan>),
+    /// A probe saw something.
+    Observed(Observation),
+    /// Time passed.
+    Tick,
+}
+
+/// What became of events: all that alerts, logs, the page and state read.
+#[derive(Debug, Default)]
+pub struct News {
+    /// Verdicts that became other ones, in their order.
+    pub turned: Vec<Turned>,
+    /// Whether a new Plan is in force.
+    pub loaded: bool,
+}
+
+/// A verdict that became another one.
+#[derive(Clone, Debug)]
+pub struct Turned {
+    /// Whose.
+    pub aim: Arc<Aim>,
+    /// What was held.
+    pub from: Verdict,
+    /// What is held now.
+    pub to: Verdict,
+    /// The last failure's words.
+    pub cause: Option<Cause>,
+    /// How a death was seen.
+    pub death: Option<Death>,
+}
+
+/// Owns what changes; made of it, Snapshots.
+#[derive(Debug)]
+pub struct Publisher {
+    plan: Arc<Plan>,
+    board: Board,
+    pools: Vec<Arc<ClusterPools>>,
+    /// Clusters whose pools are not what the board says.
+    dirty: BTreeSet<ClusterId>,
+    /// Until when steered answers wait at the latest; `None`: they do not.
+    warming: Option<Instant>,
+    changed: bool,
+    news: News,
+}
+
+impl Publisher {
+    /// With a first Plan, and what was kept of the verdicts of an earlier life.
+    pub fn new(plan: Arc<Plan>, kept: &[Kept], now: Instant) -> Publisher {
+        let mut publisher = Publisher {
+            plan: plan.clone(),
+            board: Board::default(),
+            pools: Vec::new(),
+            dirty: BTreeSet::new(),
+            warming: Some(now + WARMING_MAX),
+            changed: true,
+            news: News::default(),
+        };
+        publisher.load(plan, now);
+        publisher.board.restore(kept, now);
+        publisher
+    }
+
+    /// Takes an event. Nothing is to be seen of it before [`Publisher::publish`].
+    pub fn handle(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Loaded(plan) => self.load(plan, now),
+            Event::Observed(observation) => self.observe(&observation),
+            Event::Tick => {}
+        }
+    }
+
+    /// The Snapshot of all that was handled, where it differs from the last one; and what happened since.
+    pub fn publish(&mut self, now: Instant) -> (Option<Snapshot>, News) {
+        self.warm(now);
+        let news = std::mem::take(&mut self.news);
+        if !std::mem::take(&mut self.changed) {
+            return (None, news);
+        }
+        for cluster in std::mem::take(&mut self.dirty) {
+            self.pools[usize::from(cluster.0)] = Arc::new(self.pools_of(cluster));
+        }
+        let warming = self.warming.is_some();
+        (Some(Snapshot { plan: self.plan.clone(), pools: self.pools.clone(), warming }), news)
+    }
+
+    /// What is held of every target.
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    fn load(&mut self, plan: Arc<Plan>, now: Instant) {
+        self.board.load(plan.targets.clone(), now);
+        self.pools = plan.inventory.ids().map(|_| Arc::new(ClusterPools { pools: vec![], held: vec![] })).collect();
+        self.dirty = plan.inventory.ids().collect();
+        self.plan = plan;
+        self.changed = true;
+        self.news.loaded = true;
+    }
+
+    fn observe(&mut self, observation: &Observation) {
+        // A target that is gone, or is probed otherwise now: what was seen tells nothing of it.
+        let Some(id) = self.board.find(&observation.aim) else { return };
+        let Some(change) = self.board.observe(id, &observation.seen) else { return };
+        self.dirty.insert(self.board.target(id).cluster);
+        self.changed = true;
+        self.tell(change);
+    }
+
+    fn tell(&mut self, change: Change) {
+        let Change { target, from, to, death } = change;
+        if let (Verdict::Suspect { .. }, Verdict::Suspect { .. }) = (from, to) {
+            return; // The date came nearer: no other verdict.
+        }
+        let aim = self.board.target(target).aim.clone();
+        let cause = self.board.held(target).cause.clone();
+        self.news.turned.push(Turned { aim, from, to, cause, death });
+    }
+
+    /// Ends the waiting for first outcomes, once all are there or the time is over.
+    fn warm(&mut self, now: Instant) {
+        let Some(until) = self.warming else { return };
+        let awaited = self.board.ids().any(|id| self.board.held(id).verdict == Verdict::Unknown);
+        if !awaited || now >= until {
+            self.warming = None;
+            self.changed = true;
+        }
+    }
+
+    fn pools_of(&self, id: ClusterId) -> ClusterPools {
+        let at = usize::from(id.0);
+        let pools = self.plan.kinds.iter().zip(&self.plan.serve_all[at]);
+        let pools = pools.map(|(kind, all)| self.pool_of(id, kind, all)).collect();
+        let targets = self.board.ids().filter(|target| self.board.target(*target).cluster == id);
+        let held = targets.map(|target| HeldTarget {
+            target: self.board.target(target).clone(),
+            held: self.board.held(target).clone(),
+        });
+        ClusterPools { pools, held: held.collect() }
+    }
+
+    fn pool_of(&self, id: ClusterId, kind: &PoolKind, all: &SlotSets) -> LivePool {
+        let cluster = self.plan.inventory.cluster(id);
+        let deal = &self.plan.deals[usize::from(id.0)][family_at(kind.family)];
+        let Some(check) = kind.check_in(cluster) else {
+            return LivePool { pool: Pool { open: 0, standing: Standing::Withdrawn }, sets: all.clone() };
+        };
+        let masks = self.board.masks(id, check, kind.family);
+        let up = (masks.up | deal.forced) & deal.all();
+        let unknown = masks.unknown & deal.all();
+        let standing = match (deal.all(), up, unknown) {
+            (0, _, _) => Standing::Withdrawn,
+            (_, 0, 0) => Standing::Dead,
+            (_, 0, _) => Standing::Unknown,
+            _ => Standing::Up,
+        };
+        let open = if standing == Standing::Up { u64::MAX } else { 0 };
+        let chosen = if standing == Standing::Unknown { unknown } else { up };
+        let mut doubts = vec![None; deal.addresses.len()];
+        for (member, target) in self.board.members(id, check, kind.family) {
+            let forced = deal.forced >> member & 1 == 1;
+            if let (Verdict::Suspect { until }, false) = (self.board.held(target).verdict, forced) {
+                doubts[usize::from(member)] = Some(until);
+            }
+        }
+        let table = deal.dealt.table(kind.answers, chosen);
+        let sets = SlotSets::new(&table, &deal.addresses, |member| doubts[member]);
+        LivePool { pool: Pool { open, standing }, sets }
+    }
+}
+
+/// Where a family's deal stands in a cluster's pair.
+fn family_at(family: Family) -> usize {
+    match family {
+        Family::V4 => 0,
+        Family::V6 => 1,
+    }
+}
+
+/// What each slot of each kind of pool answers when all is down, for each cluster.
+pub fn serve_all(deals: &[[Deal; 2]], kinds: &[PoolKind]) -> Vec<Vec<SlotSets>> {
+    let of = |pair: &[Deal; 2]| {
+        let kinds = kinds.iter().map(|kind| {
+            let deal = &pair[family_at(kind.family)];
+            SlotSets::new(&deal.dealt.table(kind.answers, deal.all()), &deal.addresses, |_| None)
+        });
+        kinds.collect()
+    };
+    deals.iter().map(of).collect()
+}
