@@ -1,5 +1,18 @@
-//! What nodes are worth.
+//! What nodes are worth: what one probe saw becomes a verdict, and doubt carries its date.
+//!
+//! ```text
+//! rounds   when to probe whom            Rounds -> Start, Withdraw, Report      (one Pace a target)
+//! board    what we hold of every target  Report -> Change
+//! tracker  one target's verdict          both run the same one, so they never disagree
+//! ```
 
+pub mod board;
+pub mod budget;
 pub mod check;
+pub mod pace;
 pub mod promise;
+pub mod rounds;
+pub mod target;
+pub mod tracker;
+pub mod usual;
 pub mod verdict;

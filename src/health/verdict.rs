@@ -56,10 +56,27 @@ pub enum Outcome {
     Local(Arc<str>),
 }
 
+/// One outcome, with what only the one who paces the probes knows of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    /// What the probe saw.
+    pub outcome: Outcome,
+    /// When the probe started.
+    pub started: Instant,
+    /// When the outcome was known.
+    pub at: Instant,
+    /// If the address is in doubt after this: when that is decided at the latest.
+    pub decided_by: Instant,
+}
+
+/// How far a probe can come, and `late` for one that has not ended yet.
+pub const LAYERS: [&str; 9] =
+    ["late", "connect", "tls", "handshake", "request", "status", "header", "body", "application"];
+
 /// Why a probe failed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cause {
-    /// How far the probe came: `connect`, `tls`, `handshake`, `status`, `body`, …
+    /// How far the probe came: one of [`LAYERS`].
     pub layer: &'static str,
     /// What was seen, in one line: `refused`, `no answer within 750 ms`, `status 503`, …
     pub what: Arc<str>,

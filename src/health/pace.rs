@@ -1,0 +1,309 @@
+//! When one target is probed: told the time, it says what to start, what to withdraw and what was seen.
+//!
+//! | held                | the next probe starts                               | late            | failed              |
+//! | ------------------- | --------------------------------------------------- | --------------- | ------------------- |
+//! | `unknown`, `up`     | at the next point of its grid, one `interval` apart | 2x usual        | 4x usual            |
+//! | `suspect`, paid     | [`REPROBE_EVERY`] behind the last, or on the grid   | –               | 4x usual            |
+//! | `suspect`, not paid | on the grid, until the [`Budget`] pays              | –               | 4x usual            |
+//! | `down`              | on the grid, one at a time                          | –               | `timeout`           |
+//!
+//! A success withdraws the probes that started before it: what they could still say is older.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::budget::Budget;
+use super::check::Check;
+use super::promise::REPROBE_EVERY;
+use super::target::TargetKey;
+use super::tracker::Tracker;
+use super::usual::Usual;
+use super::verdict::{Outcome, Seen, Verdict};
+
+/// A target's first probe starts within this, whatever its interval.
+pub const FIRST_WITHIN: Duration = Duration::from_millis(300);
+/// Probes of one target that may be out at once, where `fall` is not more.
+pub const OUT_MAX: usize = 16;
+
+/// What is to be done about one target's probes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Start this probe; it must come to its [`Outcome`] by `deadline`.
+    Start {
+        /// Its number among this target's probes.
+        probe: u64,
+        /// When it has failed at the latest.
+        deadline: Instant,
+    },
+    /// Nobody waits for this probe any more: end it.
+    Withdraw {
+        /// Its number.
+        probe: u64,
+    },
+    /// This was seen.
+    Report(Seen),
+}
+
+/// The probes of one target.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    check: Arc<Check>,
+    /// A point of the grid on which regular probes start.
+    grid: Instant,
+    tracker: Tracker,
+    usual: Usual,
+    /// The probes that are out, in the order in which they started.
+    out: Vec<Out>,
+    /// The next number.
+    next: u64,
+    last_start: Option<Instant>,
+    /// The next regular start.
+    regular: Instant,
+    /// Re-probes that the budget has paid for, as yet unused; not 0 only while suspect.
+    paid: u32,
+    /// When to ask the budget again; `Some` only while suspect and not paid.
+    ask: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Out {
+    probe: u64,
+    started: Instant,
+    /// When it becomes late; `None` where nobody asks any more.
+    late: Option<Instant>,
+    deadline: Instant,
+}
+
+impl Pace {
+    /// Begins to probe a target that is held to be `verdict`.
+    pub fn new(key: &TargetKey, check: Arc<Check>, verdict: Verdict, now: Instant) -> Pace {
+        let hash = hash(key);
+        let grid = now + share(hash, check.interval);
+        Pace {
+            grid,
+            tracker: Tracker::holding(verdict, now, None),
+            usual: Usual::default(),
+            out: Vec::new(),
+            next: 0,
+            last_start: None,
+            regular: now + share(hash, check.interval.min(FIRST_WITHIN)),
+            paid: 0,
+            ask: None,
+            check,
+        }
+    }
+
+    /// Goes on with other numbers: what is known and what is out stay.
+    pub fn rechecked(&mut self, key: &TargetKey, check: Arc<Check>, now: Instant) {
+        if check.interval != self.check.interval {
+            self.grid = now + share(hash(key), check.interval);
+            self.regular = self.regular.min(self.grid);
+        }
+        self.check = check;
+    }
+
+    /// The check in force.
+    pub fn check(&self) -> &Arc<Check> {
+        &self.check
+    }
+
+    /// Ends it: what is out is withdrawn, what was paid and not used goes back.
+    pub fn end(mut self, budget: &mut Budget, steps: &mut Vec<Step>) {
+        budget.give_back(self.paid);
+        steps.extend(self.out.drain(..).map(|out| Step::Withdraw { probe: out.probe }));
+    }
+
+    /// When to call [`Pace::tick`] next, unless a probe ends before; `None`: not before one ends.
+    pub fn wake(&self) -> Option<Instant> {
+        let late = self.out.iter().filter_map(|out| out.late).min();
+        [late, self.next_start(), self.ask].into_iter().flatten().min()
+    }
+
+    /// Does what is due at `now`.
+    pub fn tick(&mut self, now: Instant, budget: &mut Budget, steps: &mut Vec<Step>) {
+        if let Some(late) = self.out.iter().find(|out| out.late.is_some_and(|late| late <= now)) {
+            let started = late.started;
+            self.report(Outcome::Late, started, now, budget, steps);
+        }
+        if self.ask.is_some_and(|at| at <= now) {
+            self.pay_for_doubt(now, budget);
+        }
+        while self.next_start().is_some_and(|at| at <= now) {
+            self.start(now, steps);
+        }
+    }
+
+    /// Takes what became of a probe. One that is not out (any more) says nothing.
+    pub fn ended(
+        &mut self,
+        probe: u64,
+        outcome: Outcome,
+        now: Instant,
+        budget: &mut Budget,
+        steps: &mut Vec<Step>,
+    ) {
+        let Some(at) = self.out.iter().position(|out| out.probe == probe) else { return };
+        let ended = self.out.remove(at);
+        if let Outcome::Succeeded(took) = outcome {
+            self.usual.learn(took);
+            steps.extend(self.out.drain(..at).map(|older| Step::Withdraw { probe: older.probe }));
+        }
+        self.report(outcome, ended.started, now, budget, steps);
+        self.tick(now, budget, steps);
+    }
+
+    fn start(&mut self, now: Instant, steps: &mut Vec<Step>) {
+        if self.regular <= now {
+            self.regular = next_on_grid(self.grid, self.check.interval, now);
+        } else {
+            self.paid -= 1;
+            self.ask = (self.paid == 0).then_some(now + self.step());
+        }
+        let calm = self.tracker.held().verdict == Verdict::Up;
+        let lateness = self.usual.lateness(self.check.timeout).filter(|_| calm);
+        let out = Out {
+            probe: self.next,
+            started: now,
+            late: lateness.map(|lateness| now + lateness),
+            deadline: now + self.deadline(),
+        };
+        self.next += 1;
+        self.last_start = Some(now);
+        self.out.push(out);
+        steps.push(Step::Start { probe: out.probe, deadline: out.deadline });
+    }
+
+    fn report(
+        &mut self,
+        outcome: Outcome,
+        started: Instant,
+        now: Instant,
+        budget: &mut Budget,
+        steps: &mut Vec<Step>,
+    ) {
+        if let Outcome::Late | Outcome::Failed(_) = outcome
+            && self.tracker.held().verdict == Verdict::Up
+        {
+            self.pay_for_doubt(now, budget);
+        }
+        let failures_left = match outcome {
+            Outcome::Failed(_) => self.tracker.failures_left(&self.check).saturating_sub(1).max(1),
+            _ => self.tracker.failures_left(&self.check),
+        };
+        let seen = Seen { outcome, started, at: now, decided_by: self.decided_by(failures_left, now) };
+        let changed = self.tracker.observe(&seen, &self.check);
+        steps.push(Step::Report(seen));
+        match (changed, self.tracker.held().verdict) {
+            (Some(Verdict::Up | Verdict::Suspect { .. }), Verdict::Suspect { .. }) => self.ask_no_lateness(),
+            (Some(_), Verdict::Up) => self.doubt_ends(budget),
+            (Some(_), Verdict::Down) => {
+                self.doubt_ends(budget);
+                self.usual.forget();
+                self.regular = next_on_grid(self.grid, self.check.interval, now);
+            }
+            _ => {}
+        }
+        if self.tracker.held().verdict == Verdict::Down && self.regular <= now {
+            self.regular = next_on_grid(self.grid, self.check.interval, now);
+        }
+    }
+
+    /// In doubt, and just after it, another late probe tells nothing new: only its end does.
+    fn ask_no_lateness(&mut self) {
+        for out in &mut self.out {
+            out.late = None;
+        }
+    }
+
+    fn doubt_ends(&mut self, budget: &mut Budget) {
+        self.ask_no_lateness();
+        budget.give_back(std::mem::take(&mut self.paid));
+        self.ask = None;
+    }
+
+    /// Takes as many re-probes as can start until the doubt is decided, or none, to ask again a little later.
+    fn pay_for_doubt(&mut self, now: Instant, budget: &mut Budget) {
+        let left = self.tracker.failures_left(&self.check);
+        let longest = self.step() * left.saturating_sub(1) + self.deadline();
+        let starts = longest.as_nanos().div_ceil(self.step().as_nanos().max(1));
+        let wanted = u32::try_from(starts).unwrap_or(u32::MAX).min(self.out_max() as u32);
+        match budget.take(wanted, now) {
+            true => (self.paid, self.ask) = (wanted, None),
+            false => self.ask = Some(now + self.step()),
+        }
+    }
+
+    /// When a doubt is decided at the latest, if every probe from now on fails: at the deadline of the last of
+    /// the `left` failures that are wanting, of the probes that are out or else of those to be started.
+    fn decided_by(&self, left: u32, now: Instant) -> Instant {
+        let mut deadlines: Vec<_> = self.out.iter().map(|out| out.deadline).collect();
+        deadlines.sort_unstable();
+        let out = u32::try_from(deadlines.len()).unwrap_or(u32::MAX);
+        if left <= out {
+            return deadlines[left as usize - 1];
+        }
+        let (first, step) = match self.paid {
+            0 => (self.regular.max(now), self.check.interval),
+            _ => (self.regular.min(self.reprobe()).max(now), self.step()),
+        };
+        let last_to_start = first + step * (left - out - 1) + self.deadline();
+        deadlines.last().map_or(last_to_start, |last| last_to_start.max(*last))
+    }
+
+    /// The next start; `None` while the probes that are out must end first.
+    fn next_start(&self) -> Option<Instant> {
+        match self.tracker.held().verdict {
+            Verdict::Down if !self.out.is_empty() => None,
+            _ if self.out.len() >= self.out_max() => None,
+            Verdict::Suspect { .. } if self.paid > 0 => Some(self.regular.min(self.reprobe())),
+            _ => Some(self.regular),
+        }
+    }
+
+    /// When the next re-probe may start.
+    fn reprobe(&self) -> Instant {
+        self.last_start.map_or(self.regular, |last| last + self.step())
+    }
+
+    /// From re-probe to re-probe.
+    fn step(&self) -> Duration {
+        REPROBE_EVERY.min(self.check.interval)
+    }
+
+    /// How long a probe that starts now may take.
+    fn deadline(&self) -> Duration {
+        self.usual.deadline(self.check.timeout)
+    }
+
+    /// At least `fall`, so that this limit delays no decision.
+    fn out_max(&self) -> usize {
+        OUT_MAX.max(self.check.fall as usize)
+    }
+}
+
+/// The first point of the grid after `now`.
+fn next_on_grid(grid: Instant, interval: Duration, now: Instant) -> Instant {
+    let passed = now.saturating_duration_since(grid).as_nanos();
+    let Some(turns) = passed.checked_div(interval.as_nanos()).filter(|_| now >= grid) else { return grid };
+    let into = u64::try_from(passed - turns * interval.as_nanos()).expect("less than the interval");
+    now - Duration::from_nanos(into) + interval
+}
+
+/// The share of `span` that a hash stands for: evenly over it.
+fn share(hash: u64, span: Duration) -> Duration {
+    let nanos = (u128::from(hash) * span.as_nanos()) >> 64;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+/// A fixed hash of a target's name (FNV-1a, its bits then mixed as splitmix64 does).
+fn hash(key: &TargetKey) -> u64 {
+    let address = key.address.to_string();
+    let words = [&*key.cluster, &*key.node, &address, &*key.check];
+    let octets = words.iter().flat_map(|word| word.bytes().chain([0]));
+    let mut hash = octets.fold(0xcbf2_9ce4_8422_2325, |hash: u64, octet| {
+        (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ (hash >> 31)
+}

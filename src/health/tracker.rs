@@ -1,0 +1,261 @@
+//! One target's verdict: outcomes in, verdict out.
+//!
+//! | held      | succeeded                     | late    | failed                                    |
+//! | --------- | ----------------------------- | ------- | ----------------------------------------- |
+//! | `unknown` | up                            | –       | down                                      |
+//! | `up`      | –                             | suspect | suspect; down where `fall` is 1           |
+//! | `suspect` | up                            | –       | down at the `fall`-th in a row            |
+//! | `down`    | up at the `rise`-th in a row  | –       | counts anew                               |
+//!
+//! A local failure changes nothing: nothing was seen.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::check::Check;
+use super::verdict::{Cause, Held, Outcome, Seen, Verdict};
+
+/// One target's verdict, and how far it is from the next one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tracker {
+    held: Held,
+    /// Since when it has stood up or down, doubts that came to nothing included.
+    stands: Instant,
+    /// Outcomes in a row against the verdict: failures while up or suspect, successes while down.
+    contrary: u32,
+}
+
+impl Tracker {
+    /// A target of which nothing is known.
+    pub fn unknown(now: Instant) -> Tracker {
+        Tracker::holding(Verdict::Unknown, now, None)
+    }
+
+    /// A target of which something is known from before. A doubt is not taken over: its probes are gone.
+    pub fn holding(verdict: Verdict, since: Instant, cause: Option<Cause>) -> Tracker {
+        let verdict = match verdict {
+            Verdict::Suspect { .. } => Verdict::Up,
+            settled => settled,
+        };
+        Tracker { held: Held { verdict, since, cause }, stands: since, contrary: 0 }
+    }
+
+    /// What is held.
+    pub fn held(&self) -> &Held {
+        &self.held
+    }
+
+    /// Since when it has been up or down, doubts that came to nothing included.
+    pub fn stands(&self) -> Instant {
+        self.stands
+    }
+
+    /// Failures that are still wanting until down, were they to come in a row from now; at least 1.
+    pub fn failures_left(&self, check: &Check) -> u32 {
+        match self.held.verdict {
+            Verdict::Unknown | Verdict::Down => 1,
+            Verdict::Up | Verdict::Suspect { .. } => check.fall.saturating_sub(self.contrary).max(1),
+        }
+    }
+
+    /// Takes one outcome. `Some(before)` where the verdict is another one now, or a doubt's date came nearer.
+    pub fn observe(&mut self, seen: &Seen, check: &Check) -> Option<Verdict> {
+        let before = self.held.verdict;
+        match &seen.outcome {
+            Outcome::Succeeded(_) => self.succeeded(seen.at, check),
+            Outcome::Late => self.late(seen),
+            Outcome::Failed(cause) => self.failed(cause, seen, check),
+            Outcome::Local(_) => {}
+        }
+        (self.held.verdict != before).then_some(before)
+    }
+
+    fn succeeded(&mut self, at: Instant, check: &Check) {
+        match self.held.verdict {
+            Verdict::Up => {}
+            Verdict::Unknown => self.settle(Verdict::Up, at),
+            Verdict::Suspect { .. } => {
+                self.held.verdict = Verdict::Up;
+                self.held.since = self.stands;
+                self.contrary = 0;
+            }
+            Verdict::Down => {
+                self.contrary += 1;
+                if self.contrary >= check.rise {
+                    self.settle(Verdict::Up, at);
+                }
+            }
+        }
+    }
+
+    fn late(&mut self, seen: &Seen) {
+        if self.held.verdict != Verdict::Up {
+            return;
+        }
+        let waited = seen.at.saturating_duration_since(seen.started).as_millis();
+        let what: Arc<str> = format!("no answer after {waited} ms").into();
+        self.held = Held {
+            verdict: Verdict::Suspect { until: seen.decided_by },
+            since: seen.at,
+            cause: Some(Cause { layer: "late", what }),
+        };
+    }
+
+    fn failed(&mut self, cause: &Cause, seen: &Seen, check: &Check) {
+        self.held.cause = Some(cause.clone());
+        match self.held.verdict {
+            Verdict::Unknown => return self.settle(Verdict::Down, seen.at),
+            Verdict::Down => return self.contrary = 0,
+            Verdict::Up | Verdict::Suspect { .. } => self.contrary += 1,
+        }
+        if self.contrary >= check.fall {
+            return self.settle(Verdict::Down, seen.at);
+        }
+        match &mut self.held.verdict {
+            Verdict::Suspect { until } => *until = seen.decided_by.min(*until),
+            _ => {
+                self.held.verdict = Verdict::Suspect { until: seen.decided_by };
+                self.held.since = seen.at;
+            }
+        }
+    }
+
+    fn settle(&mut self, verdict: Verdict, at: Instant) {
+        self.held.verdict = verdict;
+        self.held.since = at;
+        self.stands = at;
+        self.contrary = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::health::check::Kind;
+
+    fn check(fall: u32, rise: u32) -> Check {
+        let second = Duration::from_secs(1);
+        Check { key: "c".into(), kind: Kind::Tcp, port: 80, interval: second, timeout: second, fall, rise }
+    }
+
+    fn failed(what: &str) -> Outcome {
+        Outcome::Failed(Cause { layer: "connect", what: what.into() })
+    }
+
+    const SUCCEEDED: Outcome = Outcome::Succeeded(Duration::from_millis(3));
+
+    /// Feeds outcomes one second apart; each says that a doubt lasts 5 s more.
+    struct Feed(Tracker, Instant, Check);
+
+    impl Feed {
+        fn new(fall: u32, rise: u32) -> Feed {
+            let now = Instant::now();
+            Feed(Tracker::unknown(now), now, check(fall, rise))
+        }
+
+        fn see(&mut self, outcome: Outcome) -> &'static str {
+            self.1 += Duration::from_secs(1);
+            let decided_by = self.1 + Duration::from_secs(5);
+            let seen = Seen { outcome, started: self.1 - Duration::from_millis(200), at: self.1, decided_by };
+            self.0.observe(&seen, &self.2);
+            self.0.held().verdict.word()
+        }
+    }
+
+    #[test]
+    fn the_first_outcome_decides_at_once() {
+        assert_eq!(Feed::new(5, 5).see(SUCCEEDED), "up");
+        assert_eq!(Feed::new(5, 5).see(failed("refused")), "down");
+    }
+
+    #[test]
+    fn lateness_alone_says_nothing_of_an_unknown_target() {
+        assert_eq!(Feed::new(5, 5).see(Outcome::Late), "unknown");
+    }
+
+    #[test]
+    fn an_up_target_is_down_at_the_fall_th_failure_in_a_row() {
+        let mut feed = Feed::new(3, 2);
+        feed.see(SUCCEEDED);
+        let words = [(); 3].map(|()| feed.see(failed("refused")));
+        assert_eq!(words, ["suspect", "suspect", "down"]);
+    }
+
+    #[test]
+    fn a_success_between_makes_failures_count_anew() {
+        let mut feed = Feed::new(2, 2);
+        feed.see(SUCCEEDED);
+        for _ in 0..10 {
+            assert_eq!(feed.see(failed("refused")), "suspect");
+            assert_eq!(feed.see(SUCCEEDED), "up");
+        }
+    }
+
+    #[test]
+    fn where_fall_is_one_there_is_no_doubt_about_a_failure() {
+        let mut feed = Feed::new(1, 1);
+        feed.see(SUCCEEDED);
+        assert_eq!(feed.see(Outcome::Late), "suspect");
+        assert_eq!(feed.see(SUCCEEDED), "up");
+        assert_eq!(feed.see(failed("refused")), "down");
+    }
+
+    #[test]
+    fn a_down_target_is_up_at_the_rise_th_success_in_a_row() {
+        let mut feed = Feed::new(1, 3);
+        feed.see(failed("refused"));
+        let words = [SUCCEEDED, SUCCEEDED, failed("refused"), SUCCEEDED, SUCCEEDED, SUCCEEDED];
+        assert_eq!(words.map(|outcome| feed.see(outcome)), ["down", "down", "down", "down", "down", "up"]);
+    }
+
+    #[test]
+    fn a_local_failure_changes_nothing_whatever_is_held() {
+        let mut feed = Feed::new(2, 2);
+        for outcome in [Outcome::Late, SUCCEEDED, failed("refused"), failed("refused"), SUCCEEDED] {
+            feed.see(outcome);
+            let before = feed.0.clone();
+            feed.see(Outcome::Local("out of file descriptors".into()));
+            assert_eq!(feed.0, before);
+        }
+    }
+
+    #[test]
+    fn a_doubt_that_comes_to_nothing_leaves_the_age_of_up_as_it_was() {
+        let mut feed = Feed::new(3, 2);
+        feed.see(SUCCEEDED);
+        let up = feed.0.held().since;
+        assert_eq!(feed.see(Outcome::Late), "suspect");
+        assert_eq!(feed.0.held().since, feed.1);
+        assert_eq!(feed.0.held().cause.as_ref().unwrap().to_string(), "late: no answer after 200 ms");
+        feed.see(SUCCEEDED);
+        assert_eq!(feed.0.held().since, up);
+    }
+
+    #[test]
+    fn the_date_of_a_doubt_only_comes_nearer() {
+        let mut feed = Feed::new(5, 2);
+        feed.see(SUCCEEDED);
+        feed.see(Outcome::Late);
+        let first = feed.0.held().verdict;
+        feed.see(failed("refused"));
+        assert_eq!(feed.0.held().verdict, first);
+    }
+
+    #[test]
+    fn the_cause_is_the_last_failures_own_words() {
+        let mut feed = Feed::new(1, 1);
+        feed.see(failed("refused"));
+        feed.see(failed("reset"));
+        assert_eq!(feed.0.held().cause.as_ref().unwrap().to_string(), "connect: reset");
+    }
+
+    #[test]
+    fn what_is_known_from_before_is_a_real_verdict() {
+        let now = Instant::now();
+        let mut feed = Feed(Tracker::holding(Verdict::Down, now, None), now, check(2, 2));
+        assert_eq!(feed.see(SUCCEEDED), "down");
+        assert_eq!(feed.see(SUCCEEDED), "up");
+    }
+}
