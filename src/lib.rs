@@ -5,6 +5,8 @@ pub mod cluster;
 pub mod files;
 pub mod geo;
 pub mod health;
+pub mod metrics;
+pub mod net;
 pub mod snapshot;
 pub mod steering;
 pub mod wire;
