@@ -5,7 +5,9 @@
 //!                     └──finish(): what nobody took is an unknown key, with the nearest known one
 //! ```
 
-use std::ops::RangeInclusive;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +19,7 @@ use super::duration;
 use super::issue::{At, Issue, Source};
 use super::lines::Lines;
 use super::syntax::Syntax;
-use super::words::{counted, key_fault, listed, nearest, shown};
+use super::words::{key_fault, listed, nearest, shown};
 
 /// A value, and where it is written.
 #[derive(Clone, Debug)]
@@ -75,7 +77,7 @@ struct Document<'d> {
 }
 
 impl Document<'_> {
-    fn at(self, span: std::ops::Range<usize>) -> At {
+    fn at(self, span: Range<usize>) -> At {
         At { source: self.source.clone(), span }
     }
 }
@@ -88,6 +90,7 @@ pub struct Table<'d> {
     at: At,
     /// What has not been taken, in the order of the file.
     left: Vec<Value<'d>>,
+    is_empty: bool,
     known: Vec<&'static str>,
 }
 
@@ -96,12 +99,17 @@ impl<'d> Table<'d> {
         let value = |(key, value): (&'d Spanned<_>, &'d Spanned<_>)| Value::new(document, key, value);
         let mut left: Vec<Value<'d>> = table.iter().map(value).collect();
         left.sort_by_key(|value| value.key_at.span.start);
-        Table { document, title, at, left, known: Vec::new() }
+        Table { document, title, at, left, is_empty: table.is_empty(), known: Vec::new() }
     }
 
     /// Where it begins: its key, or its braces.
     pub fn at(&self) -> &At {
         &self.at
+    }
+
+    /// Whether nothing at all is written in it.
+    pub fn is_empty(&self) -> bool {
+        self.is_empty
     }
 
     /// The value of a key that may be absent.
@@ -137,12 +145,19 @@ impl<'d> Table<'d> {
         std::mem::take(&mut self.left)
     }
 
-    /// Whether a key is there and not yet taken.
-    pub fn has(&self, key: &str) -> bool {
-        self.left.iter().any(|value| value.key == key)
+    /// Takes all tables that have not been taken.
+    pub fn tables(&mut self) -> Vec<Value<'d>> {
+        let (tables, left) = std::mem::take(&mut self.left).into_iter().partition(Value::is_table);
+        self.left = left;
+        tables
     }
 
-    /// Says of a key that is known elsewhere why it may not stand here; `None` is said where it is absent.
+    /// Where the first of these keys is written, of those that have not been taken.
+    pub fn first_of(&self, keys: &[&str]) -> Option<At> {
+        self.left.iter().find(|value| keys.contains(&value.key)).map(|value| value.key_at.clone())
+    }
+
+    /// Says of a key that is known elsewhere why it may not stand here, if it does.
     pub fn refuse(&mut self, key: &'static str, what: &str, remedy: &str, issues: &mut Vec<Issue>) {
         if let Some(place) = self.left.iter().position(|value| value.key == key) {
             let value = self.left.remove(place);
@@ -182,7 +197,7 @@ pub struct Value<'d> {
 impl<'d> Value<'d> {
     fn new(
         document: Document<'d>,
-        key: &'d Spanned<std::borrow::Cow<'d, str>>,
+        key: &'d Spanned<Cow<'d, str>>,
         value: &'d Spanned<DeValue<'d>>,
     ) -> Value<'d> {
         let (key_at, at) = (document.at(key.span()), document.at(value.span()));
@@ -437,19 +452,20 @@ pub fn beside(named_in: &str, text: &str) -> PathBuf {
 }
 
 /// Says of keys that differ in nothing but case that they are the same; `noun` is what they name.
-pub fn same_keys(keys: &[Written<Arc<str>>], noun: &str, issues: &mut Vec<Issue>) {
-    let mut seen = std::collections::HashMap::new();
+pub fn same_keys<'k>(keys: impl Iterator<Item = &'k Written<Arc<str>>>, noun: &str, issues: &mut Vec<Issue>) {
+    let mut seen: HashMap<String, &Written<Arc<str>>> = HashMap::new();
     for key in keys {
         if let Some(first) = seen.insert(key.value.to_ascii_lowercase(), key) {
-            let what = format!("{noun} `{}` differs from `{}` in case alone", shown(&key.value), first.value);
+            let (one, other) = (shown(&key.value), shown(&first.value));
+            let what = format!("{noun} `{one}` differs from `{other}` in case alone");
             issues.push(Issue::error(key.at.clone(), what).also(first.at.clone(), "the other one"));
         }
     }
 }
 
-/// Says that there are more of something than there may be.
-pub fn at_most(count: usize, max: usize, noun: &str, at: &At, issues: &mut Vec<Issue>) {
+/// Says that there are more of something than there may be; `nouns` names them.
+pub fn at_most(count: usize, max: usize, nouns: &str, at: &At, issues: &mut Vec<Issue>) {
     if count > max {
-        issues.push(Issue::error(at.clone(), format!("{} are more than {max}", counted(count, noun))));
+        issues.push(Issue::error(at.clone(), format!("{count} {nouns} are more than {max}")));
     }
 }
