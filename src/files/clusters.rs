@@ -1,0 +1,273 @@
+//! zones/clusters.toml: clusters, their nodes, checks and policies, shared by all zones.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use super::checks::{WrittenCheck, check};
+use super::document::{Table, Value, Wholeness, Written, at_most, read as read_document, same_keys};
+use super::issue::{At, Issue, Source};
+use super::policies::{WrittenPolicy, policy};
+use super::words::shown;
+use crate::cluster::{Address, CLUSTERS_MAX, FAMILY_ADDRESSES_MAX, Family, Node, Override, Word};
+use crate::geo::place::Point;
+
+/// The most checks: ids are small.
+pub const CHECKS_MAX: usize = 1024;
+/// A node's share among its cluster's nodes.
+const WEIGHT: RangeInclusive<i64> = 1..=1000;
+
+/// What clusters.toml says; references are keys yet.
+#[derive(Clone, Debug, Default)]
+pub struct ClustersFile {
+    /// The checks, in the order of the file.
+    pub checks: Vec<WrittenCheck>,
+    /// The clusters, in the order of the file.
+    pub clusters: Vec<WrittenCluster>,
+    /// The policies, in the order of the file.
+    pub policies: Vec<WrittenPolicy>,
+    /// Whether something may stand in it that was not understood.
+    pub wholeness: Wholeness,
+}
+
+/// A cluster as it is written.
+#[derive(Clone, Debug)]
+pub struct WrittenCluster {
+    /// Its key.
+    pub key: Written<Arc<str>>,
+    /// Where it stands.
+    pub place: Point,
+    /// The operator's own grouping.
+    pub region: Option<Arc<str>>,
+    /// What it can carry.
+    pub capacity: Option<u64>,
+    /// The check of services that name none.
+    pub check: Option<Written<Arc<str>>>,
+    /// Its nodes, in the order of the file.
+    pub nodes: Vec<WrittenNode>,
+}
+
+impl WrittenCluster {
+    /// Whether any node has an address of `family`.
+    pub fn has(&self, family: Family) -> bool {
+        let mut addresses = self.nodes.iter().flat_map(|node| &node.node.addresses);
+        addresses.any(|address| Family::of(address.ip) == family)
+    }
+}
+
+/// A node as it is written.
+#[derive(Clone, Debug)]
+pub struct WrittenNode {
+    /// The node.
+    pub node: Node,
+    /// Where each of its addresses is written.
+    pub addresses_at: Vec<At>,
+}
+
+/// Reads clusters.toml.
+pub fn read(source: &Arc<Source>, issues: &mut Vec<Issue>) -> ClustersFile {
+    let (file, wholeness) = read_document(source, issues, root);
+    ClustersFile { wholeness, ..file }
+}
+
+fn root(mut table: Table<'_>, issues: &mut Vec<Issue>) -> ClustersFile {
+    let checks = named(&mut table, "check", issues, check);
+    let clusters = named(&mut table, "cluster", issues, cluster);
+    let policies = named(&mut table, "policy", issues, policy);
+    let at = table.at().clone();
+    table.finish(issues);
+    same_keys(checks.iter().map(|check| &check.key), "check", issues);
+    same_keys(clusters.iter().map(|cluster| &cluster.key), "cluster", issues);
+    same_keys(policies.iter().map(|policy| &policy.key), "policy", issues);
+    at_most(checks.len(), CHECKS_MAX, "checks", &at, issues);
+    at_most(clusters.len(), CLUSTERS_MAX, "clusters", &at, issues);
+    ClustersFile { checks, clusters, policies, wholeness: Wholeness::Whole }
+}
+
+/// Reads each table of `[key.…]`.
+pub fn named<'d, T>(
+    table: &mut Table<'d>,
+    key: &'static str,
+    issues: &mut Vec<Issue>,
+    read: impl Fn(&Value<'d>, &mut Vec<Issue>) -> Option<T>,
+) -> Vec<T> {
+    let named = table.take(key).and_then(|value| value.table(format!("`{key}`"), issues));
+    let named = named.map(|mut named| named.named()).unwrap_or_default();
+    named.iter().filter_map(|value| read(value, issues)).collect()
+}
+
+fn cluster(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCluster> {
+    let key = value.label("cluster", issues);
+    let mut table = value.table(format!("cluster `{}`", shown(value.key)), issues)?;
+    let place = table.need("place", "place = [1.35, 103.82]", issues);
+    let place = place.and_then(|value| place_of(&value, issues));
+    let region = table.take("region").and_then(|value| value.label_text(issues));
+    let capacity = table.take("capacity").and_then(|value| value.whole(1..=i64::MAX, issues));
+    let check = table.take("check").and_then(|value| value.reference(issues));
+    let nodes = named(&mut table, "node", issues, node);
+    if nodes.is_empty() {
+        table.missing("node", "[cluster.sin.node]` with `sin-1 = [\"192.0.2.11\"]", issues);
+    }
+    let at = table.at().clone();
+    table.finish(issues);
+    same_keys(nodes.iter().map(|(key, _)| key), "node", issues);
+    let nodes: Vec<WrittenNode> = nodes.into_iter().map(|(_, node)| node).collect();
+    for family in Family::ALL {
+        let addresses = nodes.iter().flat_map(|node| &node.node.addresses);
+        let count = addresses.filter(|address| Family::of(address.ip) == family).count();
+        at_most(count, FAMILY_ADDRESSES_MAX, "addresses of one family in a cluster", &at, issues);
+    }
+    Some(WrittenCluster {
+        key,
+        // Where the place could not be read an issue keeps this one from being used.
+        place: place.or(Point::new(0.0, 0.0))?,
+        region: region.map(|region| region.value),
+        capacity: capacity.and_then(|capacity| capacity.try_into().ok()),
+        check,
+        nodes,
+    })
+}
+
+/// `[latitude, longitude]`.
+fn place_of(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Point> {
+    let elements = value.list("1.35, 103.82", issues);
+    let [lat, lon] = &elements[..] else {
+        if value.is_list() {
+            issues.push(value.unfit("latitude and longitude").remedy("e.g. `place = [1.35, 103.82]`"));
+        }
+        return None;
+    };
+    let (lat, lon) = lat.number(issues).zip(lon.number(issues))?;
+    let point = Point::new(lat, lon);
+    if point.is_none() {
+        let issue =
+            Issue::error(value.at.clone(), format!("latitude {lat}, longitude {lon} is not on the globe"));
+        issues.push(match Point::new(lon, lat) {
+            Some(_) => issue.remedy(format!("latitude comes first: `[{lon}, {lat}]`")),
+            None => issue.remedy("latitude is -90 to 90, longitude -180 to 180"),
+        });
+    }
+    point
+}
+
+fn node(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<(Written<Arc<str>>, WrittenNode)> {
+    let key = value.label("node", issues);
+    let mut node = Node { key: key.value.clone(), addresses: Vec::new(), weight: 1, pinned: None };
+    if !value.is_table() {
+        let example = "\"192.0.2.11\"";
+        let addresses = addresses(value, example, issues);
+        let addresses_at = addresses.iter().map(|address| address.at.clone()).collect();
+        node.addresses = addresses.iter().map(|address| unprobed(address.value)).collect();
+        return Some((key, WrittenNode { node, addresses_at }));
+    }
+    let mut table = value.table(format!("node `{}`", shown(value.key)), issues)?;
+    let list = table.need("addresses", "addresses = [\"192.0.2.12\"]", issues);
+    let written = list.map(|list| addresses(&list, "\"192.0.2.12\"", issues)).unwrap_or_default();
+    node.addresses = written.iter().map(|address| unprobed(address.value)).collect();
+    if let Some(weight) = table.take("weight").and_then(|value| value.whole(WEIGHT, issues)) {
+        node.weight = u32::try_from(weight).unwrap_or(1);
+    }
+    if let Some(list) = table.take("probe") {
+        probes(&list, &mut node.addresses, issues);
+    }
+    node.pinned = table.take("override").and_then(|value| pinned(&value, issues));
+    table.finish(issues);
+    let addresses_at = written.into_iter().map(|address| address.at).collect();
+    Some((key, WrittenNode { node, addresses_at }))
+}
+
+/// An address that is probed where it answers.
+fn unprobed(ip: IpAddr) -> Address {
+    Address { ip, probe: ip, probe_port: None }
+}
+
+fn addresses(value: &Value<'_>, example: &str, issues: &mut Vec<Issue>) -> Vec<Written<IpAddr>> {
+    let elements = value.filled_list(example, issues);
+    elements.iter().filter_map(|element| address(element, issues)).collect()
+}
+
+/// An address to answer.
+fn address(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Written<IpAddr>> {
+    let text = value.text(issues)?;
+    let Ok(ip) = text.parse::<IpAddr>() else {
+        let issue = Issue::error(value.at.clone(), format!("`{}` is not an address", shown(text)));
+        issues.push(match text.parse::<SocketAddr>() {
+            Ok(socket) => issue.remedy(format!("write `\"{}\"`: the port belongs to the check", socket.ip())),
+            Err(_) if text.contains('/') => issue.remedy("an address, not a network"),
+            Err(_) => {
+                issue.remedy("e.g. `\"192.0.2.11\"` or `\"2001:db8:1::11\"`; host names are not looked up")
+            }
+        });
+        return None;
+    };
+    reachable(ip, value, issues).then(|| value.written(ip))
+}
+
+/// Whether clients and probes can reach an address at all.
+fn reachable(ip: IpAddr, value: &Value<'_>, issues: &mut Vec<Issue>) -> bool {
+    let mapped = matches!(ip, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
+    let fault = match ip {
+        ip if ip.is_unspecified() => "is the unspecified address",
+        ip if ip.is_multicast() => "is a multicast address",
+        IpAddr::V4(v4) if v4.is_broadcast() => "is the broadcast address",
+        _ if mapped => "is an IPv4 address written as IPv6",
+        _ => return true,
+    };
+    let issue = Issue::error(value.at.clone(), format!("`{ip}` {fault}: no node has it"));
+    issues.push(match ip.to_canonical() {
+        canonical if canonical != ip => issue.remedy(format!("write `\"{canonical}\"`")),
+        _ => issue,
+    });
+    false
+}
+
+/// Where the addresses are probed instead: one each.
+fn probes(value: &Value<'_>, addresses: &mut [Address], issues: &mut Vec<Issue>) {
+    let elements = value.filled_list("\"10.0.0.12\"", issues);
+    if elements.len() != addresses.len() && !elements.is_empty() && !addresses.is_empty() {
+        let what = format!("`probe` names {} for {} of the node", elements.len(), addresses.len());
+        issues.push(
+            Issue::error(value.at.clone(), what).remedy("one for each of `addresses`, in the same order"),
+        );
+    }
+    for (element, address) in elements.iter().zip(addresses) {
+        if let Some((probe, port)) = probe(element, issues) {
+            (address.probe, address.probe_port) = (probe, port);
+        }
+    }
+}
+
+/// An address, or an address and a port.
+fn probe(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<(IpAddr, Option<u16>)> {
+    let text = value.text(issues)?;
+    let target = match (text.parse::<IpAddr>(), text.parse::<SocketAddr>()) {
+        (Ok(ip), _) => (ip, None),
+        (_, Ok(socket)) if socket.port() != 0 => (socket.ip(), Some(socket.port())),
+        (_, Ok(socket)) => {
+            let issue =
+                Issue::error(value.at.clone(), format!("`{socket}` cannot be probed: port 0 is none"));
+            issues.push(issue.remedy("a port from 1 to 65535"));
+            return None;
+        }
+        _ => {
+            let what = format!("`{}` is neither an address nor an address and a port", shown(text));
+            let remedy = "e.g. `\"10.0.0.12\"`, `\"10.0.0.12:8080\"` or `\"[2001:db8::12]:8080\"`";
+            issues.push(Issue::error(value.at.clone(), what).remedy(remedy));
+            return None;
+        }
+    };
+    reachable(target.0, value, issues).then_some(target)
+}
+
+/// The words of `override.verdict`.
+const WORDS: [(&str, Word); 3] = [("drain", Word::Drain), ("down", Word::Down), ("up", Word::Up)];
+
+fn pinned(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Override> {
+    let mut table = value.table("`override`", issues)?;
+    let verdict = table.need("verdict", "verdict = \"drain\"", issues);
+    let word = verdict.and_then(|value| value.word(&WORDS, issues));
+    let why = table.need("why", "why = \"disk replaced on Friday\"", issues);
+    let why = why.and_then(|value| value.filled(issues));
+    table.finish(issues);
+    Some(Override { word: word?, why: why?.into() })
+}

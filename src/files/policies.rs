@@ -1,0 +1,219 @@
+//! Policies: which clusters, in which order, for whom; in clusters.toml, in a zone's file, or inline in a service.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::document::{Table, Value, Written};
+use super::issue::{At, Issue};
+use super::words::shown;
+use super::{codes, networks};
+use crate::geo::place::Prefix;
+use crate::steering::rules::{From, Spread};
+
+/// The keys of a policy, which a service may have inline.
+pub const KEYS: [&str; 6] = ["clusters", "spread", "ecs", "rtt", "rtt_margin", "rule"];
+/// How much better another cluster must be by the table, where nothing is written.
+const RTT_MARGIN: Duration = Duration::from_millis(20);
+/// A margin beyond this would make the table say nothing.
+const RTT_MARGIN_MAX: Duration = Duration::from_secs(1);
+
+/// A policy as it is written: clusters are keys yet, other files only named.
+#[derive(Clone, Debug)]
+pub struct WrittenPolicy {
+    /// Its key; of one inline, `service <owner>`, at the service.
+    pub key: Written<Arc<str>>,
+    /// Its clusters; `None`: all.
+    pub clusters: Option<Written<Vec<Written<Arc<str>>>>>,
+    /// Its rules.
+    pub rules: Vec<WrittenRule>,
+    /// How far clients are spread.
+    pub spread: Spread,
+    /// Whether EDNS Client Subnet is used.
+    pub ecs: bool,
+    /// The table of measured round-trip times.
+    pub rtt: Option<Written<PathBuf>>,
+    /// How much better another cluster must be by that table.
+    pub rtt_margin: Duration,
+}
+
+/// A rule as it is written.
+#[derive(Clone, Debug)]
+pub struct WrittenRule {
+    /// Where it begins.
+    pub at: At,
+    /// For whom it is, but for `prefix_file`.
+    pub from: From,
+    /// The prefixes of `prefix`, with their places: they are in `from`, too.
+    pub prefixes: Vec<Written<Prefix>>,
+    /// The file of further prefixes.
+    pub prefix_file: Option<Written<PathBuf>>,
+    /// What it says.
+    pub order: WrittenOrder,
+}
+
+impl WrittenRule {
+    /// Whether it is for everyone.
+    pub fn is_for_everyone(&self) -> bool {
+        self.prefix_file.is_none() && self.from == From::default()
+    }
+}
+
+/// What a rule says: keys of clusters.
+#[derive(Clone, Debug)]
+pub enum WrittenOrder {
+    /// These first.
+    Prefer(Vec<Written<Arc<str>>>),
+    /// These and no others; with the place of the whole list.
+    Only(Written<Vec<Written<Arc<str>>>>),
+    /// It could not be read: that has been told.
+    Unread,
+}
+
+impl WrittenOrder {
+    /// The clusters that it names.
+    pub fn clusters(&self) -> &[Written<Arc<str>>] {
+        match self {
+            WrittenOrder::Prefer(clusters) => clusters,
+            WrittenOrder::Only(clusters) => &clusters.value,
+            WrittenOrder::Unread => &[],
+        }
+    }
+}
+
+/// Reads `[policy.…]`.
+pub fn policy(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenPolicy> {
+    let key = value.label("policy", issues);
+    let mut table = value.table(format!("policy `{}`", shown(value.key)), issues)?;
+    let policy = keys(&mut table, key, issues);
+    table.finish(issues);
+    Some(policy)
+}
+
+/// Takes the keys of a policy from a table.
+pub fn keys(table: &mut Table<'_>, key: Written<Arc<str>>, issues: &mut Vec<Issue>) -> WrittenPolicy {
+    let clusters = table.take("clusters").map(|value| clusters(&value, issues));
+    let spread = table.take("spread").and_then(|value| spread(&value, issues));
+    let ecs = table.take("ecs").and_then(|value| value.flag(issues));
+    let rtt = table.take("rtt").and_then(|value| value.path(issues));
+    let margin_value = table.take("rtt_margin");
+    let margin =
+        margin_value.as_ref().and_then(|value| value.duration(Duration::ZERO..=RTT_MARGIN_MAX, issues));
+    if let Some(value) = margin_value.filter(|_| rtt.is_none()) {
+        let issue = Issue::warning(value.key_at, "`rtt_margin` does nothing without a table");
+        issues.push(issue.remedy("add `rtt = \"…\"`, or leave it out"));
+    }
+    let rules = table.take("rule").map(|value| value.list("{ from = …, prefer = [\"…\"] }", issues));
+    let rules: Vec<WrittenRule> =
+        rules.unwrap_or_default().iter().filter_map(|value| rule(value, issues)).collect();
+    warn_of_unreached(&rules, issues);
+    WrittenPolicy {
+        key,
+        clusters,
+        rules,
+        spread: spread.unwrap_or_default(),
+        ecs: ecs.unwrap_or(true),
+        rtt,
+        rtt_margin: margin.unwrap_or(RTT_MARGIN),
+    }
+}
+
+fn warn_of_unreached(rules: &[WrittenRule], issues: &mut Vec<Issue>) {
+    let Some(last) = rules.iter().position(WrittenRule::is_for_everyone) else { return };
+    if let Some(next) = rules.get(last + 1) {
+        let issue = Issue::warning(next.at.clone(), "this rule never matches: one before it is for everyone");
+        issues.push(issue.also(rules[last].at.clone(), "it has no `from`").remedy("the first match wins"));
+    }
+}
+
+/// Keys of clusters, none twice.
+fn clusters(value: &Value<'_>, issues: &mut Vec<Issue>) -> Written<Vec<Written<Arc<str>>>> {
+    let mut clusters: Vec<Written<Arc<str>>> = Vec::new();
+    for element in value.filled_list("\"sin\"", issues) {
+        let Some(cluster) = element.reference(issues) else { continue };
+        match clusters.iter().find(|first| first.value == cluster.value) {
+            Some(first) => {
+                let issue = Issue::error(cluster.at, format!("`{}` is listed twice", shown(&cluster.value)));
+                issues.push(issue.also(first.at.clone(), "first listed here"));
+            }
+            None => clusters.push(cluster),
+        }
+    }
+    value.written(clusters)
+}
+
+fn spread(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Spread> {
+    let mut table = value.table("`spread`", issues)?;
+    let ipv4 = table.take("ipv4").and_then(|value| value.whole(1..=24, issues));
+    let ipv6 = table.take("ipv6").and_then(|value| value.whole(1..=56, issues));
+    table.finish(issues);
+    let usual = Spread::default();
+    Some(Spread {
+        ipv4: ipv4.and_then(|bits| bits.try_into().ok()).unwrap_or(usual.ipv4),
+        ipv6: ipv6.and_then(|bits| bits.try_into().ok()).unwrap_or(usual.ipv6),
+    })
+}
+
+fn rule(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenRule> {
+    let mut table = value.table("a rule", issues)?;
+    let at = table.at().clone();
+    let mut rule = WrittenRule {
+        at: at.clone(),
+        from: From::default(),
+        prefixes: Vec::new(),
+        prefix_file: None,
+        order: WrittenOrder::Unread,
+    };
+    if let Some(value) = table.take("from") {
+        from(&value, &mut rule, issues);
+    }
+    let prefer = table.take("prefer").map(|value| (value.key_at.clone(), clusters(&value, issues)));
+    let only = table.take("only").map(|value| (value.key_at.clone(), clusters(&value, issues)));
+    rule.order = match (prefer, only) {
+        (Some((_, prefer)), None) => WrittenOrder::Prefer(prefer.value),
+        (None, Some((_, only))) => WrittenOrder::Only(only),
+        (Some((prefer, _)), Some((only, _))) => {
+            let issue = Issue::error(only, "a rule has `prefer` or `only`, not both");
+            issues.push(issue.also(prefer, "`prefer` is here"));
+            WrittenOrder::Unread
+        }
+        (None, None) => {
+            table.missing("prefer", "prefer = [\"sin\"]", issues);
+            WrittenOrder::Unread
+        }
+    };
+    table.finish(issues);
+    Some(rule)
+}
+
+fn from(value: &Value<'_>, rule: &mut WrittenRule, issues: &mut Vec<Issue>) {
+    let Some(mut table) = value.table("`from`", issues) else { return };
+    fn all<'d, T>(
+        table: &mut Table<'d>,
+        key: &'static str,
+        example: &str,
+        issues: &mut Vec<Issue>,
+        read: impl Fn(&Value<'d>, &mut Vec<Issue>) -> Option<T>,
+    ) -> Vec<T> {
+        let elements = table.take(key).map(|value| value.filled_list(example, issues)).unwrap_or_default();
+        elements.iter().filter_map(|element| read(element, issues)).collect()
+    }
+    let written = |element: &Value<'_>, issues: &mut Vec<Issue>| {
+        networks::prefix(element, issues).map(|prefix| element.written(prefix))
+    };
+    rule.prefixes = all(&mut table, "prefix", "\"192.0.2.0/24\"", issues, written);
+    rule.from = From {
+        continents: all(&mut table, "continent", "\"AS\"", issues, codes::continent),
+        countries: all(&mut table, "country", "\"ID\"", issues, codes::country),
+        subdivisions: all(&mut table, "subdivision", "\"US-CA\"", issues, codes::subdivision),
+        asns: all(&mut table, "asn", "7713", issues, codes::asn),
+        prefixes: rule.prefixes.iter().map(|prefix| prefix.value).collect(),
+    };
+    rule.prefix_file = table.take("prefix_file").and_then(|value| value.path(issues));
+    let at = table.at().clone();
+    if table.is_empty() {
+        let issue = Issue::warning(at, "`from` is empty: this rule is for everyone");
+        issues.push(issue.remedy("leave `from` out to say so"));
+    }
+    table.finish(issues);
+}

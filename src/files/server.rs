@@ -1,0 +1,290 @@
+//! steerdns.toml: the server itself.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::document::{Table, Value, Written, beside, read as read_document};
+use super::issue::{Issue, Source};
+use super::networks::prefix;
+use crate::geo::place::Prefix;
+
+/// The most answering threads.
+const THREADS_MAX: i64 = 1024;
+/// The most octets of an NSID: it is a TXT string, too (`id.server`).
+const NSID_OCTETS_MAX: usize = 255;
+
+/// What steerdns.toml says, checked.
+#[derive(Clone, Debug)]
+pub struct ServerFile {
+    /// Where queries are answered, over UDP and TCP; at least one, none twice.
+    pub listen: Vec<SocketAddr>,
+    /// The directory of the zone files; default `zones`.
+    pub zones: Written<PathBuf>,
+    /// The directory of what survives a restart; default `state`.
+    pub state: PathBuf,
+    /// The answer to NSID, `id.server` and `hostname.bind`; 1 to 255 octets. `None`: no answer.
+    pub nsid: Option<Arc<str>>,
+    /// Answering over UDP.
+    pub udp: Udp,
+    /// Answering over TCP.
+    pub tcp: Tcp,
+    /// The largest UDP answer, in octets; 512..=4096, default 1232. Turn down where large answers get lost.
+    pub edns_size: u16,
+    /// Where addresses are.
+    pub geoip: Geoip,
+    /// Who may ask `_why.<service>`; default loopback.
+    pub explain_allow: Vec<Prefix>,
+    /// The address of `/metrics` and `/status`; `None`: no such listener.
+    pub admin: Option<SocketAddr>,
+    /// The least grave messages that are logged; default info.
+    pub log: LogLevel,
+}
+
+/// Answering over UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Udp {
+    /// Answering threads; 0 (default) means one per core, at most 1024.
+    pub threads: u16,
+    /// What moves datagrams.
+    pub engine: Engine,
+}
+
+/// What moves datagrams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// `mmsg` on Linux, `portable` elsewhere.
+    #[default]
+    Auto,
+    /// recvmmsg and sendmmsg, in batches: Linux alone.
+    Mmsg,
+    /// One datagram a call: everywhere.
+    Portable,
+    /// hickory-server's listener.
+    Hickory,
+}
+
+/// Answering over TCP (RFC 7766).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tcp {
+    /// A connection without a query is closed after this long; 1 s ..= 1 h, default 10 s (RFC 7766 §6.2.3).
+    pub idle: Duration,
+    /// The most connections of one client; 1..=65535, default 32. Less than `connections`.
+    pub per_client: u32,
+    /// The most connections in all; 1..=1,000,000, default 1024. Each may hold 64 KiB.
+    pub connections: u32,
+}
+
+/// Where addresses are.
+#[derive(Clone, Debug, Default)]
+pub struct Geoip {
+    /// GeoIP databases: field by field, the first that knows it; none: the embedded country table.
+    pub databases: Vec<Written<PathBuf>>,
+    /// Geofeeds (RFC 8805), painted over the databases.
+    pub geofeeds: Vec<Written<PathBuf>>,
+}
+
+/// The least grave messages that are logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogLevel {
+    /// What ends or harms the service.
+    Error,
+    /// What an operator should look at.
+    Warn,
+    /// Verdicts, reloads, starts and ends.
+    #[default]
+    Info,
+    /// Every probe.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// All defaults of steerdns.toml.
+mod default {
+    use super::{Duration, Tcp};
+
+    pub(super) const ZONES: &str = "zones";
+    pub(super) const STATE: &str = "state";
+    pub(super) const EDNS_SIZE: u16 = 1232;
+    pub(super) const TCP: Tcp = Tcp { idle: Duration::from_secs(10), per_client: 32, connections: 1024 };
+}
+
+/// Reads steerdns.toml; what is wrong is told, and holds its default in what is given back.
+pub fn read(source: &Arc<Source>, issues: &mut Vec<Issue>) -> ServerFile {
+    read_document(source, issues, |table, issues| root(source, table, issues)).0
+}
+
+fn root(source: &Arc<Source>, mut table: Table<'_>, issues: &mut Vec<Issue>) -> ServerFile {
+    let listen = table.need("listen", "listen = [\"127.0.0.1:5300\", \"[::1]:5300\"]", issues);
+    let listen = listen.map(|value| sockets(&value, issues)).unwrap_or_default();
+    let here = |text: &str| beside(&source.path, text);
+    let zones = table.take("zones").and_then(|value| value.path(issues));
+    let zones = zones.unwrap_or_else(|| Written { value: here(default::ZONES), at: table.at().clone() });
+    let state = table.take("state").and_then(|value| value.path(issues));
+    let nsid = table.take("nsid").and_then(|value| nsid(&value, issues));
+    let log = table.take("log").and_then(|value| value.word(&LOG_LEVELS, issues));
+    let mut section = |key: &'static str, issues: &mut Vec<Issue>| {
+        table.take(key).and_then(|value| value.table(format!("`[{key}]`"), issues))
+    };
+    let udp = section("udp", issues).map(|table| udp(table, issues));
+    let tcp = section("tcp", issues).map_or(default::TCP, |table| tcp(table, issues));
+    let edns = section("edns", issues).and_then(|table| edns(table, issues));
+    let geoip = section("geoip", issues).map(|table| geoip(table, issues));
+    let explain = section("explain", issues).and_then(|table| explain(table, issues));
+    let admin = section("admin", issues).and_then(|table| admin(table, &listen, issues));
+    table.finish(issues);
+    ServerFile {
+        listen: listen.into_iter().map(|socket| socket.value).collect(),
+        zones,
+        state: state.map_or_else(|| here(default::STATE), |state| state.value),
+        nsid,
+        udp: udp.unwrap_or(Udp { threads: 0, engine: Engine::default() }),
+        tcp,
+        edns_size: edns.unwrap_or(default::EDNS_SIZE),
+        geoip: geoip.unwrap_or_default(),
+        explain_allow: explain.unwrap_or_else(loopback),
+        admin,
+        log: log.unwrap_or_default(),
+    }
+}
+
+/// The words of `log`.
+const LOG_LEVELS: [(&str, LogLevel); 5] = [
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
+
+/// The words of `udp.engine`.
+const ENGINES: [(&str, Engine); 4] = [
+    ("auto", Engine::Auto),
+    ("mmsg", Engine::Mmsg),
+    ("portable", Engine::Portable),
+    ("hickory", Engine::Hickory),
+];
+
+fn udp(mut table: Table<'_>, issues: &mut Vec<Issue>) -> Udp {
+    let threads = table.take("threads").and_then(|value| value.whole(0..=THREADS_MAX, issues));
+    let engine = table.take("engine").and_then(|value| value.word(&ENGINES, issues));
+    table.finish(issues);
+    let threads = threads.and_then(|threads| threads.try_into().ok()).unwrap_or(0);
+    Udp { threads, engine: engine.unwrap_or_default() }
+}
+
+fn tcp(mut table: Table<'_>, issues: &mut Vec<Issue>) -> Tcp {
+    let idle = Duration::from_secs(1)..=Duration::from_secs(3600);
+    let idle = table.take("idle").and_then(|value| value.duration(idle, issues));
+    let per_client_value = table.take("per_client");
+    let per_client = per_client_value.as_ref().and_then(|value| count(value, 65_535, issues));
+    let connections = table.take("connections").and_then(|value| count(&value, 1_000_000, issues));
+    table.finish(issues);
+    let tcp = Tcp {
+        idle: idle.unwrap_or(default::TCP.idle),
+        per_client: per_client.unwrap_or(default::TCP.per_client),
+        connections: connections.unwrap_or(default::TCP.connections),
+    };
+    if let Some(value) = per_client_value.filter(|_| tcp.per_client > tcp.connections) {
+        let what =
+            format!("`per_client` is {}, and there are only {} in all", tcp.per_client, tcp.connections);
+        issues.push(Issue::error(value.at, what).remedy("`per_client` must not exceed `connections`"));
+    }
+    tcp
+}
+
+fn count(value: &Value<'_>, max: i64, issues: &mut Vec<Issue>) -> Option<u32> {
+    value.whole(1..=max, issues).and_then(|count| count.try_into().ok())
+}
+
+fn edns(mut table: Table<'_>, issues: &mut Vec<Issue>) -> Option<u16> {
+    // RFC 6891 §6.2.3: less than 512 is treated as 512; §6.2.5: 4096 is the customary most.
+    let size = table.take("size").and_then(|value| value.whole(512..=4096, issues));
+    table.finish(issues);
+    size.and_then(|size| size.try_into().ok())
+}
+
+fn geoip(mut table: Table<'_>, issues: &mut Vec<Issue>) -> Geoip {
+    let mut paths = |key: &'static str, example: &str| {
+        let elements = table.take(key).map(|value| value.list(example, issues)).unwrap_or_default();
+        elements.iter().filter_map(|element| element.path(issues)).collect()
+    };
+    let databases = paths("databases", "\"geoip/City.mmdb\"");
+    let geofeeds = paths("geofeeds", "\"geoip/own.csv\"");
+    table.finish(issues);
+    Geoip { databases, geofeeds }
+}
+
+fn explain(mut table: Table<'_>, issues: &mut Vec<Issue>) -> Option<Vec<Prefix>> {
+    let allow = table.take("allow");
+    table.finish(issues);
+    let elements = allow?.list("\"192.0.2.0/24\"", issues);
+    Some(elements.iter().filter_map(|element| prefix(element, issues)).collect())
+}
+
+fn admin(
+    mut table: Table<'_>,
+    listen: &[Written<SocketAddr>],
+    issues: &mut Vec<Issue>,
+) -> Option<SocketAddr> {
+    let value = table.need("listen", "listen = \"127.0.0.1:9353\"", issues);
+    table.finish(issues);
+    let value = value?;
+    let admin = socket(&value, issues)?;
+    if let Some(same) = listen.iter().find(|socket| socket.value == admin && admin.port() != 0) {
+        let what = format!("`{admin}` answers queries: it cannot be the admin address, too");
+        issues.push(Issue::error(value.at, what).also(same.at.clone(), "queries are answered here"));
+    }
+    Some(admin)
+}
+
+fn nsid(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Arc<str>> {
+    let text = value.filled(issues)?;
+    if text.len() > NSID_OCTETS_MAX {
+        issues.push(value.unfit(&format!("at most {NSID_OCTETS_MAX} octets")));
+        return None;
+    }
+    Some(text.into())
+}
+
+fn sockets(value: &Value<'_>, issues: &mut Vec<Issue>) -> Vec<Written<SocketAddr>> {
+    let mut sockets: Vec<Written<SocketAddr>> = Vec::new();
+    for element in value.filled_list("\"127.0.0.1:5300\"", issues) {
+        let Some(socket) = socket(&element, issues) else { continue };
+        match sockets.iter().find(|first| first.value == socket && socket.port() != 0) {
+            Some(first) => {
+                let issue = Issue::error(element.at, format!("`{socket}` is listed twice"));
+                issues.push(issue.also(first.at.clone(), "first listed here"));
+            }
+            None => sockets.push(element.written(socket)),
+        }
+    }
+    sockets
+}
+
+/// An address and a port to listen on.
+fn socket(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<SocketAddr> {
+    let text = value.text(issues)?;
+    let Ok(socket) = text.parse::<SocketAddr>() else {
+        let issue = value.unfit("an address and a port");
+        issues.push(match text.parse::<IpAddr>() {
+            Ok(IpAddr::V4(v4)) => issue.remedy(format!("e.g. `\"{v4}:53\"`")),
+            Ok(IpAddr::V6(v6)) => issue.remedy(format!("e.g. `\"[{v6}]:53\"`")),
+            Err(_) => {
+                issue.remedy("e.g. `\"127.0.0.1:5300\"` or `\"[::1]:5300\"`; host names are not looked up")
+            }
+        });
+        return None;
+    };
+    if socket.ip().is_multicast() {
+        issues.push(value.unfit("a unicast address"));
+        return None;
+    }
+    Some(socket)
+}
+
+fn loopback() -> Vec<Prefix> {
+    vec![Prefix::around(Ipv4Addr::LOCALHOST.into(), 8), Prefix::around(Ipv6Addr::LOCALHOST.into(), 128)]
+}
