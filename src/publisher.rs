@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::cluster::{ClusterId, Family};
+use crate::cluster::ClusterId;
 use crate::health::board::{Board, Change, Death, Kept};
 use crate::health::rounds::Observation;
 use crate::health::target::Aim;
 use crate::health::verdict::{Cause, Verdict};
-use crate::snapshot::{ClusterPools, Deal, HeldTarget, LivePool, Plan, PoolKind, SlotSets, Snapshot};
+use crate::plan::{Plan, PoolKind};
+use crate::sets::SlotSets;
+use crate::snapshot::{ClusterPools, HeldTarget, LivePool, Snapshot};
 use crate::steering::choose::{Pool, Standing};
 
 /// How long steered answers wait for the first outcomes.
@@ -161,7 +163,7 @@ impl Publisher {
 
     fn pool_of(&self, id: ClusterId, kind: &PoolKind, all: &SlotSets) -> LivePool {
         let cluster = self.plan.inventory.cluster(id);
-        let deal = &self.plan.deals[usize::from(id.0)][family_at(kind.family)];
+        let deal = &self.plan.deals[usize::from(id.0)][kind.family as usize];
         let Some(check) = kind.check_in(cluster) else {
             return LivePool { pool: Pool { open: 0, standing: Standing::Withdrawn }, sets: all.clone() };
         };
@@ -187,24 +189,4 @@ impl Publisher {
         let sets = SlotSets::new(&table, &deal.addresses, |member| doubts[member]);
         LivePool { pool: Pool { open, standing }, sets }
     }
-}
-
-/// Where a family's deal stands in a cluster's pair.
-fn family_at(family: Family) -> usize {
-    match family {
-        Family::V4 => 0,
-        Family::V6 => 1,
-    }
-}
-
-/// What each slot of each kind of pool answers when all is down, for each cluster.
-pub fn serve_all(deals: &[[Deal; 2]], kinds: &[PoolKind]) -> Vec<Vec<SlotSets>> {
-    let of = |pair: &[Deal; 2]| {
-        let kinds = kinds.iter().map(|kind| {
-            let deal = &pair[family_at(kind.family)];
-            SlotSets::new(&deal.dealt.table(kind.answers, deal.all()), &deal.addresses, |_| None)
-        });
-        kinds.collect()
-    };
-    deals.iter().map(of).collect()
 }

@@ -3,14 +3,16 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use super::client::{Client, Whose};
 use super::worker::{Ask, Fact, Reply, Steered, Transport, Worker};
 use crate::cluster::Family;
-use crate::snapshot::{AddressSet, Plan, Route, Snapshot};
+use crate::plan::{Plan, Route};
+use crate::sets::AddressSet;
+use crate::snapshot::Snapshot;
 use crate::steering::choose::Choice;
+use crate::steering::client;
 use crate::wire::edns::{self, Edns};
 use crate::wire::name;
-use crate::wire::query::{self, HEADER, Query, Reject, rcode};
+use crate::wire::query::{self, HEADER, Lowered, Query, Reject, rcode};
 use crate::wire::response::Header;
 use crate::zone::lookup::{Dname, Found};
 use crate::zone::record::rtype;
@@ -212,15 +214,15 @@ fn steer(
     let route = plan.route(route);
     let subnet = frame.edns.as_ref().and_then(|edns| edns.subnet.as_ref());
     let client = plan.client(route, subnet, peer);
-    let aim = plan.aim(route, &client);
+    let placed = plan.place(route, &client);
     let turn = worker.turn;
     worker.turn = turn.wrapping_add(1);
-    let Some(choice) = snapshot.choose(route, &aim) else {
+    let Some(choice) = snapshot.choose(route, &placed) else {
         let header = Header { rcode: rcode::SERVFAIL, ..Header::default() };
         let fact = fact(query, &header);
-        return Reply::Done(frame.finish(buf, query.question_end, header, aim.scope), fact);
+        return Reply::Done(frame.finish(buf, query.question_end, header, placed.scope), fact);
     };
-    let set = snapshot.addresses(route, &choice, aim.slot, client.whose, turn);
+    let set = snapshot.addresses(route, &choice, placed.slot, client.whose, turn);
     let mut header = Header { authoritative: true, ..Header::default() };
     let size = record_len(route.family);
     let mut at = head.at;
@@ -234,7 +236,7 @@ fn steer(
     }
     let steered = Steered::from((route, choice));
     let fact = Fact { steered: Some(steered), ..fact(query, &header) };
-    Reply::Done(frame.finish(buf, at, header, aim.scope), fact)
+    Reply::Done(frame.finish(buf, at, header, placed.scope), fact)
 }
 
 /// Lays the records of an address set one behind the other, beginning with another one each turn.
@@ -402,8 +404,14 @@ fn asks_why(snapshot: &Snapshot, worker: &mut Worker, query: &Query, peer: IpAdd
 fn may_know_why(snapshot: &Snapshot, worker: &mut Worker, peer: IpAddr) -> bool {
     let plan = &*snapshot.plan;
     let owned = plan.zones.owns(&worker.name);
-    let allowed = plan.why.iter().any(|network| network.contains(peer));
-    !owned && allowed && plan.service_below_why(&worker.name).is_some()
+    let allowed = plan.why.iter().any(|network| network.contains(client::plain(peer)));
+    !owned && allowed && why_route(plan, &worker.name).is_some()
+}
+
+/// Whose service a `_why` asks about: its A, or its AAAA where it has no A.
+pub fn why_route(plan: &Plan, name: &Lowered) -> Option<RouteId> {
+    let of = |qtype| plan.zones.steered_below_first_label(name, qtype);
+    of(rtype::A).or_else(|| of(rtype::AAAA))
 }
 
 #[cold]

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::worker::{Fact, Reason, Steered, Transport};
+use super::worker::{Fact, Steered, Transport};
 use crate::cluster::{CLUSTERS_MAX, ClusterId, Family};
 use crate::metrics::{Counter, Exposition, Kind};
+use crate::steering::choose::Reason;
 
 /// Types that are counted by name; every other is `other`.
 const TYPES: [(u16, &str); 27] = [
@@ -78,15 +79,6 @@ const RCODES: [&str; 24] = [
 /// SERVFAIL's number.
 const SERVFAIL: usize = 2;
 
-/// Why a cluster was answered: the words of the metric.
-const REASONS: [(Reason, &str); 5] = [
-    (Reason::First, "first"),
-    (Reason::Next, "next"),
-    (Reason::Unknown, "unknown"),
-    (Reason::ServeAll, "serve-all"),
-    (Reason::Fallback, "fallback"),
-];
-
 /// What one answering thread counts. It alone writes; anybody reads.
 ///
 /// A thread that answers both families has a Tally for each, so that neither is counted per query.
@@ -105,7 +97,7 @@ pub struct Tally {
     receive_failures: Counter,
     late: Counter,
     late_dropped: Counter,
-    steered: Box<[[Counter; REASONS.len()]]>,
+    steered: Box<[[Counter; Reason::ALL.len()]]>,
 }
 
 impl Tally {
@@ -271,15 +263,15 @@ impl Path {
 pub struct Totals {
     /// By transport and family; those only that are listened on.
     pub paths: Vec<Path>,
-    steered: Vec<[u64; REASONS.len()]>,
+    steered: Vec<[u64; Reason::ALL.len()]>,
 }
 
 impl Totals {
     /// Answers by cluster and reason; those only that occurred.
     pub fn steered(&self) -> impl Iterator<Item = (ClusterId, Reason, u64)> {
         self.steered.iter().enumerate().flat_map(|(cluster, counts)| {
-            let reasons = REASONS.iter().zip(counts).filter(|(_, count)| **count > 0);
-            reasons.map(move |((reason, _), count)| (ClusterId(cluster as u16), *reason, *count))
+            let reasons = Reason::ALL.into_iter().zip(counts).filter(|(_, count)| **count > 0);
+            reasons.map(move |(reason, count)| (ClusterId(cluster as u16), reason, *count))
         })
     }
 
@@ -327,7 +319,7 @@ impl Totals {
         let mut family = text.family("steerdns_answers_total", Kind::Counter, help);
         for (cluster, reason, count) in self.steered() {
             if let Some(key) = key(cluster) {
-                family.sample(&[("cluster", key), ("reason", word(reason))], count);
+                family.sample(&[("cluster", key), ("reason", reason.word())], count);
             }
         }
     }
@@ -349,16 +341,11 @@ impl Totals {
         path.late_dropped += tally.late_dropped.count();
         path.types.iter_mut().zip(&tally.types).for_each(|(sum, cell)| *sum += cell.count());
         path.rcodes.iter_mut().zip(&tally.rcodes).for_each(|(sum, cell)| *sum += cell.count());
-        self.steered.resize(CLUSTERS_MAX, [0; REASONS.len()]);
+        self.steered.resize(CLUSTERS_MAX, [0; Reason::ALL.len()]);
         for (sums, cells) in self.steered.iter_mut().zip(&tally.steered) {
             sums.iter_mut().zip(cells).for_each(|(sum, cell)| *sum += cell.count());
         }
     }
-}
-
-/// The word for a reason, in metrics and logs.
-pub fn word(reason: Reason) -> &'static str {
-    REASONS[reason as usize].1
 }
 
 #[cfg(test)]
@@ -377,7 +364,7 @@ mod tests {
 
     #[test]
     fn every_reason_stands_at_its_own_number() {
-        for (i, (reason, _)) in REASONS.iter().enumerate() {
+        for (i, reason) in Reason::ALL.iter().enumerate() {
             assert_eq!(*reason as usize, i);
         }
     }

@@ -3,6 +3,7 @@
 use crate::cluster::ClusterId;
 use crate::steering::choose::Reason;
 use crate::steering::service::ServiceId;
+use crate::wire::query::Lowered;
 
 /// How a query came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,10 @@ pub enum Transport {
 /// What an answering thread holds of its own.
 #[derive(Debug, Default)]
 pub struct Worker {
+    /// The name of the question at hand.
+    pub name: Lowered,
+    /// A suffix of it.
+    pub scratch: Lowered,
     /// Moves on with every steered answer: rotates records, and sets of clients without ECS.
     pub turn: u32,
 }

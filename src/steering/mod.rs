@@ -10,6 +10,8 @@
 //! ```
 
 pub mod choose;
+pub mod client;
+pub mod compile;
 pub mod deal;
 pub mod rules;
 pub mod service;

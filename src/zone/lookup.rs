@@ -221,6 +221,18 @@ impl Zones {
         }
     }
 
+    /// How the name without its first label is steered: whether `_why.<name>` can be answered.
+    pub fn steered_below_first_label(&self, name: &Lowered, qtype: u16) -> Option<RouteId> {
+        if name.label_count() < 2 {
+            return None;
+        }
+        let below = name.octets().split_off(1 + usize::from(name.octet(0)));
+        match self.find(&Lowered::of(&below), &mut Lowered::default(), qtype) {
+            Found::Steered(route) => Some(route),
+            _ => None,
+        }
+    }
+
     /// Whether the name itself exists.
     pub fn owns(&self, name: &Lowered) -> bool {
         self.probe(name).is_some()

@@ -60,12 +60,12 @@ impl TreeZone {
         let minimum = self.soa.last_chunk().map_or(0, |octets| u32::from_be_bytes(*octets));
         self.soa_ttl_s.min(minimum)
     }
+}
 
-    /// Its serial; 0 where the RDATA is too short to hold one.
-    pub fn serial(&self) -> u32 {
-        let at = self.soa.len().saturating_sub(20);
-        self.soa.get(at..at + 4).map_or(0, |octets| u32::from_be_bytes(octets.try_into().expect("four octets")))
-    }
+/// The serial in a SOA's RDATA; 0 where that is too short to hold one.
+pub fn serial(soa: &[u8]) -> u32 {
+    let at = soa.len().saturating_sub(20);
+    soa.get(at..at + 4).map_or(0, |octets| u32::from_be_bytes(octets.try_into().expect("four octets")))
 }
 
 /// A name that exists, be it only because names below it do (RFC 4592 §2.2.2).
