@@ -1,0 +1,299 @@
+//! One connection: frames in, frames out.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::Limits;
+use super::seats::Seat;
+use crate::answer::tally::Tally;
+use crate::answer::worker::{Ask, Transport, Worker};
+use crate::net::answering::{Answering, HEADER, Respond, Said, header, servfail};
+use crate::net::errand::Errand;
+
+/// Octets of the length before each message (RFC 1035 §4.2.2).
+const PREFIX: usize = 2;
+/// The longest message.
+const MESSAGE: usize = 65_535;
+/// Octets read at once: some 300 queries.
+const READ: usize = 16 * 1024;
+/// From so many octets of answers on, they are written before more queries are answered. With this, a client
+/// that does not read makes us hold at most `FLUSH` + one answer, and what it had sent by then.
+const FLUSH: usize = 16 * 1024;
+/// Questions of one connection that may be in the cold lane at a time.
+const LATE: usize = 16;
+
+/// What the connections of a thread answer with, one after the other.
+pub(super) struct Desk<R> {
+    answering: Answering<R>,
+    worker: Worker,
+    input: Box<[u8]>,
+    output: Box<[u8]>,
+}
+
+impl<R> Desk<R> {
+    pub(super) fn new(answering: Answering<R>, worker: Worker) -> Desk<R> {
+        let input = vec![0; PREFIX + MESSAGE + READ].into();
+        let output = vec![0; FLUSH + PREFIX + MESSAGE].into();
+        Desk { answering, worker, input, output }
+    }
+}
+
+/// A connection.
+pub(super) struct Connection<R> {
+    stream: TcpStream,
+    peer: IpAddr,
+    tally: Arc<Tally>,
+    desk: Rc<RefCell<Desk<R>>>,
+    /// Frames, the last of them perhaps not whole, that came and are not answered yet.
+    unread: Vec<u8>,
+    /// Answers for which the client's window had no room.
+    unsent: Vec<u8>,
+    /// How many of its questions are in the cold lane; their answers come in any order (RFC 7766 §6.2.1.1).
+    late: usize,
+    late_answers: Option<LateAnswers>,
+    /// The client has sent all that it wanted.
+    read_all: bool,
+}
+
+/// Where the cold lane puts answers, and where they are taken; there is room for [`LATE`].
+struct LateAnswers {
+    put: mpsc::Sender<Box<[u8]>>,
+    take: mpsc::Receiver<Box<[u8]>>,
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The client closed it, or sent what is no message.
+    Theirs,
+    /// No whole message came in time.
+    Idle,
+    /// The client did not read its answers.
+    Stalled,
+    /// We stop, and it has what it asked for.
+    Drained,
+}
+
+/// What happened next.
+enum Step {
+    /// Messages were read and answered; `more` may be waiting.
+    Answered { any: bool, more: bool },
+    /// The cold lane has answered.
+    Late(Box<[u8]>),
+    /// The client sends no more.
+    ReadAll,
+}
+
+impl<R: Respond> Connection<R> {
+    pub(super) fn new(
+        stream: TcpStream,
+        peer: IpAddr,
+        tally: Arc<Tally>,
+        desk: Rc<RefCell<Desk<R>>>,
+    ) -> Connection<R> {
+        let (unread, unsent) = (Vec::new(), Vec::new());
+        Connection { stream, peer, tally, desk, unread, unsent, late: 0, late_answers: None, read_all: false }
+    }
+
+    /// Serves it to its end.
+    pub(super) async fn run(mut self, seat: &Seat, limits: &Limits, draining: watch::Receiver<bool>) -> End {
+        let end = self.serve(seat, limits, draining).await.unwrap_or(End::Theirs);
+        if end != End::Stalled {
+            let _ = self.stream.shutdown().await;
+        }
+        end
+    }
+
+    async fn serve(
+        &mut self,
+        seat: &Seat,
+        limits: &Limits,
+        mut draining: watch::Receiver<bool>,
+    ) -> io::Result<End> {
+        let mut idle = pin!(sleep_until(seat.active.get() + limits.idle));
+        loop {
+            if !self.unsent.is_empty() {
+                let unsent = std::mem::take(&mut self.unsent);
+                match timeout(limits.write, self.stream.write_all(&unsent)).await {
+                    Ok(written) => written?,
+                    Err(_) => return Ok(End::Stalled),
+                }
+            }
+            if self.read_all && self.late == 0 {
+                return Ok(End::Theirs);
+            }
+            let drain = *draining.borrow();
+            let step = tokio::select! {
+                biased;
+                step = std::future::poll_fn(|cx| self.step(cx)) => step?,
+                // What had come is answered: the step found nothing.
+                () = std::future::ready(()), if drain && self.late == 0 => return Ok(End::Drained),
+                _ = draining.changed(), if !drain => continue,
+                () = &mut idle => {
+                    let until = seat.active.get() + limits.idle;
+                    if until <= now() {
+                        return Ok(End::Idle);
+                    }
+                    idle.as_mut().reset(until);
+                    continue;
+                }
+            };
+            match step {
+                Step::Answered { any, more } => {
+                    if any {
+                        seat.active.set(now());
+                    }
+                    if more {
+                        yield_now().await; // to the other connections
+                    }
+                }
+                Step::Late(answer) => {
+                    self.late -= 1;
+                    if let Ok(len) = u16::try_from(answer.len()) {
+                        self.unsent.extend(len.to_be_bytes());
+                        self.unsent.extend(&answer);
+                    }
+                }
+                Step::ReadAll => self.read_all = true,
+            }
+        }
+    }
+
+    /// The next thing that happens.
+    fn step(&mut self, cx: &mut Context) -> Poll<io::Result<Step>> {
+        if let Some(answers) = &mut self.late_answers
+            && let Poll::Ready(Some(answer)) = answers.take.poll_recv(cx)
+        {
+            return Poll::Ready(Ok(Step::Late(answer)));
+        }
+        if self.read_all { Poll::Pending } else { self.turn(cx) }
+    }
+
+    /// Reads once, answers, writes once. All of it in one poll: the desk belongs to whoever has its turn.
+    fn turn(&mut self, cx: &mut Context) -> Poll<io::Result<Step>> {
+        let desk = Rc::clone(&self.desk);
+        let desk = &mut *desk.borrow_mut();
+        let (mut have, mut full) = (self.unread.len(), false);
+        desk.input[..have].copy_from_slice(&self.unread);
+        if frame(&desk.input[..have]).is_none() {
+            let mut room = ReadBuf::new(&mut desk.input[have..have + READ]);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut room))?;
+            let read = room.filled().len();
+            if read == 0 {
+                return Poll::Ready(Ok(Step::ReadAll));
+            }
+            (have, full) = (have + read, read == READ);
+        }
+        let late_before = self.late;
+        let (taken, written) = self.answer(desk, have)?;
+        self.unread = desk.input[taken..have].to_vec();
+        let answers = &desk.output[..written];
+        let sent = match self.stream.try_write(answers) {
+            Ok(sent) => sent,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        self.unsent = answers[sent..].to_vec();
+        let more = full || frame(&self.unread).is_some();
+        let any = written > 0 || self.late > late_before;
+        Poll::Ready(Ok(Step::Answered { any, more }))
+    }
+
+    /// Answers the frames of the first `have` octets of the input, as many as the output should hold: how
+    /// many octets of each were used.
+    fn answer(&mut self, desk: &mut Desk<R>, have: usize) -> io::Result<(usize, usize)> {
+        #[expect(clippy::disallowed_methods, reason = "a transport is where time comes from")]
+        let now = std::time::Instant::now();
+        let Desk { answering, worker, input, output } = desk;
+        let snapshot = answering.live.now();
+        let (mut taken, mut written) = (0, 0);
+        while let Some(query) = frame(&input[taken..have])
+            && written < FLUSH
+        {
+            let len = query.len();
+            if len < HEADER {
+                // What else it sends is no likelier to be DNS.
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            taken += PREFIX + len;
+            let (prefix, buf) = output[written..].split_at_mut(PREFIX);
+            let buf = &mut buf[..MESSAGE];
+            buf[..len].copy_from_slice(query);
+            let (peer, tally) = (self.peer, &self.tally);
+            let answer = match answering.answer(&snapshot, worker, tally, now, buf, len, peer, Transport::Tcp)
+            {
+                Said::Nothing => None,
+                Said::Answer(len) => Some(len),
+                Said::Later(ask) => self.later(answering, ask, buf),
+            };
+            if let Some(len) = answer {
+                let len = u16::try_from(len).expect("`respond` writes no further than its buffer of 65,535");
+                prefix.copy_from_slice(&len.to_be_bytes());
+                written += PREFIX + usize::from(len);
+            }
+        }
+        Ok((taken, written))
+    }
+
+    /// Hands a question on. Where it finds no room, it is answered SERVFAIL at once: on a stream, silence
+    /// would be waited for.
+    #[cold]
+    fn later(&mut self, answering: &Answering<R>, ask: Ask, buf: &mut [u8]) -> Option<usize> {
+        let query = header(&ask.query, ask.query.len())?;
+        if self.late < LATE {
+            let answers = self.late_answers.get_or_insert_with(|| {
+                let (put, take) = mpsc::channel(LATE);
+                LateAnswers { put, take }
+            });
+            let put = answers.put.clone();
+            let way = move |message: &[u8]| {
+                // The connection may have ended meanwhile.
+                let _ = put.try_send(message.into());
+            };
+            if answering.lane.put(Errand::new(ask, self.peer, Transport::Tcp, way)) {
+                self.late += 1;
+                self.tally.handed_on();
+                return None;
+            }
+        }
+        self.tally.lane_full();
+        buf[..HEADER].copy_from_slice(&servfail(query));
+        Some(HEADER)
+    }
+}
+
+/// The first message of `octets`, if all of it is there.
+fn frame(octets: &[u8]) -> Option<&[u8]> {
+    let (prefix, rest) = octets.split_first_chunk()?;
+    rest.get(..usize::from(u16::from_be_bytes(*prefix)))
+}
+
+fn now() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "a transport is where time comes from")]
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::frame;
+
+    #[test]
+    fn a_frame_is_taken_when_all_of_it_is_there() {
+        assert_eq!(frame(&[]), None);
+        assert_eq!(frame(&[0]), None);
+        assert_eq!(frame(&[0, 0]), Some(&[][..]));
+        assert_eq!(frame(&[0, 2, 7]), None);
+        assert_eq!(frame(&[0, 2, 7, 8, 0]), Some(&[7, 8][..]));
+    }
+}
