@@ -123,7 +123,8 @@ pub struct Deal {
 impl Deal {
     /// Deals what a cluster has of a family.
     pub fn new(cluster: &Cluster, family: Family) -> Deal {
-        let mut deal = Deal { dealt: Dealt::new(cluster, family), addresses: Vec::new(), withdrawn: 0, forced: 0 };
+        let mut deal =
+            Deal { dealt: Dealt::new(cluster, family), addresses: Vec::new(), withdrawn: 0, forced: 0 };
         for (at, (node, address)) in cluster.members(family).take(FAMILY_ADDRESSES_MAX).enumerate() {
             deal.addresses.push(address.ip);
             match node.pinned.as_ref().map(|pinned| pinned.word) {
@@ -195,7 +196,6 @@ impl Plan {
         &self.kinds[usize::from(route.kind)]
     }
 }
-
 
 /// What the files say, checked and linked, before it is compiled.
 #[derive(Clone, Debug, Default)]
@@ -273,8 +273,11 @@ impl Plan {
         }
         let Router { kinds, maps, .. } = router;
         let maps: Vec<_> = maps.into_iter().map(|(_, _, map)| map).collect();
-        let deals: Vec<_> =
-            inventory.clusters.iter().map(|cluster| Family::ALL.map(|family| Deal::new(cluster, family))).collect();
+        let deals: Vec<_> = inventory
+            .clusters
+            .iter()
+            .map(|cluster| Family::ALL.map(|family| Deal::new(cluster, family)))
+            .collect();
         let pairs = routes.iter().flat_map(|route| {
             let policy = &policies[usize::from(services[route.service.0 as usize].policy.0)];
             let fallback = match route.all_down {

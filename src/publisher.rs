@@ -113,7 +113,8 @@ impl Publisher {
 
     fn load(&mut self, plan: Arc<Plan>, now: Instant) {
         self.board.load(plan.targets.clone(), now);
-        self.pools = plan.inventory.ids().map(|_| Arc::new(ClusterPools { pools: vec![], held: vec![] })).collect();
+        self.pools =
+            plan.inventory.ids().map(|_| Arc::new(ClusterPools { pools: vec![], held: vec![] })).collect();
         self.dirty = plan.inventory.ids().collect();
         self.plan = plan;
         self.changed = true;

@@ -84,4 +84,3 @@ impl SlotSets {
         AddressSet { octets, decided: set.decided }
     }
 }
-

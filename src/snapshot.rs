@@ -61,7 +61,14 @@ impl Snapshot {
 
     /// What that cluster answers. Without a client subnet the set moves on with each `turn`, unless it is sticky.
     #[inline]
-    pub fn addresses(&self, route: &Route, choice: &Choice, slot: u8, whose: Whose, turn: u32) -> AddressSet<'_> {
+    pub fn addresses(
+        &self,
+        route: &Route,
+        choice: &Choice,
+        slot: u8,
+        whose: Whose,
+        turn: u32,
+    ) -> AddressSet<'_> {
         let moves = !route.sticky && !matches!(whose, Whose::Subnet { .. });
         let slot = if moves { slot.wrapping_add(turn as u8) } else { slot };
         match choice.reason {

@@ -347,7 +347,8 @@ fn other_class(plan: &Plan, worker: &Worker, query: &Query, buf: &mut [u8], fram
     }
     let len = text.len().min(255);
     let at = query.question_end;
-    let fixed = [0xc0, HEADER as u8, 0, rtype::TXT as u8, 0, CHAOS as u8, 0, 0, 0, 0, 0, len as u8 + 1, len as u8];
+    let fixed =
+        [0xc0, HEADER as u8, 0, rtype::TXT as u8, 0, CHAOS as u8, 0, 0, 0, 0, 0, len as u8 + 1, len as u8];
     buf[at..at + fixed.len()].copy_from_slice(&fixed);
     let end = at + fixed.len() + len;
     buf[at + fixed.len()..end].copy_from_slice(&text[..len]);

@@ -23,3 +23,12 @@ pub struct Places {
     /// IPv6, by upper halves: what is finer than a /64 takes the place of most of it.
     pub v6: Vec<Stretch<u64>>,
 }
+
+impl Places {
+    /// Nothing is known of any address.
+    pub fn nothing() -> Places {
+        let all = |place| (Stretch { start: 0, place }, Stretch { start: 0, place });
+        let (v4, v6) = all(0);
+        Places { known: vec![Place::default()], v4: vec![v4], v6: vec![v6] }
+    }
+}

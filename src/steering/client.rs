@@ -87,7 +87,10 @@ pub fn unroutable(address: IpAddr) -> Option<u8> {
                 return None;
             }
             let blocks = UNROUTABLE_V4.iter();
-            blocks.filter(|(net, len)| (bits ^ u32::from(*net)) >> (32 - len) == 0).map(|(_, len)| *len).next()
+            blocks
+                .filter(|(net, len)| (bits ^ u32::from(*net)) >> (32 - len) == 0)
+                .map(|(_, len)| *len)
+                .next()
         }
         IpAddr::V6(v6) => {
             let bits = u128::from(v6);
@@ -96,7 +99,10 @@ pub fn unroutable(address: IpAddr) -> Option<u8> {
                 return None;
             }
             let blocks = UNROUTABLE_V6.iter();
-            blocks.filter(|(net, len)| (bits ^ u128::from(*net)) >> (128 - len) == 0).map(|(_, len)| *len).next()
+            blocks
+                .filter(|(net, len)| (bits ^ u128::from(*net)) >> (128 - len) == 0)
+                .map(|(_, len)| *len)
+                .next()
         }
     }
 }
@@ -196,9 +202,9 @@ mod tests {
     fn every_block_is_found_at_both_its_ends() {
         for block in unroutable_blocks() {
             let last = match block.address() {
-                IpAddr::V4(v4) => {
-                    IpAddr::V4((u32::from(v4) | u32::MAX.checked_shr(block.bits().into()).unwrap_or(0)).into())
-                }
+                IpAddr::V4(v4) => IpAddr::V4(
+                    (u32::from(v4) | u32::MAX.checked_shr(block.bits().into()).unwrap_or(0)).into(),
+                ),
                 IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) | u128::MAX >> block.bits()).into()),
             };
             assert_eq!(unroutable(block.address()), Some(block.bits()), "{block}");

@@ -197,7 +197,8 @@ mod tests {
     use super::*;
 
     fn subnet(octets: &[u8]) -> Result<Edns, Malformed> {
-        let mut record = vec![0, 41, 4, 208, 0, 0, 0, 0, 0, octets.len() as u8 + 4, 0, 8, 0, octets.len() as u8];
+        let mut record =
+            vec![0, 41, 4, 208, 0, 0, 0, 0, 0, octets.len() as u8 + 4, 0, 8, 0, octets.len() as u8];
         record.extend(octets);
         read(&record)
     }
@@ -246,7 +247,8 @@ mod tests {
         let mut out = [0; 64];
         let len = write(&mut out, 1232, 16, true, Some((&subnet, 16)), b"sin");
         assert_eq!(len, answer_len(Some(&subnet), b"sin"));
-        let expected = b"\0\0\x29\x04\xd0\x01\0\x80\0\0\x12\0\x08\0\x07\0\x01\x18\x10\xc0\0\x02\0\x03\0\x03sin";
+        let expected =
+            b"\0\0\x29\x04\xd0\x01\0\x80\0\0\x12\0\x08\0\x07\0\x01\x18\x10\xc0\0\x02\0\x03\0\x03sin";
         assert_eq!(&out[..len], expected);
     }
 }

@@ -24,7 +24,8 @@ impl Header {
     /// the rest is set.
     #[inline]
     pub fn write(self, buf: &mut [u8]) {
-        let flags = buf[2] & 0b0111_1001 | 0x80 | u8::from(self.authoritative) << 2 | u8::from(self.truncated) << 1;
+        let flags =
+            buf[2] & 0b0111_1001 | 0x80 | u8::from(self.authoritative) << 2 | u8::from(self.truncated) << 1;
         let low = buf[3] & 0x10 | (self.rcode & 0x0f) as u8;
         buf[2] = flags;
         buf[3] = low;

@@ -36,7 +36,13 @@ impl Zones {
         let mut any = Composer::new(&mut templates, &Name::root(), For::Exactly);
         any.record(&Name::root(), rtype::HINFO, ANY_TTL_S, b"\x07RFC8482\0");
         let any = any.finish(0, true, false).expect("some twenty octets");
-        let mut compiler = Compiler { tree: &tree, zones: Zones::empty(templates, any), negative: Vec::new(), cuts: HashMap::new(), dnames: HashMap::new() };
+        let mut compiler = Compiler {
+            tree: &tree,
+            zones: Zones::empty(templates, any),
+            negative: Vec::new(),
+            cuts: HashMap::new(),
+            dnames: HashMap::new(),
+        };
         compiler.compile().map_err(|(owner, TooLarge)| TooLargeSet { owner })?;
         Ok(Zones::assemble(compiler.zones))
     }
@@ -81,7 +87,8 @@ impl<'t> Compiler<'t> {
                 let mut composer = Composer::new(&mut self.zones.templates, &zone.origin, For::Below);
                 composer.authority();
                 composer.record(&zone.origin, rtype::SOA, zone.negative_ttl_s(), &zone.soa);
-                *id = composer.finish(code as u8, true, false).map_err(|large| (zone.origin.clone(), large))?;
+                *id =
+                    composer.finish(code as u8, true, false).map_err(|large| (zone.origin.clone(), large))?;
             }
             self.negative.push(pair);
         }

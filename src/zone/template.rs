@@ -81,7 +81,9 @@ impl Templates {
 
     /// How many octets all of it takes.
     pub fn bytes(&self) -> usize {
-        self.templates.capacity() * size_of::<Template>() + self.octets.capacity() + self.fixups.capacity() * 2
+        self.templates.capacity() * size_of::<Template>()
+            + self.octets.capacity()
+            + self.fixups.capacity() * 2
     }
 
     /// Gives back what growing took too much.

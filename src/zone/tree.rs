@@ -231,7 +231,9 @@ impl Tree {
                     add(&mut self.nodes[node as usize].sets, record);
                 }
                 // RFC 4035 §3.1.4.1: the DS of a child that we serve, too, comes from its parent.
-                Some(child) if record.rtype == rtype::DS && self.zones[child as usize].origin == record.owner => {
+                Some(child)
+                    if record.rtype == rtype::DS && self.zones[child as usize].origin == record.owner =>
+                {
                     let apex = self.exist(&record.owner, child);
                     let (_, ds) = self.nodes[apex as usize].parent_ds.get_or_insert((zone, None));
                     let mut sets: Vec<RrSet> = ds.take().into_iter().collect();
