@@ -9,8 +9,16 @@
 //! choose    ranked list, slot, state of the pools -> Choice
 //! ```
 
+mod cells;
 pub mod choose;
+pub mod compile;
 pub mod deal;
+pub mod exact;
+mod kinds;
+pub mod marks;
+mod measured;
+mod pieces;
+pub mod rank;
 pub mod rules;
 pub mod service;
 pub mod slots;
