@@ -1,0 +1,122 @@
+//! The one-TTL check: a silent death may go unseen no longer than an answer may be kept.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::policies::Policies;
+use super::services::{Resolved, called};
+use crate::cluster::Inventory;
+use crate::files::duration::shown;
+use crate::files::issue::Issue;
+use crate::health::check::Check;
+use crate::health::promise::Detection;
+
+/// Suggested durations are whole tenths of a second.
+const STEP_MS: u128 = 100;
+/// Nobody is told to go below these.
+const INTERVAL_MIN: Duration = Duration::from_millis(200);
+const TIMEOUT_MIN: Duration = Duration::from_millis(500);
+const FALL_MIN: u32 = 2;
+
+/// Checks every service with every check that judges its nodes.
+pub(super) fn check(
+    inventory: &Inventory,
+    checks: &[Check],
+    policies: &Policies<'_>,
+    services: &[Resolved<'_>],
+    issues: &mut Vec<Issue>,
+) {
+    for service in services {
+        let Some(policy) = service.policy.map(|at| &policies.all[at].policy) else { continue };
+        let clusters = policy.clusters.iter().copied().chain(service.fallback());
+        let used: BTreeSet<_> = match (service.check, &service.written.check) {
+            (Some(check), _) => BTreeSet::from([check]),
+            // It names one that does not exist.
+            (None, Some(_)) => BTreeSet::new(),
+            (None, None) => clusters.filter_map(|id| inventory.cluster(id).check).collect(),
+        };
+        for check in used {
+            issues.extend(verdict(service, &checks[usize::from(check.0)]));
+        }
+    }
+}
+
+/// What the one-TTL check says of a service and a check.
+fn verdict(service: &Resolved<'_>, check: &Check) -> Option<Issue> {
+    let ttl_s = &service.written.ttl_s;
+    let ttl = Duration::from_secs(ttl_s.value.into());
+    let within = service.written.detect_within.as_ref();
+    let (limit, at) = within.map_or((ttl, &ttl_s.at), |within| (within.value, &within.at));
+    let worst = Detection::worst(check);
+    let total = worst.total();
+    if total <= limit && total <= ttl {
+        return None;
+    }
+    let sum = format!(
+        "a silent death at {} may go unseen for {} by check `{}` ({})",
+        called(service.written),
+        shown(total),
+        check.key,
+        parts(&worst, check),
+    );
+    if total <= limit {
+        let what = format!("{sum}: longer than its TTL of {}, as `detect_within` accepts", shown(ttl));
+        return Some(Issue::warning(at.clone(), what));
+    }
+    let limited = match within {
+        Some(_) => format!("longer than its `detect_within` of {}", shown(limit)),
+        None => format!("longer than its TTL of {}", shown(limit)),
+    };
+    Some(Issue::error(at.clone(), format!("{sum}: {limited}")).remedy(remedy(
+        check,
+        limit,
+        total,
+        within.is_some(),
+    )))
+}
+
+/// The parts of the sum, in the order in which they pass.
+fn parts(worst: &Detection, check: &Check) -> String {
+    format!(
+        "interval {} + lateness {} + {} re-probes {} + deadline {} + publication {}",
+        shown(worst.interval),
+        shown(worst.lateness),
+        check.fall.saturating_sub(1),
+        shown(worst.reprobes),
+        shown(worst.deadline),
+        shown(worst.publication),
+    )
+}
+
+/// Which number to turn, and how far: one of the check's, and those of the service.
+fn remedy(check: &Check, limit: Duration, total: Duration, has_within: bool) -> String {
+    let fits = |turned: &Check| Detection::worst(turned).total() <= limit;
+    let excess_ms = (total - limit).as_millis();
+    let less = |duration: Duration, by_ms: u128| {
+        let ms = duration.as_millis().saturating_sub(by_ms) / STEP_MS * STEP_MS;
+        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+    };
+    // The timeout counts twice: as the lateness that is noticed, and as the last deadline.
+    let timeout = Check { timeout: less(check.timeout, excess_ms.div_ceil(2)), ..check.clone() };
+    let interval = Check { interval: less(check.interval, excess_ms), ..check.clone() };
+    let turned = if timeout.timeout >= TIMEOUT_MIN && fits(&timeout) {
+        Some(format!("`timeout` of check `{}` at most \"{}\"", check.key, shown(timeout.timeout)))
+    } else if interval.interval >= INTERVAL_MIN && fits(&interval) {
+        Some(format!("`interval` of check `{}` at most \"{}\"", check.key, shown(interval.interval)))
+    } else {
+        let fewer = (FALL_MIN..check.fall).rev().map(|fall| Check { fall, ..check.clone() });
+        let fall = fewer.into_iter().find(fits);
+        fall.map(|turned| format!("`fall` of check `{}` at most {}", check.key, turned.fall))
+    };
+    let whole = shown(Duration::from_millis(
+        u64::try_from(total.as_millis()).unwrap_or(u64::MAX).div_ceil(1000) * 1000,
+    ));
+    let service = match has_within {
+        true => format!("`detect_within` at least \"{whole}\""),
+        false => format!("`ttl` at least \"{whole}\", or accept it with `detect_within = \"{whole}\"`"),
+    };
+    match turned {
+        Some(turned) => format!("make {turned}, or {service}"),
+        None => format!("make `interval` and `timeout` of check `{}` less, or {service}", check.key),
+    }
+}

@@ -1,0 +1,249 @@
+//! From steerdns.toml to a linked world: which files are read, in which order.
+//!
+//! ```text
+//! steerdns.toml -> zones/clusters.toml -> zones/*.zone, zones/*.toml -> what those name (RTT tables, prefix files, roots) -> link
+//! ```
+//!
+//! Reads no disk: the shell that does hands in [`Disk`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::clusters::{self, ClustersFile};
+use super::document::Written;
+use super::issue::{At, Issue, Severity, Source};
+use super::link::{Includes, Linked, World, WrittenZone, link};
+use super::policies::WrittenPolicy;
+use super::steering::{self, ServicePolicy, SteeringFile};
+use super::words::shown;
+use super::{networks, server};
+use crate::cluster::ClusterId;
+use crate::steering::rules::Rtt;
+use crate::wire::name::Name;
+use crate::zone::record::Record;
+
+/// A TOML file may be this large: nobody writes more by hand, and its parser holds several times as much.
+pub const TOML_OCTETS_MAX: usize = 16 << 20;
+/// The file of clusters, in the directory of the zones.
+pub const CLUSTERS_FILE: &str = "clusters.toml";
+
+/// What reading needs of the disk.
+#[derive(Clone, Copy)]
+pub struct Disk<'a> {
+    /// The octets of a file.
+    pub file: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    /// The names of the files in a directory, in any order.
+    pub names: &'a dyn Fn(&Path) -> io::Result<Vec<String>>,
+}
+
+/// Tells which cluster has a key.
+pub type ClusterOf<'a> = &'a dyn Fn(&str) -> Option<ClusterId>;
+
+/// The readers of the formats that are not TOML.
+#[derive(Clone, Copy)]
+pub struct Formats<'a> {
+    /// A master file of the zone: its records, and where each of them stands.
+    pub zone: &'a dyn Fn(&Arc<Source>, &Name, &mut Vec<Issue>) -> (Vec<Record>, Vec<At>),
+    /// A table of measured round-trip times.
+    pub rtt: &'a dyn Fn(&Arc<Source>, ClusterOf<'_>, &mut Vec<Issue>) -> Vec<Rtt>,
+}
+
+/// Reads all that `config` (steerdns.toml) names, and links it.
+///
+/// `None` where an issue is an error; warnings may stand beside a linked world.
+pub fn read(config: &Path, disk: Disk<'_>, formats: Formats<'_>) -> (Option<Linked>, Vec<Issue>) {
+    let mut reader = Reader { disk, formats, issues: Vec::new() };
+    let linked = reader.world(config).and_then(|world| link(world, &mut reader.issues));
+    (linked, reader.issues)
+}
+
+struct Reader<'a> {
+    disk: Disk<'a>,
+    formats: Formats<'a>,
+    issues: Vec<Issue>,
+}
+
+impl Reader<'_> {
+    fn world(&mut self, config: &Path) -> Option<World> {
+        let source = self.toml(config, None)?;
+        let server = server::read(&source, &mut self.issues);
+        let directory = server.zones.clone();
+        let names = match (self.disk.names)(&directory.value) {
+            Ok(names) => BTreeSet::from_iter(names),
+            Err(fault) => {
+                self.unreadable(&directory.value, Some(directory.at), &fault);
+                return None;
+            }
+        };
+        let clusters = match names.contains(CLUSTERS_FILE) {
+            true => self.toml(&directory.value.join(CLUSTERS_FILE), None),
+            false => None,
+        };
+        let clusters = clusters.map(|source| clusters::read(&source, &mut self.issues)).unwrap_or_default();
+        let zones = self.zones(&directory, &names);
+        let includes = self.includes(&clusters, &zones);
+        Some(World { server, clusters, zones, includes })
+    }
+
+    /// All zones of the directory.
+    fn zones(&mut self, directory: &Written<PathBuf>, names: &BTreeSet<String>) -> Vec<WrittenZone> {
+        let mut zones: BTreeMap<Name, (String, WrittenZone)> = BTreeMap::new();
+        let stems = names.iter().filter_map(|name| Some((name, name.strip_suffix(".zone")?)));
+        for (file, stem) in stems {
+            let path = directory.value.join(file);
+            let origin = match Name::parse(stem, Some(&Name::root())) {
+                Ok(origin) => origin,
+                Err(fault) => {
+                    let what =
+                        format!("`{}` is not named after a zone: {fault}", shown(&path.to_string_lossy()));
+                    self.nowhere(what, "e.g. `live.example.com.zone`");
+                    continue;
+                }
+            };
+            if let Some((other, _)) = zones.get(&origin) {
+                let what = format!("`{}` and `{}` are the same zone", shown(other), shown(file));
+                self.nowhere(what, "leave one of them out");
+                continue;
+            }
+            let Some(source) = self.text(&path, None) else { continue };
+            let (records, records_at) = (self.formats.zone)(&source, &origin, &mut self.issues);
+            let toml = format!("{stem}.toml");
+            let steering = match names.contains(&toml) {
+                true => self.toml(&directory.value.join(toml), None),
+                false => None,
+            };
+            let steering = steering.map(|source| steering::read(&source, &origin, &mut self.issues));
+            let steering = steering.unwrap_or_default();
+            let zone = WrittenZone { origin: origin.clone(), records, records_at, steering };
+            zones.insert(origin, (file.clone(), zone));
+        }
+        if zones.is_empty() && self.issues.iter().all(|issue| issue.severity == Severity::Warning) {
+            let what = format!("no master file is in `{}`", shown(&directory.value.to_string_lossy()));
+            let issue = Issue::error(directory.at.clone(), what);
+            self.issues.push(issue.remedy("e.g. `live.example.com.zone`"));
+        }
+        self.lonely(directory, names);
+        zones.into_values().map(|(_, zone)| zone).collect()
+    }
+
+    /// Says of TOML files that no zone has their name.
+    fn lonely(&mut self, directory: &Written<PathBuf>, names: &BTreeSet<String>) {
+        let stems: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(".zone")).collect();
+        let tomls = names.iter().filter(|name| *name != CLUSTERS_FILE);
+        for stem in tomls.filter_map(|name| name.strip_suffix(".toml")) {
+            if stems.contains(&stem) {
+                continue;
+            }
+            let path = directory.value.join(format!("{stem}.toml"));
+            let what = format!("`{}` has no master file beside it", shown(&path.to_string_lossy()));
+            let near = super::words::nearest(stem, stems.iter().copied().chain(["clusters"]));
+            match near {
+                Some("clusters") => self.nowhere(what, "the file of clusters is `clusters.toml`"),
+                Some(near) => self.nowhere(what, &format!("there is `{near}.zone`")),
+                None => self.nowhere(what, &format!("add `{}.zone`", shown(stem))),
+            }
+        }
+    }
+
+    /// All files that clusters.toml and the zones' files name, each once.
+    fn includes(&mut self, file: &ClustersFile, zones: &[WrittenZone]) -> Includes {
+        let mut includes = Includes::default();
+        let of_zones = zones.iter().flat_map(|zone| policies_of(&zone.steering));
+        let policies: Vec<&WrittenPolicy> = file.policies.iter().chain(of_zones).collect();
+        let ids: BTreeMap<&str, ClusterId> =
+            (0..).zip(&file.clusters).map(|(id, cluster)| (&*cluster.key.value, ClusterId(id))).collect();
+        for path in distinct(policies.iter().filter_map(|policy| policy.rtt.as_ref())) {
+            let Some(source) = self.text(&path.value, Some(&path.at)) else { continue };
+            let rows = (self.formats.rtt)(&source, &|key| ids.get(key).copied(), &mut self.issues);
+            includes.rtt.insert(path.value.clone(), rows);
+        }
+        let rules = policies.iter().flat_map(|policy| &policy.rules);
+        for path in distinct(rules.filter_map(|rule| rule.prefix_file.as_ref())) {
+            let Some(source) = self.text(&path.value, Some(&path.at)) else { continue };
+            includes.prefixes.insert(path.value.clone(), networks::read(&source, &mut self.issues));
+        }
+        for path in distinct(file.checks.iter().filter_map(|check| check.roots.as_ref())) {
+            match (self.disk.file)(&path.value) {
+                Ok(pem) if pem.windows(PEM_MARK.len()).any(|window| window == PEM_MARK) => {
+                    includes.roots.insert(path.value.clone(), pem.into());
+                }
+                Ok(_) => {
+                    let what = format!("`{}` holds no certificate", shown(&path.value.to_string_lossy()));
+                    self.issues.push(Issue::error(path.at.clone(), what).remedy("PEM, as openssl writes it"));
+                }
+                Err(fault) => self.unreadable(&path.value, Some(path.at.clone()), &fault),
+            }
+        }
+        includes
+    }
+
+    /// The text of a TOML file.
+    fn toml(&mut self, path: &Path, named_at: Option<&At>) -> Option<Arc<Source>> {
+        let source = self.text(path, named_at)?;
+        if source.text.len() > TOML_OCTETS_MAX {
+            let what = format!("`{}` is larger than {} MiB", shown(&source.path), TOML_OCTETS_MAX >> 20);
+            self.nowhere(what, "is this a TOML file?");
+            return None;
+        }
+        Some(source)
+    }
+
+    /// The text of a file, which `named_at` names.
+    fn text(&mut self, path: &Path, named_at: Option<&At>) -> Option<Arc<Source>> {
+        let octets = match (self.disk.file)(path) {
+            Ok(octets) => octets,
+            Err(fault) => {
+                self.unreadable(path, named_at.cloned(), &fault);
+                return None;
+            }
+        };
+        let shown_path: Arc<str> = path.to_string_lossy().into();
+        match String::from_utf8(octets) {
+            Ok(text) => Some(Arc::new(Source { path: shown_path, text })),
+            Err(fault) => {
+                let at = fault.utf8_error().valid_up_to();
+                let text = String::from_utf8_lossy(fault.as_bytes()).into_owned();
+                let source = Arc::new(Source { path: shown_path, text });
+                let issue = Issue::error(At { source, span: at..at + 1 }, "this is not UTF-8 text");
+                self.issues.push(issue.remedy("save the file as UTF-8"));
+                None
+            }
+        }
+    }
+
+    fn unreadable(&mut self, path: &Path, named_at: Option<At>, fault: &io::Error) {
+        let path = shown(&path.to_string_lossy());
+        let what = match fault.kind() {
+            io::ErrorKind::NotFound => format!("`{path}` does not exist"),
+            io::ErrorKind::PermissionDenied => format!("`{path}` may not be read by this user"),
+            _ => format!("`{path}` cannot be read: {fault}"),
+        };
+        self.issues.push(Issue { severity: Severity::Error, at: named_at, what, remedy: None, also: None });
+    }
+
+    /// A mistake of a file as a whole.
+    fn nowhere(&mut self, what: String, remedy: &str) {
+        let remedy = Some(remedy.to_owned());
+        self.issues.push(Issue { severity: Severity::Error, at: None, what, remedy, also: None });
+    }
+}
+
+/// What begins a certificate in PEM (RFC 7468 §5.1).
+const PEM_MARK: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
+/// A zone's own policies, those inline included.
+fn policies_of(file: &SteeringFile) -> impl Iterator<Item = &WrittenPolicy> {
+    let inline = file.services.iter().filter_map(|service| match &service.policy {
+        ServicePolicy::Inline(policy) => Some(&**policy),
+        ServicePolicy::Named(_) | ServicePolicy::Unread => None,
+    });
+    file.policies.iter().chain(inline)
+}
+
+/// Each path once, at the first place that names it.
+fn distinct<'w>(paths: impl Iterator<Item = &'w Written<PathBuf>>) -> Vec<&'w Written<PathBuf>> {
+    let mut seen = BTreeSet::new();
+    paths.filter(|path| seen.insert(&path.value)).collect()
+}
