@@ -181,3 +181,71 @@ fn action(target: u64, aim: &Arc<Aim>, step: Step) -> Action {
         Step::Report(seen) => Action::Report(Observation { aim: aim.clone(), seen }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::health::check::{Check, Kind};
+
+    fn aim(node: &str, port: u16) -> Arc<Aim> {
+        let second = Duration::from_secs(1);
+        let check = Check {
+            key: "c".into(),
+            kind: Kind::Tcp,
+            port,
+            interval: second,
+            timeout: second,
+            fall: 3,
+            rise: 3,
+        };
+        let address = "192.0.2.1".parse().unwrap();
+        let key = TargetKey { cluster: "sin".into(), node: node.into(), address, check: "c".into() };
+        Arc::new(Aim { key, probe: (address, port).into(), check: Arc::new(check) })
+    }
+
+    fn starts(actions: &[Action]) -> Vec<ProbeId> {
+        let starts = actions.iter().filter_map(|action| match action {
+            Action::Start { probe, .. } => Some(*probe),
+            _ => None,
+        });
+        starts.collect()
+    }
+
+    #[test]
+    fn a_reload_does_not_restart_the_probes_of_targets_that_stay() {
+        let now = Instant::now();
+        let (mut rounds, mut actions) = (Rounds::new(now), Vec::new());
+        rounds.load([(aim("a", 80), Verdict::Unknown), (aim("b", 80), Verdict::Unknown)], now, &mut actions);
+        let later = now + Duration::from_millis(300);
+        rounds.tick(later, &mut actions);
+        let out = starts(&actions);
+        assert_eq!(out.len(), 2);
+
+        actions.clear();
+        rounds.load(
+            [(aim("b", 80), Verdict::Unknown), (aim("a", 81), Verdict::Unknown)],
+            later,
+            &mut actions,
+        );
+        assert!(matches!(actions[..], [Action::Withdraw(_)]), "the one that is probed elsewhere now");
+        let Action::Withdraw(gone) = actions[0] else { unreachable!() };
+        actions.clear();
+        for probe in out {
+            rounds.ended(probe, Outcome::Succeeded(Duration::from_millis(1)), later, &mut actions);
+        }
+        let reports: Vec<_> = actions.iter().filter(|action| matches!(action, Action::Report(_))).collect();
+        assert_eq!(reports.len(), 1, "{gone:?} says nothing any more");
+    }
+
+    #[test]
+    fn without_targets_there_is_nothing_to_wake_for() {
+        let now = Instant::now();
+        let (mut rounds, mut actions) = (Rounds::new(now), Vec::new());
+        rounds.load([(aim("a", 80), Verdict::Unknown)], now, &mut actions);
+        assert!(rounds.wake().is_some());
+        rounds.load([], now, &mut actions);
+        assert_eq!(rounds.wake(), None);
+    }
+}
