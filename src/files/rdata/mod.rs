@@ -4,11 +4,13 @@
 //! otherwise than NSD and Knot is read here: `layout` (URI, SPF, AFSDB, …), `loc`, and `svcb`, whose keys with
 //! a `9` or a `z` and whose escaped protocols `domain` refuses.
 
+mod apl;
 mod fields;
 mod layout;
 mod loc;
 mod scanner;
 mod svcb;
+mod type_bitmap;
 
 use std::ops::Range;
 use std::str::FromStr;

@@ -148,28 +148,13 @@ impl Scan<'_, '_> {
                 }
             },
             (known::DS | known::CDS, 1) | (known::DNSKEY | known::CDNSKEY, 2) => {
-                let named = ALGORITHMS.iter().find(|(name, _)| name.eq_ignore_ascii_case(written));
+                let named = layout::ALGORITHMS.iter().find(|(name, _)| name.eq_ignore_ascii_case(written));
                 Ok(named.map(|(_, number)| number.to_string()))
             }
             _ => Ok(None),
         }
     }
 }
-
-/// Names of DNSSEC algorithms (RFC 4034 appendix A.1 and its successors), as NSD and BIND take them for numbers.
-const ALGORITHMS: [(&str, u8); 11] = [
-    ("RSASHA1", 5),
-    ("DSA-NSEC3-SHA1", 6),
-    ("RSASHA1-NSEC3-SHA1", 7),
-    ("RSASHA256", 8),
-    ("RSASHA512", 10),
-    ("ECC-GOST", 12),
-    ("ECDSAP256SHA256", 13),
-    ("ECDSAP384SHA384", 14),
-    ("ED25519", 15),
-    ("ED448", 16),
-    ("PRIVATEOID", 254),
-];
 
 fn symbols(token: Token, text: &str) -> impl Iterator<Item = Symbol> {
     token.symbols(text).map(|(octet, escaped)| match octet {
