@@ -22,8 +22,8 @@ use crate::zone::lookup::Zones;
 use crate::zone::record::{Record, rtype};
 use crate::zone::tree::{RouteId, SteeredName, ZoneRecords, serial};
 
-/// What the files say, compiled: immutable, made by each load.
-#[derive(Debug)]
+/// What the files say, compiled: immutable, made by each load. The default has no zones: it refuses everything.
+#[derive(Debug, Default)]
 pub struct Plan {
     /// All names and static answers.
     pub zones: Zones,
