@@ -1,4 +1,13 @@
 //! Where addresses are.
 
+mod atlas;
+pub mod countries;
+pub mod database;
+pub mod embedded;
+pub mod geofeed;
+mod layer;
 pub mod place;
 pub mod places;
+mod record;
+pub mod sources;
+mod subdivisions;
