@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod files;
 pub mod geo;
 pub mod health;
+pub mod load;
 pub mod metrics;
 pub mod net;
 pub mod plan;

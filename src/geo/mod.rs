@@ -1,5 +1,14 @@
 //! Where addresses are.
 
+mod atlas;
+pub mod countries;
+pub mod database;
+pub mod embedded;
+pub mod geofeed;
+mod layer;
 pub mod place;
 pub mod places;
 pub mod prefix_map;
+mod record;
+pub mod sources;
+mod subdivisions;
