@@ -3,3 +3,4 @@
 pub mod place;
 pub mod places;
 pub mod prefix_map;
+pub mod vector;
