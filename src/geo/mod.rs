@@ -12,3 +12,4 @@ pub mod prefix_map;
 mod record;
 pub mod sources;
 mod subdivisions;
+pub mod vector;

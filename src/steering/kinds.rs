@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::compile::{LIST_ENTRIES_MAX, LISTS_MAX, RankedList};
 use super::marks::Marks;
 use super::pieces::Piece;
-use super::rank::{Class, Grain, Ranker, Weighed};
+use super::ranker::{Class, Grain, Ranker, Weighed};
 use super::rules::Policy;
 use crate::geo::place::{Continent, Country, Place, Subdivision};
 use crate::geo::places::Places;

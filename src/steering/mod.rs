@@ -21,6 +21,7 @@ pub mod marks;
 mod measured;
 mod pieces;
 pub mod rank;
+pub mod ranker;
 pub mod rules;
 pub mod service;
 pub mod slots;
