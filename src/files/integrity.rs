@@ -247,7 +247,7 @@ fn check_hidden(zone: &ZoneFile, owners: &HashMap<&[u8], Owner>, findings: &mut 
         }
         let Some((ns, itself)) = cut else { continue };
         let is_glue = matches!(record.rtype, rtype::A | rtype::AAAA) && hosts.contains(name);
-        if is_glue || (itself && matches!(record.rtype, rtype::NS | rtype::DS)) {
+        if is_glue || (itself && matches!(record.rtype, rtype::NS | rtype::DS | rtype::DNAME)) {
             continue;
         }
         let child = &zone.records[ns].owner;
