@@ -14,6 +14,8 @@ use crate::geo::place::Point;
 
 /// The most checks: ids are small.
 pub const CHECKS_MAX: usize = 1024;
+/// What a cluster can carry: bits of a second would fit, too.
+const CAPACITY: RangeInclusive<i64> = 1..=1_000_000_000_000_000;
 /// A node's share among its cluster's nodes.
 const WEIGHT: RangeInclusive<i64> = 1..=1000;
 
@@ -26,6 +28,8 @@ pub struct ClustersFile {
     pub clusters: Vec<WrittenCluster>,
     /// The policies, in the order of the file.
     pub policies: Vec<WrittenPolicy>,
+    /// Whether there is such a file at all.
+    pub is_there: bool,
     /// Whether something may stand in it that was not understood.
     pub wholeness: Wholeness,
 }
@@ -45,6 +49,8 @@ pub struct WrittenCluster {
     pub check: Option<Written<Arc<str>>>,
     /// Its nodes, in the order of the file.
     pub nodes: Vec<WrittenNode>,
+    /// Whether all of it could be read: from what another lacks nothing follows.
+    pub is_whole: bool,
 }
 
 impl WrittenCluster {
@@ -81,7 +87,7 @@ fn root(mut table: Table<'_>, issues: &mut Vec<Issue>) -> ClustersFile {
     same_keys(policies.iter().map(|policy| &policy.key), "policy", issues);
     at_most(checks.len(), CHECKS_MAX, "checks", &at, issues);
     at_most(clusters.len(), CLUSTERS_MAX, "clusters", &at, issues);
-    ClustersFile { checks, clusters, policies, wholeness: Wholeness::Whole }
+    ClustersFile { checks, clusters, policies, is_there: true, wholeness: Wholeness::Whole }
 }
 
 /// Reads each table of `[key.…]`.
@@ -98,16 +104,31 @@ pub fn named<'d, T>(
 
 fn cluster(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCluster> {
     let key = value.label("cluster", issues);
-    let mut table = value.table(format!("cluster `{}`", shown(value.key)), issues)?;
+    // Where the place could not be read an issue keeps this one from being used.
+    let nowhere = Point::new(0.0, 0.0)?;
+    let Some(mut table) = value.table(format!("cluster `{}`", shown(value.key)), issues) else {
+        let nodes = Vec::new();
+        return Some(WrittenCluster {
+            key,
+            place: nowhere,
+            region: None,
+            capacity: None,
+            check: None,
+            nodes,
+            is_whole: false,
+        });
+    };
     let place = table.need("place", "place = [1.35, 103.82]", issues);
     let place = place.and_then(|value| place_of(&value, issues));
     let region = table.take("region").and_then(|value| value.label_text(issues));
-    let capacity = table.take("capacity").and_then(|value| value.whole(1..=i64::MAX, issues));
+    let capacity = table.take("capacity").and_then(|value| value.whole(CAPACITY, issues));
     let check = table.take("check").and_then(|value| value.reference(issues));
+    let told = issues.len();
     let nodes = named(&mut table, "node", issues, node);
     if nodes.is_empty() {
         table.missing("node", "[cluster.sin.node]` with `sin-1 = [\"192.0.2.11\"]", issues);
     }
+    let is_whole = issues.len() == told;
     let at = table.at().clone();
     table.finish(issues);
     same_keys(nodes.iter().map(|(key, _)| key), "node", issues);
@@ -119,12 +140,12 @@ fn cluster(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCluster>
     }
     Some(WrittenCluster {
         key,
-        // Where the place could not be read an issue keeps this one from being used.
-        place: place.or(Point::new(0.0, 0.0))?,
+        place: place.unwrap_or(nowhere),
         region: region.map(|region| region.value),
         capacity: capacity.and_then(|capacity| capacity.try_into().ok()),
         check,
         nodes,
+        is_whole,
     })
 }
 
@@ -200,7 +221,20 @@ fn address(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Written<IpAddr>
         });
         return None;
     };
-    reachable(ip, value, issues).then(|| value.written(ip))
+    if !reachable(ip, value, issues) {
+        return None;
+    }
+    let local = match ip {
+        ip if ip.is_loopback() => Some("a loopback address"),
+        IpAddr::V4(v4) if v4.is_link_local() => Some("a link-local address"),
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => Some("a link-local address"),
+        _ => None,
+    };
+    if let Some(local) = local {
+        let issue = Issue::warning(value.at.clone(), format!("`{ip}` is {local}: no client reaches it"));
+        issues.push(issue.remedy("where only probes go there, write it as `probe`"));
+    }
+    Some(value.written(ip))
 }
 
 /// Whether clients and probes can reach an address at all.

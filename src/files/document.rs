@@ -305,7 +305,9 @@ impl<'d> Value<'d> {
             DeValue::Integer(_) => self.as_whole().map(|whole| whole as f64),
             DeValue::Float(float) => float.as_str().parse().ok(),
             _ => {
-                self.mistyped("a number", None, issues);
+                let digits = self.as_text().filter(|text| text.parse::<f64>().is_ok());
+                let remedy = digits.map(|digits| format!("write `{digits}`, without quotes"));
+                self.mistyped("a number", remedy, issues);
                 return None;
             }
         };

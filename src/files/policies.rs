@@ -48,15 +48,10 @@ pub struct WrittenRule {
     pub prefixes: Vec<Written<Prefix>>,
     /// The file of further prefixes.
     pub prefix_file: Option<Written<PathBuf>>,
+    /// Whether it is for everyone: no `from` is written, or an empty one.
+    pub is_for_everyone: bool,
     /// What it says.
     pub order: WrittenOrder,
-}
-
-impl WrittenRule {
-    /// Whether it is for everyone.
-    pub fn is_for_everyone(&self) -> bool {
-        self.prefix_file.is_none() && self.from == From::default()
-    }
 }
 
 /// What a rule says: keys of clusters.
@@ -93,6 +88,7 @@ pub fn policy(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenPolic
 /// Takes the keys of a policy from a table.
 pub fn keys(table: &mut Table<'_>, key: Written<Arc<str>>, issues: &mut Vec<Issue>) -> WrittenPolicy {
     let clusters = table.take("clusters").map(|value| clusters(&value, issues));
+    let clusters = clusters.filter(|clusters| !clusters.value.is_empty());
     let spread = table.take("spread").and_then(|value| spread(&value, issues));
     let ecs = table.take("ecs").and_then(|value| value.flag(issues));
     let rtt = table.take("rtt").and_then(|value| value.path(issues));
@@ -119,7 +115,7 @@ pub fn keys(table: &mut Table<'_>, key: Written<Arc<str>>, issues: &mut Vec<Issu
 }
 
 fn warn_of_unreached(rules: &[WrittenRule], issues: &mut Vec<Issue>) {
-    let Some(last) = rules.iter().position(WrittenRule::is_for_everyone) else { return };
+    let Some(last) = rules.iter().position(|rule| rule.is_for_everyone) else { return };
     if let Some(next) = rules.get(last + 1) {
         let issue = Issue::warning(next.at.clone(), "this rule never matches: one before it is for everyone");
         issues.push(issue.also(rules[last].at.clone(), "it has no `from`").remedy("the first match wins"));
@@ -162,6 +158,7 @@ fn rule(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenRule> {
         from: From::default(),
         prefixes: Vec::new(),
         prefix_file: None,
+        is_for_everyone: true,
         order: WrittenOrder::Unread,
     };
     if let Some(value) = table.take("from") {
@@ -211,6 +208,7 @@ fn from(value: &Value<'_>, rule: &mut WrittenRule, issues: &mut Vec<Issue>) {
     };
     rule.prefix_file = table.take("prefix_file").and_then(|value| value.path(issues));
     let at = table.at().clone();
+    rule.is_for_everyone = table.is_empty();
     if table.is_empty() {
         let issue = Issue::warning(at, "`from` is empty: this rule is for everyone");
         issues.push(issue.remedy("leave `from` out to say so"));

@@ -152,8 +152,9 @@ impl Reader<'_> {
         let mut includes = Includes::default();
         let of_zones = zones.iter().flat_map(|zone| policies_of(&zone.steering));
         let policies: Vec<&WrittenPolicy> = file.policies.iter().chain(of_zones).collect();
-        let ids: BTreeMap<&str, ClusterId> =
-            (0..).zip(&file.clusters).map(|(id, cluster)| (&*cluster.key.value, ClusterId(id))).collect();
+        // More clusters than an id can count are told when they are linked.
+        let ids = (0..=u16::MAX).map(ClusterId).zip(&file.clusters);
+        let ids: BTreeMap<&str, ClusterId> = ids.map(|(id, cluster)| (&*cluster.key.value, id)).collect();
         for path in distinct(policies.iter().filter_map(|policy| policy.rtt.as_ref())) {
             let Some(source) = self.text(&path.value, Some(&path.at)) else { continue };
             let rows = (self.formats.rtt)(&source, &|key| ids.get(key).copied(), &mut self.issues);

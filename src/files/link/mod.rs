@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::cluster::{Cluster, Inventory};
 use crate::files::checks::WrittenCheck;
 use crate::files::clusters::ClustersFile;
-use crate::files::document::Written;
+use crate::files::document::{Wholeness, Written};
 use crate::files::issue::{At, Issue, Severity};
 use crate::files::server::ServerFile;
 use crate::files::steering::SteeringFile;
@@ -47,6 +47,13 @@ pub struct World {
     pub zones: Vec<WrittenZone>,
     /// What the files name.
     pub includes: Includes,
+}
+
+impl World {
+    /// Whether something of a zone's file or of clusters.toml was not understood: what is missing may stand there.
+    fn is_torn(&self, zone: usize) -> bool {
+        [self.clusters.wholeness, self.zones[zone].steering.wholeness].contains(&Wholeness::Torn)
+    }
 }
 
 /// A zone: its master file, and what is steered in it.
@@ -109,7 +116,7 @@ pub fn link(world: World, issues: &mut Vec<Issue>) -> Option<Linked> {
     let policies = policies::Policies::resolve(&world, &names, issues);
     let services = services::resolve(&world, &names, &policies, issues);
     coverage::check(&world, &inventory, &policies, &services, issues);
-    promise::check(&inventory, &checks, &policies, &services, issues);
+    promise::check(&world, &inventory, &checks, &policies, &services, issues);
     usage::check(&world, &policies, &services, issues);
     if issues.iter().any(|issue| issue.severity == Severity::Error) {
         return None;

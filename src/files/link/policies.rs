@@ -193,6 +193,10 @@ fn among_the_clusters(
     issues: &mut Vec<Issue>,
 ) {
     let Some(listed) = &written.clusters else { return };
+    if clusters.len() < listed.value.len() {
+        // One of them does not exist: it may be meant for this one.
+        return;
+    }
     for key in rule.order.clusters() {
         // A cluster that does not exist has been told as such.
         let id = names.cluster(key, &mut Vec::new());

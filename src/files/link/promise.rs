@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::World;
 use super::policies::Policies;
 use super::services::{Resolved, called};
 use crate::cluster::Inventory;
@@ -20,6 +21,7 @@ const FALL_MIN: u32 = 2;
 
 /// Checks every service with every check that judges its nodes.
 pub(super) fn check(
+    world: &World,
     inventory: &Inventory,
     checks: &[Check],
     policies: &Policies<'_>,
@@ -28,6 +30,9 @@ pub(super) fn check(
 ) {
     for service in services {
         let Some(policy) = service.policy.map(|at| &policies.all[at].policy) else { continue };
+        if world.is_torn(service.zone) {
+            continue;
+        }
         let clusters = policy.clusters.iter().copied().chain(service.fallback());
         let used: BTreeSet<_> = match (service.check, &service.written.check) {
             (Some(check), _) => BTreeSet::from([check]),
@@ -99,15 +104,25 @@ fn remedy(check: &Check, limit: Duration, total: Duration, has_within: bool) -> 
     // The timeout counts twice: as the lateness that is noticed, and as the last deadline.
     let timeout = Check { timeout: less(check.timeout, excess_ms.div_ceil(2)), ..check.clone() };
     let interval = Check { interval: less(check.interval, excess_ms), ..check.clone() };
-    let turned = if timeout.timeout >= TIMEOUT_MIN && fits(&timeout) {
-        Some(format!("`timeout` of check `{}` at most \"{}\"", check.key, shown(timeout.timeout)))
-    } else if interval.interval >= INTERVAL_MIN && fits(&interval) {
-        Some(format!("`interval` of check `{}` at most \"{}\"", check.key, shown(interval.interval)))
-    } else {
-        let fewer = (FALL_MIN..check.fall).rev().map(|fall| Check { fall, ..check.clone() });
-        let fall = fewer.into_iter().find(fits);
-        fall.map(|turned| format!("`fall` of check `{}` at most {}", check.key, turned.fall))
-    };
+    let fewer = (FALL_MIN..check.fall).rev().map(|fall| Check { fall, ..check.clone() });
+    let fall = fewer.into_iter().find(fits).unwrap_or_else(|| check.clone());
+    let worst = Detection::worst(check);
+    let mut turns = [
+        (
+            worst.lateness + worst.deadline,
+            timeout.timeout >= TIMEOUT_MIN && fits(&timeout),
+            format!("`timeout` of check `{}` at most \"{}\"", check.key, shown(timeout.timeout)),
+        ),
+        (
+            worst.interval,
+            interval.interval >= INTERVAL_MIN && fits(&interval),
+            format!("`interval` of check `{}` at most \"{}\"", check.key, shown(interval.interval)),
+        ),
+        (worst.reprobes, fits(&fall), format!("`fall` of check `{}` at most {}", check.key, fall.fall)),
+    ];
+    // The largest part first: there is most to gain.
+    turns.sort_by_key(|(part, ..)| std::cmp::Reverse(*part));
+    let turned = turns.into_iter().find(|(_, fits, _)| *fits).map(|(_, _, turned)| turned);
     let whole = shown(Duration::from_millis(
         u64::try_from(total.as_millis()).unwrap_or(u64::MAX).div_ceil(1000) * 1000,
     ));
