@@ -108,6 +108,17 @@ pub enum Word {
     Up,
 }
 
+impl Word {
+    /// How it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Word::Drain => "drain",
+            Word::Down => "down",
+            Word::Up => "up",
+        }
+    }
+}
+
 impl Inventory {
     /// The cluster of an id.
     pub fn cluster(&self, id: ClusterId) -> &Cluster {

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod cluster;
+pub mod explain;
 pub mod files;
 pub mod geo;
 pub mod health;

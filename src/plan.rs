@@ -153,6 +153,8 @@ pub struct Placed<'p> {
     pub slot: u8,
     /// For whom the answer holds: SCOPE PREFIX-LENGTH.
     pub scope: u8,
+    /// The length of the tile itself; 0 where the resolver's address decides.
+    pub tile_bits: u8,
 }
 
 impl Plan {
@@ -179,6 +181,7 @@ impl Plan {
                 list: &mapped.lists[mapped.list_of_resolver(client.address) as usize],
                 slot: slots::slot_of_resolver(client.address),
                 scope: if let Whose::Unroutable(bits) = client.whose { bits } else { 0 },
+                tile_bits: 0,
             },
             Whose::Subnet { before } => {
                 let tile = mapped.tile(client.address);
@@ -186,7 +189,7 @@ impl Plan {
                     IpAddr::V4(v4) => slots::slot_v4(v4.into(), tile.scope),
                     IpAddr::V6(v6) => slots::slot_v6((u128::from(v6) >> 64) as u64, tile.scope),
                 };
-                Placed { list: &mapped.lists[tile.list as usize], slot, scope: before + tile.scope }
+                Placed { list: &mapped.lists[tile.list as usize], slot, scope: before + tile.scope, tile_bits: tile.bits }
             }
         }
     }
