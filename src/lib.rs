@@ -16,3 +16,5 @@ pub mod snapshot;
 pub mod steering;
 pub mod wire;
 pub mod zone;
+pub mod why;
+pub mod server;

@@ -20,7 +20,7 @@ use crate::zone::template::{Pointer, TemplateId};
 use crate::zone::tree::RouteId;
 
 /// What a client takes that does not speak EDNS (RFC 1035 §4.2.1).
-const PLAIN_MAX: usize = 512;
+pub const PLAIN_MAX: usize = 512;
 /// What a stream takes.
 const STREAM_MAX: usize = 65_535;
 /// Classes.
