@@ -7,7 +7,7 @@
 //! AS64500,sin,18
 //! US-CA,pdx,31
 //! ID,jkt,9
-//! 3.14;101.69,sin,8
+//! 3.139;101.687,sin,8
 //! ```
 
 use std::collections::HashMap;
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn every_kind_of_row_is_read() {
         let text = "\u{feff}# measured in May\r\nfrom, cluster, ms\r\n203.0.113.0/24,sin,12.5\r\n2001:db8::/32,sin,1\r\n\
-                    192.0.2.7,sin,2\r\nas64500,sin,18\r\nus-ca,fra-2,150\r\n\r\nAS,sin,9\r\n 3.14;101.69 , sin , 8 \r\n";
+                    192.0.2.7,sin,2\r\nas64500,sin,18\r\nus-ca,fra-2,150\r\n\r\nAS,sin,9\r\n 3.139;101.687 , sin , 8 \r\n";
         let (rows, issues) = read(text);
         assert!(issues.is_empty(), "{issues:?}");
         let from: Vec<RttFrom> = rows.iter().map(|row| row.rtt.from).collect();
@@ -248,7 +248,7 @@ mod tests {
                 RttFrom::Asn(64500),
                 RttFrom::Subdivision(Subdivision::parse("US-CA").unwrap()),
                 RttFrom::Country(Country::parse("AS").unwrap()),
-                RttFrom::Point(Point::new(3.14, 101.69).unwrap()),
+                RttFrom::Point(Point::new(3.139, 101.687).unwrap()),
             ]
         );
         assert_eq!((rows[4].rtt.to, rows[4].rtt.ms), (ClusterId(1), 150.0));
