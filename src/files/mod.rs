@@ -24,3 +24,4 @@ pub mod syntax;
 mod ttl;
 pub mod words;
 pub mod zone;
+pub mod rtt;

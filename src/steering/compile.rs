@@ -190,7 +190,7 @@ mod tests {
     fn known() -> Vec<Place> {
         vec![
             Place::default(),
-            at("MY", Continent::Asia, 3.14, 101.69),
+            at("MY", Continent::Asia, 3.139, 101.687),
             at("BR", Continent::SouthAmerica, -22.91, -43.17),
             at("FR", Continent::Europe, 45.76, 4.84),
         ]

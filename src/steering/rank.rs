@@ -157,7 +157,7 @@ pub(super) mod tests {
     }
 
     fn kuala_lumpur() -> Place {
-        at("MY", Continent::Asia, 3.14, 101.69)
+        at("MY", Continent::Asia, 3.139, 101.687)
     }
 
     fn rio() -> Place {
