@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod files;
 pub mod geo;
 pub mod health;
+pub mod probe;
 pub mod snapshot;
 pub mod steering;
 pub mod wire;

@@ -306,6 +306,7 @@ fn hash(key: &TargetKey) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
 mod tests {
     use super::*;
     use crate::health::budget::REPROBES_SAVED_MAX;
