@@ -7,6 +7,7 @@ pub mod geo;
 pub mod health;
 pub mod probe;
 pub mod snapshot;
+pub mod state;
 pub mod steering;
 pub mod wire;
 pub mod zone;
