@@ -4,6 +4,7 @@
 //! twice as long each time. Every packet is lost by itself, each way with the same chance.
 
 #![allow(dead_code, reason = "the example and the tests each use their part")]
+#![allow(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -132,7 +133,7 @@ impl World {
             let node = format!("node-{n}").into();
             let key = TargetKey { cluster: "sin".into(), node, address, check: check.key.clone() };
             let aim = Arc::new(Aim { key, probe: SocketAddr::new(address, 80), check: check.clone() });
-            let cluster = ClusterId(u16::try_from(n / 100).unwrap());
+            let cluster = ClusterId(u16::try_from(n / 100).expect("few servers"));
             Target { cluster, node: 0, member: (n % 100) as u8, check: CheckId(0), aim }
         });
         let mut board = Board::default();

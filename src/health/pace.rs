@@ -306,6 +306,7 @@ fn hash(key: &TargetKey) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
 mod tests {
     use super::*;
     use crate::health::budget::REPROBES_SAVED_MAX;
@@ -321,6 +322,8 @@ mod tests {
         let address = "192.0.2.1".parse().unwrap();
         TargetKey { cluster: "sin".into(), node: node.into(), address, check: "edge".into() }
     }
+
+    const NONE: [u64; 0] = [];
 
     /// One target, told the time by hand.
     struct Bench {
@@ -391,7 +394,7 @@ mod tests {
         let mut bench = Bench::up(check(1000, 2500, 5));
         for second in 0..5 {
             let probe = bench.starts(second * 1000)[0];
-            assert_eq!(bench.ended(probe, succeeded(10), second * 1000 + 10), [0u64; 0]);
+            assert_eq!(bench.ended(probe, succeeded(10), second * 1000 + 10), NONE);
             assert_eq!(bench.wake_ms(), u128::from(second + 1) * 1000);
         }
     }
@@ -427,7 +430,7 @@ mod tests {
         let mut probe = bench.starts(0)[0];
         probe = bench.ended(probe, failed(), 1)[0];
         for ms in [1, 201, 401] {
-            assert_eq!(bench.ended(probe, failed(), ms), [0u64; 0]);
+            assert_eq!(bench.ended(probe, failed(), ms), NONE);
             probe = bench.starts(ms + 200)[0];
         }
         bench.ended(probe, failed(), 601);
@@ -439,10 +442,10 @@ mod tests {
         let mut bench = Bench::up(check(1000, 2500, 5));
         let old = bench.starts(0)[0];
         let new = bench.starts(200)[0];
-        assert_eq!(bench.ended(new, succeeded(10), 210), [0u64; 0]);
+        assert_eq!(bench.ended(new, succeeded(10), 210), NONE);
         assert!(bench.steps.contains(&Step::Withdraw { probe: old }));
         assert_eq!((bench.word(), bench.wake_ms()), ("up", 1000));
-        assert_eq!(bench.ended(old, failed(), 750), [0u64; 0]);
+        assert_eq!(bench.ended(old, failed(), 750), NONE);
         assert_eq!(bench.word(), "up");
     }
 
@@ -460,7 +463,7 @@ mod tests {
         let mut bench = Bench::up(check(1000, 2500, 5));
         bench.starts(0);
         assert!(bench.budget.take(REPROBES_SAVED_MAX, bench.at(199)));
-        assert_eq!(bench.starts(200), [0u64; 0]);
+        assert_eq!(bench.starts(200), NONE);
         let Verdict::Suspect { until } = bench.pace.tracker.held().verdict else { panic!("no doubt") };
         assert_eq!(until, bench.at(4750));
         assert_eq!(bench.wake_ms(), 400);
@@ -475,7 +478,7 @@ mod tests {
         assert_eq!((bench.word(), bench.wake_ms()), ("down", 1000));
         let probe = bench.starts(1000)[0];
         assert_eq!(bench.pace.wake(), None);
-        assert_eq!(bench.ended(probe, failed(), 3500), [0u64; 0]);
+        assert_eq!(bench.ended(probe, failed(), 3500), NONE);
         assert_eq!(bench.wake_ms(), 4000);
     }
 
@@ -495,7 +498,7 @@ mod tests {
     fn a_local_failure_in_calm_waits_for_the_next_interval() {
         let mut bench = Bench::up(check(1000, 2500, 5));
         let probe = bench.starts(0)[0];
-        assert_eq!(bench.ended(probe, Outcome::Local("too many".into()), 0), [0u64; 0]);
+        assert_eq!(bench.ended(probe, Outcome::Local("too many".into()), 0), NONE);
         assert_eq!((bench.word(), bench.wake_ms()), ("up", 1000));
     }
 

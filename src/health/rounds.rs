@@ -183,6 +183,7 @@ fn action(target: u64, aim: &Arc<Aim>, step: Step) -> Action {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
 mod tests {
     use std::time::Duration;
 
