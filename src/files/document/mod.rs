@@ -6,6 +6,7 @@
 //! ```
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -87,6 +88,25 @@ impl Document<'_> {
 /// The path that `text` means in the file `named_in`: relative to its directory.
 pub fn beside(named_in: &str, text: &str) -> PathBuf {
     Path::new(named_in).parent().unwrap_or(Path::new("")).join(text)
+}
+
+/// The elements of a list, each once: of one that is listed again it is said.
+pub fn each_once<T: Clone + Eq + Hash + ToString>(
+    list: Vec<Written<T>>,
+    issues: &mut Vec<Issue>,
+) -> Vec<Written<T>> {
+    let mut first: HashMap<T, At> = HashMap::new();
+    let mut once = Vec::new();
+    for element in list {
+        if let Some(at) = first.get(&element.value) {
+            let what = format!("`{}` is listed twice", shown(&element.value.to_string()));
+            issues.push(Issue::error(element.at, what).also(at.clone(), "first listed here"));
+            continue;
+        }
+        first.insert(element.value.clone(), element.at.clone());
+        once.push(element);
+    }
+    once
 }
 
 /// Says of keys that differ in nothing but case that they are the same; `noun` is what they name.
