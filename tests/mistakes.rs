@@ -12,7 +12,7 @@
 //!
 //! `-` lines stand in the file one below the other and are taken out, `+` lines take their place; without `-`
 //! lines they come at the end. `new` begins a file, `gone` takes one away.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::io;

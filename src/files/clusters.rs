@@ -305,3 +305,81 @@ fn pinned(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Override> {
     table.finish(issues);
     Some(Override { word: word?, why: why?.into() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::check::{HttpMethod, Kind};
+
+    fn file(text: &str) -> ClustersFile {
+        let mut issues = Vec::new();
+        let source = Arc::new(Source { path: "zones/clusters.toml".into(), text: text.into() });
+        let file = read(&source, &mut issues);
+        assert!(issues.is_empty(), "{issues:?}");
+        file
+    }
+
+    #[test]
+    fn clusters_keep_the_order_of_the_file() {
+        let one =
+            |key: &str| format!("[cluster.{key}]\nplace = [0, 0.5]\nnode = {{ n1 = [\"192.0.2.1\"] }}\n");
+        let keys: Vec<String> = ["sin", "bkk", "ams"].map(one).into();
+        let file = file(&keys.concat());
+        let keys: Vec<&str> = file.clusters.iter().map(|cluster| &*cluster.key.value).collect();
+        assert_eq!(keys, ["sin", "bkk", "ams"]);
+    }
+
+    #[test]
+    fn a_node_may_be_probed_elsewhere() {
+        let file = file(
+            "[cluster.sin]\nplace = [1.35, 103.82]\n[cluster.sin.node]\n\
+             sin-1 = [\"192.0.2.11\", \"2001:db8::11\"]\n\
+             sin-2 = { addresses = [\"192.0.2.12\", \"2001:db8::12\"], weight = 2, \
+             probe = [\"10.0.0.12\", \"[fd00::12]:8080\"], override = { verdict = \"drain\", why = \"disk\" } }",
+        );
+        let [one, two] = &file.clusters[0].nodes[..] else { panic!("two nodes") };
+        assert!(one.node.addresses.iter().all(|address| address.probe == address.ip));
+        assert_eq!((one.node.weight, &one.node.pinned), (1, &None));
+        let probes: Vec<_> =
+            two.node.addresses.iter().map(|address| (address.probe, address.probe_port)).collect();
+        assert_eq!(probes, [("10.0.0.12".parse().unwrap(), None), ("fd00::12".parse().unwrap(), Some(8080))]);
+        assert_eq!(two.node.pinned, Some(Override { word: Word::Drain, why: "disk".into() }));
+        assert_eq!(two.node.weight, 2);
+    }
+
+    #[test]
+    fn a_check_has_the_port_of_its_kind() {
+        let file = file(
+            "check.t = { kind = \"tcp\", port = 8890 }\ncheck.h = { kind = \"http\" }\n\
+             check.s = { kind = \"https\" }\ncheck.r = { kind = \"rtmp\" }",
+        );
+        let ports: Vec<u16> = file.checks.iter().map(|check| check.check.port).collect();
+        assert_eq!(ports, [8890, 80, 443, 1935]);
+        let [_, http, https, rtmp] = &file.checks[..] else { panic!("four checks") };
+        assert!(
+            matches!(&http.check.kind, Kind::Http(http) if http.path == "/" && http.status == [(200, 299)])
+        );
+        assert!(matches!(&https.check.kind, Kind::Https(_, tls) if tls.verify));
+        assert!(matches!(&rtmp.check.kind, Kind::Rtmp(rtmp) if rtmp.app == "live"));
+        assert_eq!((http.check.fall, http.check.rise), (5, 5));
+    }
+
+    #[test]
+    fn an_http_check_says_what_is_asked_and_what_must_come_back() {
+        let file = file(
+            "[check.edge]\nkind = \"https\"\nport = 8443\nmethod = \"GET\"\npath = \"/live?x=1\"\n\
+             host = \"play.example.com\"\nheaders = { X-Probe = \"1\" }\nsni = \"edge.example.com\"\nroots = \"own.pem\"\n\
+             expect = { status = [200, \"301-302\"], body = \"ok\", header = { Server = \"nginx\" } }",
+        );
+        let Kind::Https(http, tls) = &file.checks[0].check.kind else { panic!("https") };
+        assert_eq!((http.method, &*http.path), (HttpMethod::Get, "/live?x=1"));
+        assert_eq!(http.host.as_deref(), Some("play.example.com"));
+        assert_eq!(http.headers, [("X-Probe".into(), "1".into())]);
+        assert_eq!(http.status, [(200, 200), (301, 302)]);
+        assert_eq!(http.body.as_deref(), Some("ok"));
+        assert_eq!(http.expect_headers, [("Server".into(), "nginx".into())]);
+        assert_eq!(tls.sni.as_deref(), Some("edge.example.com"));
+        let roots = file.checks[0].roots.as_ref().map(|roots| roots.value.clone());
+        assert_eq!(roots, Some("zones/own.pem".into()));
+    }
+}

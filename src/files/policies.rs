@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::document::{Table, Value, Written};
+use super::document::{Table, Value, Written, each_once};
 use super::issue::{At, Issue};
 use super::words::shown;
 use super::{codes, networks};
@@ -124,18 +124,9 @@ fn warn_of_unreached(rules: &[WrittenRule], issues: &mut Vec<Issue>) {
 
 /// Keys of clusters, none twice.
 fn clusters(value: &Value<'_>, issues: &mut Vec<Issue>) -> Written<Vec<Written<Arc<str>>>> {
-    let mut clusters: Vec<Written<Arc<str>>> = Vec::new();
-    for element in value.filled_list("\"sin\"", issues) {
-        let Some(cluster) = element.reference(issues) else { continue };
-        match clusters.iter().find(|first| first.value == cluster.value) {
-            Some(first) => {
-                let issue = Issue::error(cluster.at, format!("`{}` is listed twice", shown(&cluster.value)));
-                issues.push(issue.also(first.at.clone(), "first listed here"));
-            }
-            None => clusters.push(cluster),
-        }
-    }
-    value.written(clusters)
+    let elements = value.filled_list("\"sin\"", issues);
+    let clusters = elements.iter().filter_map(|element| element.reference(issues)).collect();
+    value.written(each_once(clusters, issues))
 }
 
 fn spread(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Spread> {
@@ -214,4 +205,43 @@ fn from(value: &Value<'_>, rule: &mut WrittenRule, issues: &mut Vec<Issue>) {
         issues.push(issue.remedy("leave `from` out to say so"));
     }
     table.finish(issues);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::clusters;
+    use crate::files::issue::Source;
+
+    fn policy(text: &str) -> WrittenPolicy {
+        let mut issues = Vec::new();
+        let source = Arc::new(Source { path: "zones/clusters.toml".into(), text: text.into() });
+        let mut file = clusters::read(&source, &mut issues);
+        assert!(issues.is_empty(), "{issues:?}");
+        file.policies.remove(0)
+    }
+
+    #[test]
+    fn rules_are_read_in_order_with_all_their_keys() {
+        let policy = policy(
+            "[policy.p]\nspread = { ipv6 = 48 }\necs = false\nrtt = \"../geoip/rtt.csv\"\nrtt_margin = \"5ms\"\n\
+             [[policy.p.rule]]\nfrom = { continent = [\"as\"], country = [\"id\", \"MY\"], subdivision = [\"US-CA\"], \
+             asn = [7713], prefix = [\"192.0.2.0/24\"], prefix_file = \"telco.txt\" }\nprefer = [\"jkt\", \"sin\"]\n\
+             [[policy.p.rule]]\nonly = [\"sin\"]",
+        );
+        assert_eq!(policy.spread, Spread { ipv4: 16, ipv6: 48 });
+        assert!(!policy.ecs && policy.clusters.is_none());
+        assert_eq!(policy.rtt.as_ref().map(|rtt| rtt.value.clone()), Some("zones/../geoip/rtt.csv".into()));
+        assert_eq!(policy.rtt_margin, Duration::from_millis(5));
+        let [first, last] = &policy.rules[..] else { panic!("two rules") };
+        assert_eq!(format!("{:?}", first.from.countries), "[ID, MY]");
+        assert_eq!(first.from.asns, [7713]);
+        assert_eq!(
+            (first.from.continents.len(), first.from.subdivisions.len(), first.from.prefixes.len()),
+            (1, 1, 1)
+        );
+        assert!(first.prefix_file.is_some() && !first.is_for_everyone && last.is_for_everyone);
+        assert!(matches!(&first.order, WrittenOrder::Prefer(keys) if keys.len() == 2));
+        assert!(matches!(&last.order, WrittenOrder::Only(keys) if keys.value.len() == 1));
+    }
 }

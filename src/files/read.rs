@@ -41,13 +41,19 @@ pub struct Disk<'a> {
 /// Tells which cluster has a key.
 pub type ClusterOf<'a> = &'a dyn Fn(&str) -> Option<ClusterId>;
 
+/// Reads a master file of a zone: its records, and where each of them stands.
+pub type ReadZone = dyn Fn(&Arc<Source>, &Name, &mut Vec<Issue>) -> (Vec<Record>, Vec<At>);
+
+/// Reads a table of measured round-trip times.
+pub type ReadRtt = dyn Fn(&Arc<Source>, ClusterOf<'_>, &mut Vec<Issue>) -> Vec<Rtt>;
+
 /// The readers of the formats that are not TOML.
 #[derive(Clone, Copy)]
 pub struct Formats<'a> {
     /// A master file of the zone: its records, and where each of them stands.
-    pub zone: &'a dyn Fn(&Arc<Source>, &Name, &mut Vec<Issue>) -> (Vec<Record>, Vec<At>),
+    pub zone: &'a ReadZone,
     /// A table of measured round-trip times.
-    pub rtt: &'a dyn Fn(&Arc<Source>, ClusterOf<'_>, &mut Vec<Issue>) -> Vec<Rtt>,
+    pub rtt: &'a ReadRtt,
 }
 
 /// Reads all that `config` (steerdns.toml) names, and links it.

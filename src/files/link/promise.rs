@@ -135,3 +135,51 @@ fn remedy(check: &Check, limit: Duration, total: Duration, has_within: bool) -> 
         None => format!("make `interval` and `timeout` of check `{}` less, or {service}", check.key),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::duration::parse;
+    use crate::health::check::Kind;
+    use proptest::prelude::*;
+
+    fn check(interval_ms: u64, timeout_ms: u64, fall: u32) -> Check {
+        Check {
+            key: "ingest".into(),
+            kind: Kind::Tcp,
+            port: 1935,
+            interval: Duration::from_millis(interval_ms),
+            timeout: Duration::from_millis(timeout_ms),
+            fall,
+            rise: 5,
+        }
+    }
+
+    proptest! {
+        // Whoever turns the number that the remedy names, as far as it says, keeps the promise.
+        #[test]
+        fn the_remedy_is_one(
+            interval_ms in 100u64..60_000,
+            timeout_ms in 50u64..60_000,
+            fall in 1u32..=100,
+            limit_s in 1u64..60,
+        ) {
+            let check = check(interval_ms, timeout_ms, fall);
+            let (limit, total) = (Duration::from_secs(limit_s), Detection::worst(&check).total());
+            prop_assume!(total > limit);
+            let told = remedy(&check, limit, total, false);
+            let ttl = told.split("`ttl` at least \"").nth(1).and_then(|rest| rest.split('"').next());
+            prop_assert!(ttl.and_then(parse).unwrap() >= total, "{}", told);
+            let mut turned = check;
+            let word = told.split('`').nth(1).unwrap();
+            let value = told.split(" at most ").nth(1).map(|rest| rest.split([',', ' ']).next().unwrap().trim_matches('"'));
+            match (word, value) {
+                ("timeout", Some(value)) => turned.timeout = parse(value).unwrap(),
+                ("interval", Some(value)) => turned.interval = parse(value).unwrap(),
+                ("fall", Some(value)) => turned.fall = value.parse().unwrap(),
+                _ => return Ok(()),
+            }
+            prop_assert!(Detection::worst(&turned).total() <= limit, "{}", told);
+        }
+    }
+}
