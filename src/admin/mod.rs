@@ -1,0 +1,3 @@
+//! What operators and their tools read: `/metrics`, `/status`, `/healthz`.
+
+pub mod http;
