@@ -15,13 +15,18 @@ use axum::routing::get;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
+use super::seats::Seats;
 use crate::metrics::Exposition;
 
 /// Where it listens unless told otherwise.
 pub const DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9353);
 
+/// Connections at a time; who comes beyond waits.
+const CONNECTIONS: usize = 64;
+/// The longest that a connection is kept, idle or not.
+const KEEP: Duration = Duration::from_secs(60);
 /// How long answers under way may take when we stop.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -41,16 +46,20 @@ pub struct Sources {
 
 /// Answers on `listener` until `stop` comes (or whoever would send it is gone).
 pub async fn serve(listener: TcpListener, sources: Sources, stop: oneshot::Receiver<()>) -> io::Result<()> {
+    serve_seats(Seats::new(listener, CONNECTIONS, KEEP), sources, stop).await
+}
+
+async fn serve_seats(seats: Seats, sources: Sources, stop: oneshot::Receiver<()>) -> io::Result<()> {
     let (stopping, stopped) = oneshot::channel();
     let graceful = async move {
         let _ = stop.await;
         let _ = stopping.send(());
     };
-    let served = axum::serve(listener, router(sources)).with_graceful_shutdown(graceful);
+    let served = axum::serve(seats, router(sources)).with_graceful_shutdown(graceful);
     let overdue = async {
         let _ = stopped.await;
         // A client that keeps its connection open does not keep us.
-        let _ = timeout(DRAIN, std::future::pending::<()>()).await;
+        sleep(DRAIN).await;
     };
     tokio::select! {
         served = served.into_future() => served,
@@ -95,6 +104,10 @@ mod tests {
     }
 
     async fn admin() -> Admin {
+        admin_with(CONNECTIONS, KEEP).await
+    }
+
+    async fn admin_with(connections: usize, keep: Duration) -> Admin {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let sources = Sources {
@@ -106,7 +119,8 @@ mod tests {
             status: Arc::new(|| serde_json::json!({ "clusters": ["sin"] })),
         };
         let (stop, stopped) = oneshot::channel();
-        Admin { address, stop, task: tokio::spawn(serve(listener, sources, stopped)) }
+        let seats = Seats::new(listener, connections, keep);
+        Admin { address, stop, task: tokio::spawn(serve_seats(seats, sources, stopped)) }
     }
 
     async fn said(admin: &Admin, request: &str) -> String {
@@ -143,6 +157,17 @@ mod tests {
     async fn nothing_can_be_written() {
         let admin = admin().await;
         assert!(said(&admin, "POST /status").await.starts_with("HTTP/1.1 405 "));
+    }
+
+    #[tokio::test]
+    async fn connections_that_are_held_open_give_way_in_time() {
+        let admin = admin_with(2, Duration::from_millis(100)).await;
+        let mut held = Vec::new();
+        for _ in 0..10 {
+            held.push(TcpStream::connect(admin.address).await.unwrap());
+        }
+        assert!(said(&admin, "GET /healthz").await.ends_with("ok\n"));
+        assert_eq!(held[0].read(&mut [0]).await.unwrap(), 0, "its time was over");
     }
 
     #[tokio::test]
