@@ -1,5 +1,6 @@
 //! steerdns: an authoritative nameserver that sends every viewer to the nearest healthy cluster.
 
+pub mod admin;
 pub mod answer;
 pub mod cluster;
 pub mod explain;
