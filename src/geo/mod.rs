@@ -9,5 +9,7 @@ mod layer;
 pub mod place;
 pub mod places;
 mod record;
+#[cfg(test)]
+mod samples;
 pub mod sources;
 mod subdivisions;
