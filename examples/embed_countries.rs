@@ -14,19 +14,51 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use steerdns::geo::database::Database;
-use steerdns::geo::place::Country;
-use steerdns::geo::places::Stretch;
+use steerdns::geo::geofeed::{Entry, Geofeed};
+use steerdns::geo::place::{Country, Prefix};
+use steerdns::geo::places::{Places, Stretch};
 
 const SOURCE: &str = "WHOIS and delegation data of the regional internet registries, \
                       by way of ip-location-db's geo-whois-asn-country";
 const LICENCE: &str = "CC BY 4.0";
 const COPYRIGHT: &str = "Number Resource Organization, nro.net";
 
+/// Registries record special-purpose blocks (RFC 6890) in places, too; nobody is there.
+const NEVER_ROUTED: [&str; 21] = [
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.88.99.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/3",
+    "::/16",
+    "64:ff9b::/32",
+    "100::/64",
+    "2001::/32",
+    "2001:db8::/32",
+    "2002::/16",
+    "fc00::/6",
+];
+
 fn main() {
     let paths: Vec<String> = std::env::args().skip(1).collect();
     let [input, output] = paths.as_slice() else { panic!("usage: embed_countries DATABASE TABLE") };
     let database = Database::new(input, std::fs::read(input).unwrap()).unwrap();
-    let places = database.places();
+    let unrouted = NEVER_ROUTED.map(|prefix| Entry {
+        prefix: Prefix::parse(prefix).unwrap(),
+        country: None,
+        subdivision: None,
+    });
+    let unrouted = Geofeed { name: "RFC 6890".into(), entries: unrouted.to_vec() };
+    let places = Places::new(std::slice::from_ref(&database), &[unrouted]);
 
     let mut codes: Vec<Country> = places.known.iter().filter_map(|place| place.country).collect();
     codes.sort_unstable();

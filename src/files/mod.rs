@@ -8,6 +8,7 @@ pub mod duration;
 mod findings;
 mod generate;
 mod integrity;
+pub mod geofeed;
 pub mod issue;
 mod lexer;
 pub mod lines;

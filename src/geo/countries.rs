@@ -26,6 +26,12 @@ pub fn point_of_subdivision(subdivision: Subdivision) -> Option<Point> {
     subdivisions::point(subdivision)
 }
 
+/// Whether the subdivision is of a country whose subdivisions we know all, and is none of them.
+pub fn has_no(subdivision: Subdivision) -> bool {
+    subdivisions::COUNTRIES.contains(&subdivision.country().code())
+        && subdivisions::point(subdivision).is_none()
+}
+
 fn row(country: Country) -> Option<&'static (&'static str, Continent, f64, f64)> {
     let at = COUNTRIES.binary_search_by(|(code, ..)| (*code).cmp(country.code())).ok()?;
     Some(&COUNTRIES[at])

@@ -9,12 +9,13 @@ use super::layer::Layer;
 use super::place::{Place, Prefix};
 use super::places::{Catalogue, Places};
 use super::record::Record;
+use super::subdivisions::Names;
 
 /// Networks that a file may hold for each node of its search tree. A tree has at most one more network than nodes;
 /// a tree that shares nodes can have more, and a hostile one any number of them.
 const NETWORKS_PER_NODE: u64 = 4;
 
-/// How many octets of a data section share a shelf of [`Decoded`]: at least so many places lie in one of real databases.
+/// How many octets of a data section share a shelf of [`Decoded`]: about what a small record takes.
 const SHELF_OCTETS: usize = 16;
 
 /// What one database says of every address.
@@ -90,6 +91,7 @@ impl Database {
         let metadata = reader.metadata();
         let most_networks = u64::from(metadata.node_count) * NETWORKS_PER_NODE + 1;
 
+        let names = Names::new();
         let mut decoded = Decoded::new(bytes.len());
         let (mut v4, mut v6) = (Layer::v4(), Layer::v6());
         let (mut networks, mut ipv4, mut ipv6) = (0, false, false);
@@ -105,7 +107,7 @@ impl Database {
                 Some(place) => place,
                 None => {
                     let record: Option<Record> = found.decode().map_err(broken)?;
-                    decoded.insert(offset, record.unwrap_or_default().place())
+                    decoded.insert(offset, record.unwrap_or_default().place(&names))
                 }
             };
             let network = found.network().map_err(broken)?;
@@ -215,5 +217,174 @@ impl Decoded {
         *shelf = u32::try_from(self.records.len())
             .expect("one record for each offset, which are of 32 bits at most");
         place
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geo::place::{Continent, Country, Point, Subdivision};
+    use crate::geo::samples::made;
+    use maxminddb_writer::metadata::IpVersion;
+    use serde::Serialize;
+
+    fn read(version: IpVersion, networks: &[(&str, serde_json::Value)]) -> Database {
+        Database::new("test.mmdb", made(version, networks)).unwrap()
+    }
+
+    fn lookup(database: &Database, address: &str) -> Option<(Place, String)> {
+        let (place, prefix) = database.lookup(address.parse().unwrap())?;
+        Some((place, prefix.to_string()))
+    }
+
+    fn sao_paulo() -> Place {
+        Place {
+            continent: Some(Continent::SouthAmerica),
+            country: Country::parse("BR"),
+            subdivision: Subdivision::parse("BR-SP"),
+            point: Point::new(-23.5, -46.625),
+            asn: Some(64500),
+        }
+    }
+
+    #[test]
+    fn one_place_is_read_from_every_schema() {
+        let schemas = [
+            // GeoIP2 Enterprise; City, DB-IP and IP2Location lack the traits.
+            serde_json::json!({
+                "continent": {"code": "SA", "names": {"en": "South America"}},
+                "country": {"iso_code": "BR", "names": {"en": "Brazil"}},
+                "subdivisions": [{"iso_code": "SP"}, {"iso_code": "X"}],
+                "location": {"latitude": -23.5, "longitude": -46.625, "time_zone": "America/Sao_Paulo"},
+                "traits": {"autonomous_system_number": 64500},
+            }),
+            // IPinfo.
+            serde_json::json!({
+                "continent": "South America", "continent_code": "SA", "country": "Brazil", "country_code": "BR",
+                "region": "São Paulo", "lat": "-23.5", "lng": "-46.625", "asn": "AS64500", "as_name": "Example",
+            }),
+            // IPinfo, older: the country's code stands in `country`.
+            serde_json::json!({
+                "continent": "SA", "country": "BR", "region_code": "SP", "latitude": -23.5, "longitude": -46.625, "asn": "64500",
+            }),
+            // ip-location-db.
+            serde_json::json!({
+                "continent_code": "SA", "country_code": "BR", "state1": "Sao Paulo", "state2": "", "city": "Campinas",
+                "latitude": -23.5, "longitude": -46.625, "autonomous_system_number": 64500,
+            }),
+        ];
+        for schema in schemas {
+            let database = read(IpVersion::V4, &[("192.0.2.0/24", schema.clone())]);
+            assert_eq!(
+                lookup(&database, "192.0.2.9"),
+                Some((sao_paulo(), "192.0.2.0/24".into())),
+                "{schema}"
+            );
+            assert_eq!(lookup(&database, "192.0.3.9"), None);
+        }
+    }
+
+    #[test]
+    fn coordinates_of_single_precision_are_read() {
+        #[derive(Serialize)]
+        struct Flat {
+            latitude: f32,
+            longitude: f32,
+        }
+        let bytes = made(IpVersion::V4, &[("192.0.2.0/24", Flat { latitude: 1.5, longitude: 103.75 })]);
+        let database = Database::new("test.mmdb", bytes).unwrap();
+        assert_eq!(lookup(&database, "192.0.2.1").unwrap().0.point, Point::new(1.5, 103.75));
+    }
+
+    #[test]
+    fn what_stands_for_unknown_is_unknown() {
+        let nothings = [
+            serde_json::json!({"country_code": "-", "latitude": 0.0, "longitude": 0.0, "asn": ""}),
+            serde_json::json!({"country": {"iso_code": "ZZ"}, "location": {"latitude": 91.0, "longitude": 0.0}}),
+            serde_json::json!({"country": 7, "asn": "AS0", "latitude": "north", "subdivisions": [], "location": [1, 2]}),
+            serde_json::json!({"country": [[["DE"]]], "continent": true, "asn": 4294967296_u64}),
+            serde_json::json!({"latitude": 10.0}),
+        ];
+        for nothing in nothings {
+            let bytes = made(IpVersion::V4, &[("192.0.2.0/24", nothing.clone())]);
+            let silent = DatabaseError::Silent { name: "x".into(), kind: "Test".into() };
+            assert_eq!(Database::new("x", bytes).map(|_| ()), Err(silent), "{nothing}");
+        }
+    }
+
+    #[test]
+    fn both_families_are_read_from_one_file() {
+        let country = |code: &str| serde_json::json!({"country_code": code});
+        let networks = [
+            ("192.0.2.0/24", country("FR")),
+            ("198.51.100.128/25", country("JP")),
+            ("2001:db8::/32", country("BR")),
+        ];
+        let database = read(IpVersion::V6, &networks);
+        let code = |address: &str| {
+            lookup(&database, address).map(|(place, prefix)| (place.country.unwrap().to_string(), prefix))
+        };
+        assert_eq!(code("192.0.2.1"), Some(("FR".into(), "192.0.2.0/24".into())));
+        assert_eq!(code("198.51.100.200"), Some(("JP".into(), "198.51.100.128/25".into())));
+        assert_eq!(code("198.51.100.1"), None);
+        assert_eq!(code("2001:db8::1"), Some(("BR".into(), "2001:db8::/32".into())));
+        assert_eq!(code("::c000:201"), None, "IPv4 in IPv6 is not looked up as IPv6");
+        let about = database.about();
+        assert!(about.ipv4 && about.ipv6);
+        assert_eq!((about.networks, about.records), (3, 3));
+    }
+
+    #[test]
+    fn a_file_of_one_family_says_nothing_of_the_other() {
+        let country = serde_json::json!({"country_code": "FR"});
+        let v4 = read(IpVersion::V4, &[("0.0.0.0/0", country.clone())]);
+        assert!(v4.about().ipv4 && !v4.about().ipv6);
+        assert_eq!(lookup(&v4, "2001:db8::1"), None);
+        assert_eq!(lookup(&v4, "255.255.255.255").unwrap().1, "0.0.0.0/0");
+        // One record in all of its tree: no comparison with what hangs at ::/96 may hide it.
+        let v6 = read(IpVersion::V6, &[("2000::/3", country.clone()), ("8000::/1", country)]);
+        assert!(!v6.about().ipv4 && v6.about().ipv6);
+        assert_eq!(lookup(&v6, "192.0.2.1"), None);
+        assert_eq!(lookup(&v6, "ffff::1").unwrap().1, "8000::/1");
+    }
+
+    #[test]
+    fn a_64_takes_the_place_of_most_of_it() {
+        let country = |code: &str| serde_json::json!({"country_code": code});
+        let networks = [
+            ("2001:db8::/66", country("FR")),
+            ("2001:db8:0:0:4000::/66", country("JP")),
+            ("2001:db8:0:0:8000::/65", country("JP")),
+            ("2001:db8:0:1::/65", country("FR")),
+            ("2001:db8:0:2::7/128", country("FR")),
+        ];
+        let database = read(IpVersion::V6, &networks);
+        let code =
+            |address: &str| lookup(&database, address).map(|(place, _)| place.country.unwrap().to_string());
+        assert_eq!(code("2001:db8::1").as_deref(), Some("JP"));
+        assert_eq!(code("2001:db8:0:1:ffff::").as_deref(), Some("FR"), "of equal halves the known one");
+        assert_eq!(code("2001:db8:0:2::7"), None);
+    }
+
+    #[test]
+    fn a_tree_whose_nodes_are_shared_without_end_is_refused_in_time() {
+        // Every node leads to the next one twice: 2^128 networks of one record.
+        let nodes: u32 = 128;
+        let mut bytes = Vec::new();
+        for node in 1..=nodes {
+            let record = if node == nodes { nodes + 16 } else { node };
+            bytes.extend([record, record].iter().flat_map(|record| record.to_be_bytes()[1..].to_vec()));
+        }
+        let donor = made(IpVersion::V6, &[("::/0", serde_json::json!({"country_code": "FR"}))]);
+        let marker = donor.windows(14).position(|window| window == b"\xab\xcd\xefMaxMind.com").unwrap();
+        bytes.extend(&donor[6..marker]);
+        let mut metadata = donor[marker..].to_vec();
+        let key = metadata.windows(10).position(|window| window == b"node_count").unwrap();
+        // The count is a number of 32 bits, written in as many octets as it needs.
+        assert_eq!(metadata[key + 10..key + 12], [0xc1, 1]);
+        metadata[key + 11] = nodes as u8;
+        bytes.extend(metadata);
+        let error = Database::new("shared.mmdb", bytes).unwrap_err();
+        assert!(error.to_string().contains("more networks than its size allows"), "{error}");
     }
 }

@@ -10,6 +10,8 @@ pub mod place;
 pub mod places;
 pub mod prefix_map;
 mod record;
+#[cfg(test)]
+mod samples;
 pub mod sources;
 mod subdivisions;
 pub mod vector;

@@ -9,7 +9,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::countries;
 use super::place::{Continent, Country, Place, Point, Subdivision};
-use super::subdivisions;
+use super::subdivisions::Names;
 
 /// The fields of all schemas side by side: nested (GeoIP2, GeoLite2, DB-IP, IP2Location) and flat (IPinfo, ip-location-db).
 #[derive(Deserialize, Default)]
@@ -54,13 +54,13 @@ pub(super) struct Record<'a> {
 
 impl Record<'_> {
     /// What it says of where an address is.
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn place(&self, names: &Names) -> Place {
         let country = [self.country.code, self.country_code.own, self.country.own];
         let country =
             country.into_iter().find_map(|code| Country::parse(code.text()?)).filter(countries::exists);
         let continent = [self.continent.code, self.continent_code.own, self.continent.own];
         let continent = continent.into_iter().find_map(|code| Continent::parse(code.text()?));
-        let subdivision = country.and_then(|country| self.subdivision(country));
+        let subdivision = country.and_then(|country| self.subdivision(country, names));
         let asn = [self.autonomous_system_number.own, self.asn.own, self.traits.asn];
         let asn = asn.into_iter().find_map(Scalar::asn);
         let point = point(self.location.latitude, self.location.longitude)
@@ -68,11 +68,11 @@ impl Record<'_> {
         Place { continent, country, subdivision, point, asn }
     }
 
-    fn subdivision(&self, country: Country) -> Option<Subdivision> {
+    fn subdivision(&self, country: Country, subdivisions: &Names) -> Option<Subdivision> {
         let codes = [self.subdivisions.code, self.region_code.own];
         let names = [self.state1.own, self.region.own];
         let by_code = codes.into_iter().find_map(|code| Subdivision::new(country, code.text()?));
-        by_code.or_else(|| names.into_iter().find_map(|name| subdivisions::by_name(country, name.text()?)))
+        by_code.or_else(|| names.into_iter().find_map(|name| subdivisions.find(country, name.text()?)))
     }
 }
 
@@ -201,8 +201,8 @@ impl<'de> Visitor<'de> for FieldVisitor {
     }
 
     fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<Field<'de>, S::Error> {
-        let first = list.next_element()?.unwrap_or_default();
+        let first: Field = list.next_element()?.unwrap_or_default();
         while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(first)
+        Ok(Field { own: Scalar::Unknown, ..first })
     }
 }

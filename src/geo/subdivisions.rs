@@ -4,6 +4,8 @@
 //! most likely is. (The centroid of Ontario is wilderness, 900 km from Toronto.) The coordinates and the numbers of people
 //! (in 100,000; censuses of 2018 to 2023, rounded) are common knowledge, written by hand and from no one's table.
 
+use std::collections::HashMap;
+
 use super::place::{Country, Point, Subdivision};
 
 /// One subdivision.
@@ -32,15 +34,35 @@ pub(super) fn centre(country: Country) -> Option<Point> {
     (people > 0.0).then(|| Point::new(mean(|row| row.lat), mean(|row| row.lon)))?
 }
 
-/// The subdivision of a name, as databases without codes write it.
-pub(super) fn by_name(country: Country, name: &str) -> Option<Subdivision> {
-    let called =
-        |name: &str| rows(country).find(|row| row.names.split(';').any(|known| folded(known, &[]) == name));
-    // `Moscow Oblast` is not `Moscow`, but `Omsk Oblast` is what others call `Omsk`.
-    let tries = [folded(name, &[]), folded(name, &GENERIC)];
-    let row = tries.iter().filter(|name| !name.is_empty()).find_map(|name| called(name))?;
-    Subdivision::parse(row.code)
+/// The names of subdivisions, as databases without codes write them.
+pub(super) struct Names {
+    by_name: HashMap<(Country, String), Subdivision>,
 }
+
+impl Names {
+    /// Those of the table.
+    pub(super) fn new() -> Names {
+        let parsed = TABLE.iter().filter_map(|row| Some((Subdivision::parse(row.code)?, row.names)));
+        let named = parsed.flat_map(|(subdivision, names)| {
+            let names = names.split(';').map(|name| folded(name, &[])).filter(|name| !name.is_empty());
+            names.map(move |name| ((subdivision.country(), name), subdivision))
+        });
+        Names { by_name: named.collect() }
+    }
+
+    /// The subdivision of that name.
+    pub(super) fn find(&self, country: Country, name: &str) -> Option<Subdivision> {
+        if name.is_empty() || !COUNTRIES.contains(&country.code()) {
+            return None;
+        }
+        // `Moscow Oblast` is not `Moscow`, but `Omsk Oblast` is what others call `Omsk`.
+        let find = |without| self.by_name.get(&(country, folded(name, without))).copied();
+        find(&[]).or_else(|| find(&GENERIC))
+    }
+}
+
+/// The countries of the table.
+pub(super) const COUNTRIES: [&str; 7] = ["AU", "BR", "CA", "CN", "IN", "RU", "US"];
 
 fn rows(country: Country) -> impl Iterator<Item = &'static Row> {
     TABLE.iter().filter(move |row| row.code.starts_with(country.code()))
@@ -352,6 +374,7 @@ mod tests {
     fn every_row_has_a_code_of_its_own_and_a_point_on_the_globe() {
         let codes: HashSet<_> = TABLE.iter().map(|row| Subdivision::parse(row.code).unwrap()).collect();
         assert_eq!(codes.len(), TABLE.len());
+        assert!(TABLE.iter().all(|row| COUNTRIES.contains(&&row.code[..2])));
         assert!(TABLE.iter().all(|row| Point::new(row.lat, row.lon).is_some()));
     }
 
@@ -369,6 +392,7 @@ mod tests {
 
     #[test]
     fn names_are_found_whatever_their_accents_case_and_generic_words() {
+        let names = Names::new();
         for (code, name, expected) in [
             ("US", "California", "US-CA"),
             ("CA", "Québec", "CA-QC"),
@@ -377,10 +401,10 @@ mod tests {
             ("RU", "Moscow Oblast", "RU-MOS"),
             ("IN", "Telangana", "IN-TS"),
         ] {
-            assert_eq!(by_name(country(code), name), Subdivision::parse(expected), "{name}");
+            assert_eq!(names.find(country(code), name), Subdivision::parse(expected), "{name}");
         }
-        assert_eq!(by_name(country("US"), ""), None);
-        assert_eq!(by_name(country("FR"), "California"), None);
+        assert_eq!(names.find(country("US"), ""), None);
+        assert_eq!(names.find(country("FR"), "California"), None);
     }
 
     #[test]
