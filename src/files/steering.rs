@@ -1,4 +1,4 @@
-//! zones/<origin>.toml: what is steered in a zone.
+//! `zones/<origin>.toml`: what is steered in a zone.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
