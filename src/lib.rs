@@ -21,3 +21,5 @@ pub mod wire;
 pub mod zone;
 pub mod why;
 pub mod server;
+pub mod record;
+pub mod asked;

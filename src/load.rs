@@ -69,8 +69,8 @@ pub struct Geography {
 
 impl Geography {
     /// What each source says of an address, and all of them together.
-    pub fn of(&self, address: IpAddr, places: &Places) -> (Vec<Known>, Place) {
-        (sources(&self.databases, &self.geofeeds, address), *places.at(address))
+    pub fn of(&self, address: IpAddr) -> (Vec<Known>, Place) {
+        (sources(&self.databases, &self.geofeeds, address), *self.places().at(address))
     }
 
     /// All of it as one.
@@ -115,7 +115,7 @@ fn files(config: &Path) -> (Option<Linked>, Vec<Issue>) {
         (records, at)
     };
     let disk = Disk { file: &|path| fs::read(path), names: &names };
-    let (linked, mut issues) = read(config, disk, Formats { zone: &read_zone, rtt: &|_, _, _| Vec::new() });
+    let (linked, mut issues) = read(config, disk, Formats { zone: &read_zone });
     if let Some(linked) = &linked {
         for file in zones.borrow().iter() {
             let steered = |name: &Name| linked.services.iter().any(|service| stands_for(&service.owner, name));

@@ -13,13 +13,14 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admin::{control, http};
 use crate::answer::respond::respond;
+use crate::asked::Asked;
 use crate::answer::tally::Tally;
 use crate::answer::worker::{Transport, Worker};
 use crate::cluster::Family;
@@ -96,14 +97,14 @@ impl Handle {
 /// Loads, binds, and answers. What is wrong with the files is told by `loader`'s issues.
 pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     let now = Instant::now();
-    let loaded = loader().map_err(|issues| NotStarted(show::issues(&issues, show::Format::Human)))?;
+    let loaded = loader().map_err(|issues| NotStarted(show::issues(&issues, show::Format::Full)))?;
     if !loaded.issues.is_empty() {
         tracing::warn!("{}", show::issues(&loaded.issues, show::Format::Short).trim_end());
     }
     let Loaded { server, plan, geography, .. } = loaded;
     drop(geography);
-    let keep = state_file(&server);
-    let kept = match state::read(&keep) {
+    let keep = server.state.clone();
+    let kept = match state::read(&keep, SystemTime::now()) {
         Ok(kept) => kept,
         Err(error) => {
             tracing::warn!("verdicts of an earlier life are not known: {error}");
@@ -114,7 +115,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     let mut publisher = Publisher::new(Arc::clone(&plan), &kept, now);
     let (first, _) = publisher.publish(now);
     let live = Arc::new(Live::new(first.unwrap_or_default()));
-    let record = Arc::new(Record::new(Arc::clone(&live)));
+    let record = Arc::new(Record::new(Arc::clone(&live), now));
     let stop = Arc::new(AtomicBool::new(false));
     let (lane, errands) = errand::lane(ERRANDS);
     let answering = Answering { live: Arc::clone(&live), respond, lane, stop: Arc::clone(&stop) };
@@ -130,7 +131,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     let (reloads, reload_requests) = mpsc::channel(1);
     let handle = Handle { reloads };
     let admin = admin(&runtime, &server, &record, &ended)?;
-    let control = control_socket(&runtime, &server, &handle, &record, &live, loader, &ended)?;
+    control_socket(&runtime, &server, &handle, &record, &live, loader, &ended)?;
     let threads = listening.serve(&server, &answering, &record);
     let publishing = runtime.spawn(publish(Publishing {
         publisher,
@@ -143,7 +144,6 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
         ended: ended.clone(),
     }));
     runtime.spawn(cold_lane(errands, Arc::clone(&live)));
-    drop(control);
     Ok(Server { live, addresses, admin, handle, stop, ending, threads, runtime, publishing })
 }
 
@@ -286,11 +286,6 @@ fn report(ended: std::io::Result<()>) {
     }
 }
 
-/// The state file of a server.
-fn state_file(server: &ServerFile) -> PathBuf {
-    server.state.join("verdicts.json")
-}
-
 fn admin(
     runtime: &Runtime,
     server: &ServerFile,
@@ -303,7 +298,7 @@ fn admin(
     let bound = listener.local_addr().ok();
     let (metrics, status) = (Arc::clone(record), Arc::clone(record));
     let sources = http::Sources {
-        metrics: Arc::new(move || metrics.exposition()),
+        metrics: Arc::new(move || metrics.exposition(Instant::now())),
         status: Arc::new(move || status.status(Instant::now())),
     };
     let (stop, stopped) = oneshot::channel();
@@ -338,28 +333,26 @@ fn control_socket(
             Box::pin(async move { handle.reload().await })
         }),
         status: Arc::new(move || record.status(Instant::now())),
-        explain: Arc::new(move |asked| {
-            let known = loader().map(|loaded| loaded.geography).unwrap_or_default();
-            asked.explain(&live.now(), Some(&known), Instant::now())
+        explain: Arc::new(move |asked: String| {
+            let asked = Asked::parse(&asked)?;
+            let geography = loader().map(|loaded| loaded.geography).unwrap_or_default();
+            let explanation = asked.explain(&live.now(), Some(&geography), Instant::now())?;
+            Ok(asked.shown(&explanation))
         }),
     };
-    let _enter = runtime.enter();
-    match control::bind(&path) {
-        Ok(listener) => {
-            let mut ended = ended.clone();
-            runtime.spawn(async move {
-                let stopped = async move {
-                    let _ = ended.wait_for(|ended| *ended).await;
-                };
-                if let Err(error) = control::serve(listener, desk, stopped).await {
-                    tracing::error!("the control socket ended: {error}");
-                }
-                control::remove(&path);
-            });
-            Ok(())
+    let listener = runtime.block_on(control::bind(&path));
+    let listener =
+        listener.map_err(|error| NotStarted(format!("the control socket `{}`: {error}", path.display())))?;
+    let mut ended = ended.clone();
+    runtime.spawn(async move {
+        let stopped = async move {
+            let _ = ended.wait_for(|ended| *ended).await;
+        };
+        if let Err(error) = control::serve(listener, &path, desk, stopped).await {
+            tracing::error!("the control socket ended: {error}");
         }
-        Err(error) => Err(NotStarted(format!("the control socket `{}`: {error}", path.display()))),
-    }
+    });
+    Ok(())
 }
 
 /// What the publishing task owns.
@@ -471,7 +464,7 @@ fn tell(news: &News, record: &Record, now: Instant) {
 }
 
 fn keep(path: &std::path::Path, publisher: &Publisher) {
-    if let Err(error) = state::write(path, &publisher.board().kept(Instant::now())) {
+    if let Err(error) = state::write(path, &publisher.board().kept(Instant::now()), SystemTime::now()) {
         tracing::error!("verdicts are not kept: {error}");
     }
 }

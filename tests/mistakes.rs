@@ -22,7 +22,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use steerdns::files::issue::{At, Issue, Severity, Source};
 use steerdns::files::link::Linked;
-use steerdns::files::read::{ClusterOf, Disk, Formats, read};
+use steerdns::files::read::{Disk, Formats, read};
 use steerdns::files::show::{Format, counts, issues as shown};
 use steerdns::steering::rules::{Rtt, RttFrom};
 use steerdns::wire::name::Name;
@@ -52,7 +52,7 @@ fn read_world(world: &World) -> (Option<Linked>, Vec<Issue>) {
         if names.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(names) }
     };
     let disk = Disk { file: &file, names: &names };
-    read(Path::new("steerdns.toml"), disk, Formats { zone: &records, rtt: &rows })
+    read(Path::new("steerdns.toml"), disk, Formats { zone: &records })
 }
 
 /// Owner and type of each line: all that linking asks of a master file.
@@ -78,15 +78,6 @@ fn records(source: &Arc<Source>, origin: &Name, _: &mut Vec<Issue>) -> (Vec<Reco
         start += line.len();
     }
     (records, places)
-}
-
-/// `cluster,ms` of each line.
-fn rows(source: &Arc<Source>, cluster: ClusterOf<'_>, _: &mut Vec<Issue>) -> Vec<Rtt> {
-    let rows = source.text.lines().filter_map(|line| line.split_once(','));
-    let row = |(key, ms): (&str, &str)| {
-        Some(Rtt { from: RttFrom::Asn(64_500), to: cluster(key)?, ms: ms.parse().ok()? })
-    };
-    rows.filter_map(row).collect()
 }
 
 /// One case of a file.
@@ -252,7 +243,7 @@ fn a_file_in_another_encoding_is_told_as_such() {
     let (linked, issues) = read(
         Path::new("steerdns.toml"),
         Disk { file: &file, names: &names },
-        Formats { zone: &records, rtt: &rows },
+        Formats { zone: &records },
     );
     assert!(linked.is_none());
     assert_eq!(
@@ -270,7 +261,7 @@ fn example() -> (Option<Linked>, Vec<Issue>) {
         entries.map(|entry| Ok(entry?.file_name().into_string().unwrap())).collect()
     };
     let zone = |_: &Arc<Source>, _: &Name, _: &mut Vec<Issue>| (Vec::new(), Vec::new());
-    read(Path::new("steerdns.toml"), Disk { file: &file, names: &names }, Formats { zone: &zone, rtt: &rows })
+    read(Path::new("steerdns.toml"), Disk { file: &file, names: &names }, Formats { zone: &zone })
 }
 
 #[test]

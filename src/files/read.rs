@@ -18,9 +18,8 @@ use super::link::{Includes, Linked, World, WrittenZone, link};
 use super::policies::WrittenPolicy;
 use super::steering::{self, ServicePolicy, SteeringFile};
 use super::words::shown;
-use super::{networks, server};
+use super::{networks, rtt, server};
 use crate::cluster::ClusterId;
-use crate::steering::rules::Rtt;
 use crate::wire::name::Name;
 use crate::zone::record::Record;
 
@@ -37,9 +36,6 @@ pub struct Disk<'a> {
     /// The names of the files in a directory, in any order.
     pub names: &'a dyn Fn(&Path) -> io::Result<Vec<String>>,
 }
-
-/// Tells which cluster has a key.
-pub type ClusterOf<'a> = &'a dyn Fn(&str) -> Option<ClusterId>;
 
 /// Reads a master file of a zone: its records, and where each of them stands.
 pub type ReadZone = dyn Fn(&Arc<Source>, &Name, &mut Vec<Issue>) -> (Vec<Record>, Vec<At>);
@@ -163,7 +159,9 @@ impl Reader<'_> {
         let ids: BTreeMap<&str, ClusterId> = ids.map(|(id, cluster)| (&*cluster.key.value, id)).collect();
         for path in distinct(policies.iter().filter_map(|policy| policy.rtt.as_ref())) {
             let Some(source) = self.text(&path.value, Some(&path.at)) else { continue };
-            let rows = (self.formats.rtt)(&source, &|key| ids.get(key).copied(), &mut self.issues);
+            let (rows, issues) = rtt::rows(&source, &ids);
+            self.issues.extend(issues);
+            let rows = rows.into_iter().map(|row| row.rtt).collect();
             includes.rtt.insert(path.value.clone(), rows);
         }
         let rules = policies.iter().flat_map(|policy| &policy.rules);

@@ -10,12 +10,12 @@
 //! 3.139;101.687,sin,8
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::issue::{At, Issue, Source};
-use crate::cluster::{ClusterId, Inventory};
+use crate::cluster::ClusterId;
 use crate::geo::place::{Country, Point, Prefix, Subdivision};
 use crate::steering::rules::{Rtt, RttFrom};
 
@@ -36,20 +36,15 @@ pub struct Row {
 }
 
 /// Reads a table. Lines that are empty or begin with `#` say nothing; fields may have spaces around them.
-pub fn rows(source: &Arc<Source>, inventory: &Inventory) -> (Vec<Row>, Vec<Issue>) {
-    let mut reader =
-        Reader { source, inventory, clusters: HashMap::new(), rows: Vec::new(), issues: Vec::new() };
-    for id in inventory.ids() {
-        reader.clusters.insert(&inventory.cluster(id).key, id);
-    }
+pub fn rows(source: &Arc<Source>, clusters: &BTreeMap<&str, ClusterId>) -> (Vec<Row>, Vec<Issue>) {
+    let mut reader = Reader { source, clusters, rows: Vec::new(), issues: Vec::new() };
     reader.read();
     (reader.rows, reader.issues)
 }
 
 struct Reader<'a> {
     source: &'a Arc<Source>,
-    inventory: &'a Inventory,
-    clusters: HashMap<&'a str, ClusterId>,
+    clusters: &'a BTreeMap<&'a str, ClusterId>,
     rows: Vec<Row>,
     issues: Vec<Issue>,
 }
@@ -155,7 +150,7 @@ impl<'a> Reader<'a> {
     fn cluster(&mut self, text: &str) -> Option<ClusterId> {
         let known = self.clusters.get(text).copied();
         if known.is_none() {
-            let keys = self.inventory.clusters.iter().map(|cluster| &*cluster.key);
+            let keys = self.clusters.keys().copied();
             let nearest = keys.min_by_key(|key| strsim::damerau_levenshtein(key, text));
             // A key that is mostly other letters is no help.
             let near = nearest.filter(|key| strsim::damerau_levenshtein(key, text) <= text.len().max(3) / 3);
@@ -206,19 +201,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::cluster::Cluster;
 
     fn read(text: &str) -> (Vec<Row>, Vec<Issue>) {
-        let clusters = ["sin", "fra-2"].map(|key| Cluster {
-            key: key.into(),
-            place: Point::new(0.0, 0.0).unwrap(),
-            region: None,
-            capacity: None,
-            check: None,
-            nodes: Vec::new(),
-        });
+        let clusters = BTreeMap::from([("sin", ClusterId(0)), ("fra-2", ClusterId(1))]);
         let source = Arc::new(Source { path: "rtt.csv".into(), text: text.into() });
-        rows(&source, &Inventory { clusters: clusters.into() })
+        rows(&source, &clusters)
     }
 
     /// The mistakes of a table, each with the text it points at.
