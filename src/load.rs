@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use crate::files::document::Written;
 use crate::files::issue::{At, Issue, Severity, Source};
 use crate::files::link::Linked;
-use crate::files::read::{Disk, Formats, read};
+use crate::files::read::{Disk, read};
 use crate::files::server::ServerFile;
 use crate::files::zone::{ZoneFile, loose_ends};
 use crate::files::zone;
@@ -115,7 +115,7 @@ fn files(config: &Path) -> (Option<Linked>, Vec<Issue>) {
         (records, at)
     };
     let disk = Disk { file: &|path| fs::read(path), names: &names };
-    let (linked, mut issues) = read(config, disk, Formats { zone: &read_zone });
+    let (linked, mut issues) = read(config, disk, &read_zone);
     if let Some(linked) = &linked {
         for file in zones.borrow().iter() {
             let steered = |name: &Name| linked.services.iter().any(|service| stands_for(&service.owner, name));

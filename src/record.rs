@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::answer::tally::Tally;
+use crate::answer::totals::Totals;
 use crate::answer::worker::Transport;
 use crate::cluster::Family;
 use crate::health::rounds::Observation;
@@ -126,7 +127,7 @@ impl Record {
         text.family("steerdns_uptime_seconds", Kind::Gauge, "Since the start.").sample(&[], up);
         let tallies = locked(&self.tallies).clone();
         let clusters = &snapshot.plan.inventory.clusters;
-        Tally::sum(&tallies).write(&mut text, |id| clusters.get(usize::from(id.0)).map(|cluster| &*cluster.key));
+        Totals::of(&tallies).write(&mut text, |id| clusters.get(usize::from(id.0)).map(|cluster| &*cluster.key));
         Counts::write(&locked(&self.streams), &mut text);
         self.write_kernel_drops(&mut text);
         self.publishing.write(&mut text, now);
@@ -142,7 +143,7 @@ impl Record {
     fn write_kernel_drops(&self, text: &mut Exposition) {
         let sockets = locked(&self.sockets).clone();
         let drops: u64 =
-            sockets.iter().filter_map(|socket| crate::net::udp::kernel_drops(socket)).map(u64::from).sum();
+            sockets.iter().filter_map(|socket| crate::net::udp::options::kernel_drops(socket)).map(u64::from).sum();
         let help = "Queries that the kernel dropped for want of room in our sockets' queues.";
         text.family("steerdns_udp_kernel_drops_total", Kind::Counter, help).sample(&[], drops);
     }
@@ -154,7 +155,7 @@ impl Record {
     pub fn status(&self, now: Instant) -> Value {
         let snapshot = self.live.now();
         let plan = &snapshot.plan;
-        let totals = Tally::sum(&locked(&self.tallies));
+        let totals = Totals::of(&locked(&self.tallies));
         let clusters = plan.inventory.clusters.iter().zip(&snapshot.pools).map(|(cluster, pools)| {
             let targets = pools.held.iter().map(|held| {
                 let node = &cluster.nodes[usize::from(held.target.node)];

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use steerdns::files::issue::{At, Issue, Severity, Source};
 use steerdns::files::link::Linked;
-use steerdns::files::read::{Disk, Formats, read};
+use steerdns::files::read::{Disk, read};
 use steerdns::files::show::{Format, counts, issues as shown};
 use steerdns::steering::rules::{Rtt, RttFrom};
 use steerdns::wire::name::Name;
@@ -52,7 +52,7 @@ fn read_world(world: &World) -> (Option<Linked>, Vec<Issue>) {
         if names.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(names) }
     };
     let disk = Disk { file: &file, names: &names };
-    read(Path::new("steerdns.toml"), disk, Formats { zone: &records })
+    read(Path::new("steerdns.toml"), disk, &records)
 }
 
 /// Owner and type of each line: all that linking asks of a master file.
@@ -243,7 +243,7 @@ fn a_file_in_another_encoding_is_told_as_such() {
     let (linked, issues) = read(
         Path::new("steerdns.toml"),
         Disk { file: &file, names: &names },
-        Formats { zone: &records },
+        &records,
     );
     assert!(linked.is_none());
     assert_eq!(
@@ -261,7 +261,7 @@ fn example() -> (Option<Linked>, Vec<Issue>) {
         entries.map(|entry| Ok(entry?.file_name().into_string().unwrap())).collect()
     };
     let zone = |_: &Arc<Source>, _: &Name, _: &mut Vec<Issue>| (Vec::new(), Vec::new());
-    read(Path::new("steerdns.toml"), Disk { file: &file, names: &names }, Formats { zone: &zone })
+    read(Path::new("steerdns.toml"), Disk { file: &file, names: &names }, &zone)
 }
 
 #[test]

@@ -14,7 +14,8 @@ use std::sync::{Arc, Once};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use steerdns::answer::tally::{Tally, Totals};
+use steerdns::answer::tally::Tally;
+use steerdns::answer::totals::Totals;
 use steerdns::answer::worker::{Ask, Fact, Reply, Transport, Worker};
 use steerdns::cluster::Family;
 use steerdns::net::answering::Answering;
@@ -152,7 +153,7 @@ impl Server {
     }
 
     fn totals(&self) -> Totals {
-        Tally::sum(&self.tallies)
+        Totals::of(&self.tallies)
     }
 
     /// The metrics of connections, as `/metrics` shows them.

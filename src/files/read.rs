@@ -40,30 +40,18 @@ pub struct Disk<'a> {
 /// Reads a master file of a zone: its records, and where each of them stands.
 pub type ReadZone = dyn Fn(&Arc<Source>, &Name, &mut Vec<Issue>) -> (Vec<Record>, Vec<At>);
 
-/// Reads a table of measured round-trip times.
-pub type ReadRtt = dyn Fn(&Arc<Source>, ClusterOf<'_>, &mut Vec<Issue>) -> Vec<Rtt>;
-
-/// The readers of the formats that are not TOML.
-#[derive(Clone, Copy)]
-pub struct Formats<'a> {
-    /// A master file of the zone: its records, and where each of them stands.
-    pub zone: &'a ReadZone,
-    /// A table of measured round-trip times.
-    pub rtt: &'a ReadRtt,
-}
-
 /// Reads all that `config` (steerdns.toml) names, and links it.
 ///
 /// `None` where an issue is an error; warnings may stand beside a linked world.
-pub fn read(config: &Path, disk: Disk<'_>, formats: Formats<'_>) -> (Option<Linked>, Vec<Issue>) {
-    let mut reader = Reader { disk, formats, issues: Vec::new() };
+pub fn read(config: &Path, disk: Disk<'_>, zone: &ReadZone) -> (Option<Linked>, Vec<Issue>) {
+    let mut reader = Reader { disk, zone, issues: Vec::new() };
     let linked = reader.world(config).and_then(|world| link(world, &mut reader.issues));
     (linked, reader.issues)
 }
 
 struct Reader<'a> {
     disk: Disk<'a>,
-    formats: Formats<'a>,
+    zone: &'a ReadZone,
     issues: Vec<Issue>,
 }
 
@@ -110,7 +98,7 @@ impl Reader<'_> {
                 continue;
             }
             let Some(source) = self.text(&path, None) else { continue };
-            let (records, records_at) = (self.formats.zone)(&source, &origin, &mut self.issues);
+            let (records, records_at) = (self.zone)(&source, &origin, &mut self.issues);
             let toml = format!("{stem}.toml");
             let steering = match names.contains(&toml) {
                 true => self.toml(&directory.value.join(toml), None),

@@ -290,6 +290,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::answer::totals::Totals;
     use crate::answer::worker::Transport;
     use crate::cluster::Family;
     use crate::net::listen;
@@ -371,7 +372,7 @@ mod tests {
         let tally = Arc::new(Tally::new(Transport::Udp, Family::V4));
         batch.send(&server, &tally);
         assert_eq!([received(&client), received(&client)], [vec![1], vec![3, 3, 3]]);
-        assert_eq!(Tally::sum(&[tally]).paths[0].send_failures, 1);
+        assert_eq!(Totals::of(&[tally]).paths[0].send_failures, 1);
     }
 
     #[test]
