@@ -81,11 +81,21 @@ impl Geography {
 
 /// Reads and compiles all that `config` names. The errors, with the warnings beside them, where there are any.
 pub fn load(config: &Path) -> Result<Loaded, Vec<Issue>> {
+    load_from(config, Disk { file: &|path| fs::read(path), names: &names }, |_| {})
+}
+
+/// The same, from another disk, and with what `adjust` makes of the linked files.
+pub fn load_from(
+    config: &Path,
+    disk: Disk<'_>,
+    adjust: impl FnOnce(&mut Linked),
+) -> Result<Loaded, Vec<Issue>> {
     let began = Instant::now();
-    let (linked, mut issues) = files(config);
+    let (linked, mut issues) = files(config, disk);
     let read = Instant::now();
-    let linked = linked.ok_or_else(|| std::mem::take(&mut issues))?;
-    let geography = geography(&linked.server, &mut issues);
+    let mut linked = linked.ok_or_else(|| std::mem::take(&mut issues))?;
+    adjust(&mut linked);
+    let geography = geography(&linked.server, disk, &mut issues);
     if issues.iter().any(|issue| issue.severity == Severity::Error) {
         return Err(issues);
     }
@@ -106,15 +116,15 @@ pub fn load(config: &Path) -> Result<Loaded, Vec<Issue>> {
 }
 
 /// Reads and links the files of the zones.
-fn files(config: &Path) -> (Option<Linked>, Vec<Issue>) {
+fn files(config: &Path, disk: Disk<'_>) -> (Option<Linked>, Vec<Issue>) {
     let zones: RefCell<Vec<ZoneFile>> = RefCell::default();
     let read_zone = |source: &Arc<Source>, origin: &Name, issues: &mut Vec<Issue>| {
+        let mut include = |path: &str, from: &str| include(disk, path, from);
         let file = zone::read(source, origin, &mut include, issues);
         let (records, at) = (file.records.clone(), file.at.clone());
         zones.borrow_mut().push(file);
         (records, at)
     };
-    let disk = Disk { file: &|path| fs::read(path), names: &names };
     let (linked, mut issues) = read(config, disk, &read_zone);
     if let Some(linked) = &linked {
         for file in zones.borrow().iter() {
@@ -132,9 +142,9 @@ fn stands_for(owner: &Name, name: &Name) -> bool {
 }
 
 /// The text that `$INCLUDE` names: relative to the file that says so.
-fn include(path: &str, from: &str) -> Result<Arc<Source>, String> {
+fn include(disk: Disk<'_>, path: &str, from: &str) -> Result<Arc<Source>, String> {
     let path = Path::new(from).parent().unwrap_or(Path::new("")).join(path);
-    let octets = fs::read(&path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
+    let octets = (disk.file)(&path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
     let text = String::from_utf8(octets).map_err(|_| format!("`{}` is not UTF-8 text", path.display()))?;
     Ok(Arc::new(Source { path: path.to_string_lossy().into(), text }))
 }
@@ -152,17 +162,17 @@ fn names(directory: &Path) -> io::Result<Vec<String>> {
 }
 
 /// Reads the databases and geofeeds.
-fn geography(server: &ServerFile, issues: &mut Vec<Issue>) -> Geography {
+fn geography(server: &ServerFile, disk: Disk<'_>, issues: &mut Vec<Issue>) -> Geography {
     let mut geography = Geography::default();
     for path in &server.geoip.databases {
-        let Some(octets) = octets(path, issues) else { continue };
+        let Some(octets) = octets(path, disk, issues) else { continue };
         match Database::new(&path.value.to_string_lossy(), octets) {
             Ok(database) => geography.databases.push(database),
             Err(error) => issues.push(Issue::error(path.at.clone(), error.to_string())),
         }
     }
     for path in &server.geoip.geofeeds {
-        let Some(octets) = octets(path, issues) else { continue };
+        let Some(octets) = octets(path, disk, issues) else { continue };
         let name = path.value.to_string_lossy();
         match String::from_utf8(octets) {
             Ok(text) => {
@@ -175,9 +185,9 @@ fn geography(server: &ServerFile, issues: &mut Vec<Issue>) -> Geography {
     geography
 }
 
-fn octets(path: &Written<PathBuf>, issues: &mut Vec<Issue>) -> Option<Vec<u8>> {
+fn octets(path: &Written<PathBuf>, disk: Disk<'_>, issues: &mut Vec<Issue>) -> Option<Vec<u8>> {
     let at: At = path.at.clone();
-    let octets = fs::read(&path.value);
+    let octets = (disk.file)(&path.value);
     octets.map_err(|error| issues.push(Issue::error(at, format!("`{}` cannot be read: {error}", path.value.display())))).ok()
 }
 

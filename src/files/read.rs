@@ -38,12 +38,12 @@ pub struct Disk<'a> {
 }
 
 /// Reads a master file of a zone: its records, and where each of them stands.
-pub type ReadZone = dyn Fn(&Arc<Source>, &Name, &mut Vec<Issue>) -> (Vec<Record>, Vec<At>);
+pub type ReadZone<'z> = dyn Fn(&Arc<Source>, &Name, &mut Vec<Issue>) -> (Vec<Record>, Vec<At>) + 'z;
 
 /// Reads all that `config` (steerdns.toml) names, and links it.
 ///
 /// `None` where an issue is an error; warnings may stand beside a linked world.
-pub fn read(config: &Path, disk: Disk<'_>, zone: &ReadZone) -> (Option<Linked>, Vec<Issue>) {
+pub fn read(config: &Path, disk: Disk<'_>, zone: &ReadZone<'_>) -> (Option<Linked>, Vec<Issue>) {
     let mut reader = Reader { disk, zone, issues: Vec::new() };
     let linked = reader.world(config).and_then(|world| link(world, &mut reader.issues));
     (linked, reader.issues)
@@ -51,7 +51,7 @@ pub fn read(config: &Path, disk: Disk<'_>, zone: &ReadZone) -> (Option<Linked>, 
 
 struct Reader<'a> {
     disk: Disk<'a>,
-    zone: &'a ReadZone,
+    zone: &'a ReadZone<'a>,
     issues: Vec<Issue>,
 }
 
