@@ -1,6 +1,6 @@
 //! Real database files: MaxMind's public test databases, good ones and ones broken on purpose.
 
-#![allow(clippy::disallowed_methods)] // Tests may read files.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)] // A test may read files, and fail.
 
 use std::path::Path;
 

@@ -18,7 +18,8 @@ const NETWORKS_PER_NODE: u64 = 4;
 /// How many octets of a data section share a shelf of [`Decoded`]: about what a small record takes.
 const SHELF_OCTETS: usize = 16;
 
-/// What one database says of every address.
+/// What one database says of every address. A file of IPv4 says nothing of IPv6, and an IPv6 network around ::/96 (where
+/// IPv4 hangs in a file of both) nothing of IPv4.
 ///
 /// Its octets are not kept: whatever is wrong with the file is found when it is read.
 #[derive(Clone, Debug)]

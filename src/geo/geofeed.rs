@@ -36,7 +36,7 @@ impl Entry {
 
     /// `place`, moved to where the entry says that it is. Its AS number stays; so do its finer subdivision and its
     /// coordinates, as far as they do not contradict the entry.
-    fn painted_over(&self, place: Place) -> Place {
+    pub(super) fn painted_over(&self, place: Place) -> Place {
         let same_country = self.country.is_some() && place.country == self.country;
         let same_part = same_country
             && (self.subdivision.is_none()

@@ -112,3 +112,55 @@ impl<A: TryFrom<u128>> Layer<A> {
         extend(&mut self.stretches, start, place);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn gaps_are_place_0_and_equal_neighbours_one_stretch() {
+        let mut layer = Layer::v4();
+        layer.lay(10, 19, 1);
+        layer.lay(20, 29, 1);
+        layer.lay(40, u32::MAX.into(), 2);
+        let expected = [(0, 0), (10, 1), (30, 0), (40, 2)].map(|(start, place)| Stretch { start, place });
+        assert_eq!(layer.finish(), expected);
+        assert_eq!(Layer::v6().finish(), [Stretch { start: 0, place: 0 }]);
+    }
+
+    #[test]
+    fn the_last_address_of_a_family_is_laid() {
+        let mut layer = Layer::v6();
+        layer.lay(u128::MAX, u128::MAX, 1);
+        assert_eq!(layer.finish(), [Stretch { start: 0, place: 0 }], "one address is not most of its /64");
+        let mut layer = Layer::v6();
+        layer.lay(u128::MAX - (1 << 63), u128::MAX, 1);
+        assert_eq!(layer.finish(), [Stretch { start: 0, place: 0 }, Stretch { start: u64::MAX, place: 1 }]);
+    }
+
+    proptest! {
+        /// Every unit has the place of most of its addresses, whatever pieces it was laid in.
+        #[test]
+        fn a_unit_has_the_place_of_most_of_it(pieces in prop::collection::vec((0..3_u32, 1..40_u128), 1..12)) {
+            // Sixteenths of a /64, so that pieces often end where units do.
+            const PIECE: u128 = 1 << 60;
+            let mut layer = Layer::v6();
+            let mut places = Vec::new();
+            for (place, length) in pieces {
+                let first = places.len() as u128;
+                layer.lay(first * PIECE, (first + length) * PIECE - 1, place);
+                places.extend((0..length).map(|_| place));
+            }
+            places.resize(places.len().next_multiple_of(16), 0);
+            let stretches = layer.finish();
+            for (unit, sixteenths) in places.chunks(16).enumerate() {
+                let count = |place: u32| sixteenths.iter().filter(|other| **other == place).count();
+                let at = stretches.partition_point(|stretch| stretch.start <= unit as u64) - 1;
+                let place = stretches[at].place;
+                prop_assert!((0..3).all(|other| count(other) <= count(place)), "{unit}: {place}");
+                prop_assert!(place != 0 || (1..3).all(|other| count(other) < count(0)), "known before unknown");
+            }
+        }
+    }
+}

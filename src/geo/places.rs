@@ -104,7 +104,7 @@ fn upper_half(address: u128) -> u64 {
 
 /// Field by field, what `upper` knows, else what `lower` knows. But where both know where the address is and contradict
 /// one another, nothing of `lower`'s location counts: no country of one source with the coordinates of another.
-fn over(upper: Place, lower: Place) -> Place {
+pub(super) fn over(upper: Place, lower: Place) -> Place {
     fn agree<T: PartialEq>(a: Option<T>, b: Option<T>) -> bool {
         a.is_none() || b.is_none() || a == b
     }
