@@ -23,3 +23,4 @@ pub mod why;
 pub mod server;
 pub mod record;
 pub mod asked;
+pub mod cli;

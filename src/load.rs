@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::files;
 use crate::files::document::Written;
 use crate::files::issue::{At, Issue, Severity, Source};
 use crate::files::link::Linked;
@@ -81,7 +82,29 @@ impl Geography {
 
 /// Reads and compiles all that `config` names. The errors, with the warnings beside them, where there are any.
 pub fn load(config: &Path) -> Result<Loaded, Vec<Issue>> {
-    load_from(config, Disk { file: &|path| fs::read(path), names: &names }, |_| {})
+    load_with(config, |_| {})
+}
+
+/// The same, with what `adjust` makes of the linked files.
+pub fn load_with(config: &Path, adjust: impl FnOnce(&mut Linked)) -> Result<Loaded, Vec<Issue>> {
+    load_from(config, Disk { file: &|path| fs::read(path), names: &names }, adjust)
+}
+
+/// steerdns.toml alone: where the server's files are.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn server(config: &Path) -> Result<ServerFile, Vec<Issue>> {
+    let unreadable = |what: String| {
+        vec![Issue { severity: Severity::Error, at: None, what, remedy: None, also: None }]
+    };
+    let text = fs::read_to_string(config)
+        .map_err(|error| unreadable(format!("`{}` cannot be read: {error}", config.display())))?;
+    let source = Arc::new(Source { path: config.to_string_lossy().into(), text });
+    let mut issues = Vec::new();
+    let server = files::server::read(&source, &mut issues);
+    let grave = issues.iter().any(|issue| issue.severity == Severity::Error);
+    if grave { Err(issues) } else { Ok(server) }
 }
 
 /// The same, from another disk, and with what `adjust` makes of the linked files.
@@ -91,7 +114,7 @@ pub fn load_from(
     adjust: impl FnOnce(&mut Linked),
 ) -> Result<Loaded, Vec<Issue>> {
     let began = Instant::now();
-    let (linked, mut issues) = files(config, disk);
+    let (linked, mut issues) = world(config, disk);
     let read = Instant::now();
     let mut linked = linked.ok_or_else(|| std::mem::take(&mut issues))?;
     adjust(&mut linked);
@@ -116,7 +139,7 @@ pub fn load_from(
 }
 
 /// Reads and links the files of the zones.
-fn files(config: &Path, disk: Disk<'_>) -> (Option<Linked>, Vec<Issue>) {
+fn world(config: &Path, disk: Disk<'_>) -> (Option<Linked>, Vec<Issue>) {
     let zones: RefCell<Vec<ZoneFile>> = RefCell::default();
     let read_zone = |source: &Arc<Source>, origin: &Name, issues: &mut Vec<Issue>| {
         let mut include = |path: &str, from: &str| include(disk, path, from);
@@ -177,7 +200,9 @@ fn geography(server: &ServerFile, disk: Disk<'_>, issues: &mut Vec<Issue>) -> Ge
         match String::from_utf8(octets) {
             Ok(text) => {
                 let source = Arc::new(Source { path: name.into(), text });
-                let _ = source;
+                let (geofeed, found) = files::geofeed::parse(&source);
+                issues.extend(found);
+                geography.geofeeds.push(geofeed);
             }
             Err(_) => issues.push(Issue::error(path.at.clone(), format!("`{name}` is not UTF-8 text"))),
         }

@@ -21,7 +21,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::admin::{control, http};
 use crate::answer::respond::respond;
 use crate::asked::Asked;
-use crate::answer::tally::Tally;
 use crate::answer::worker::{Transport, Worker};
 use crate::cluster::Family;
 use crate::files::issue::Issue;

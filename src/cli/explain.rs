@@ -2,19 +2,17 @@
 #![allow(clippy::disallowed_methods)] // It tells the core what time it is.
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Config, failed, wait};
-use crate::admin::control;
+use super::{Config, ask_server, failed};
 use crate::asked::Asked;
 use crate::cluster::{Inventory, Override, Word};
 use crate::files::show;
 use crate::health::rounds::Observation;
 use crate::health::verdict::{Outcome, Seen};
-use crate::load::{Loaded, load, load_with};
+use crate::load::{Loaded, load_with};
 use crate::publisher::{Event, Publisher};
 
 /// Explains an answer: whose address was used, what is known of it, which rule holds, the ranked list with costs, each
@@ -68,7 +66,7 @@ impl Explain {
     fn explained(&self, asked: &Asked) -> Result<String, String> {
         let config = &self.config.config;
         if self.down.is_empty() && !self.offline {
-            if let Some(told) = by_server(config, asked) {
+            if let Ok(told) = ask_server(config, "GET", &format!("/explain?{}", asked.query())) {
                 return told;
             }
         }
@@ -90,13 +88,6 @@ impl Explain {
         let explanation = asked.explain(&snapshot.unwrap_or_default(), Some(&geography), now)?;
         Ok(asked.shown(&explanation))
     }
-}
-
-/// What the running server says; `None` where none runs.
-fn by_server(config: &Path, asked: &Asked) -> Option<Result<String, String>> {
-    let state = super::state_directory(config)?;
-    let what = format!("/explain?{}", asked.query());
-    wait(control::ask(&control::socket(&state), "GET", &what)).ok()?.ok()
 }
 
 fn withdraw(inventory: &mut Inventory, keys: &[String]) {

@@ -8,10 +8,14 @@ mod reload;
 mod serve;
 mod status;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::admin::control;
+use crate::files::show;
+use crate::load;
 
 /// An authoritative nameserver that sends every viewer to the nearest healthy cluster.
 #[derive(Debug, Parser)]
@@ -75,7 +79,7 @@ impl Command {
 }
 
 fn version(verbose: bool) -> ExitCode {
-    println!("{}", crate::load::VERSION);
+    println!("{}", load::VERSION);
     if verbose {
         println!("embedded country table: {}", crate::geo::embedded::about());
     }
@@ -92,4 +96,12 @@ fn wait<T>(future: impl Future<Output = T>) -> Result<T, String> {
 fn failed(what: impl std::fmt::Display) -> ExitCode {
     eprintln!("steerdns: {what}");
     ExitCode::FAILURE
+}
+
+/// Asks the server that runs with this file: its words, good or bad.
+fn ask_server(config: &Path, method: &str, what: &str) -> Result<Result<String, String>, String> {
+    let server = load::server(config).map_err(|issues| show::issues(&issues, show::Format::Full))?;
+    let socket = control::socket(&server.state);
+    wait(control::ask(&socket, method, what))?
+        .map_err(|error| format!("no server answers on `{}`: {error}", socket.display()))
 }

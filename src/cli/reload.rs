@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{Config, failed, wait};
-use crate::admin::control;
+use super::{Config, failed};
 
 /// Has the running server read its files anew. Fails where they are bad, and says why; the good ones stay in force.
 #[derive(Debug, clap::Args)]

@@ -19,7 +19,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> ExitCode {
-        logs();
+        logs("info");
         let config = self.config.config;
         let loader: Loader = Arc::new(move || load(&config));
         let server = match start(&loader) {
@@ -56,10 +56,10 @@ fn wait_for_the_end(server: &Server) -> std::io::Result<()> {
     })
 }
 
-/// Logs to standard error: for people on a terminal, else JSON. RUST_LOG says which.
-pub(super) fn logs() {
+/// Logs to standard error: for people on a terminal, else JSON. RUST_LOG says what, `usual` where it does not.
+pub(super) fn logs(usual: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    let filter = filter.unwrap_or_else(|_| "info,hickory_server=warn".into());
+    let filter = filter.unwrap_or_else(|_| format!("{usual},hickory_server=warn").into());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
         builder.with_target(false).init();

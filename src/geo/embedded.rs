@@ -12,6 +12,7 @@
 //!   count places (1 octet each)
 //! ```
 
+use std::fmt;
 use std::io::Read;
 
 use ruzstd::decoding::StreamingDecoder;
@@ -41,6 +42,12 @@ pub struct About {
     pub licence: &'static str,
     /// Whose they are.
     pub copyright: &'static str,
+}
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}, {} ({})", self.source, self.date, self.licence, self.copyright)
+    }
 }
 
 /// Where the embedded table comes from.
