@@ -498,8 +498,11 @@ fn without(these: &[Row], those: &[Row]) -> Vec<Row> {
 }
 
 /// What the program prints; `None` where it fails.
+///
+/// It runs in the folder of the file, its last argument: there NSD and BIND look for what is included.
 fn run(command: &mut Command) -> Option<String> {
-    let output = command.output().expect("the program is there");
+    let path = command.get_args().last().map(|path| Path::new(path).to_path_buf())?;
+    let output = command.current_dir(path.parent()?).output().expect("the program is there");
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

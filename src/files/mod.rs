@@ -2,6 +2,7 @@
 
 mod findings;
 mod generate;
+mod head;
 mod integrity;
 pub mod issue;
 mod lexer;

@@ -54,9 +54,12 @@ pub(super) fn read(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fau
         }
         let generic = word.starts_with("key");
         let value = if generic && is_sound_value(key, &plain) { Some(plain) } else { value(key, &plain) };
-        let value = value.ok_or_else(|| fields.fault(&format!("`%`: {}", form(key))))?;
+        let value =
+            value.ok_or_else(|| fields.fault("`%` has no value of its key's form").remedy(form(key)))?;
         if params.insert(key, value).is_some() {
-            return Err(fields.fault("`%` gives a key for the second time"));
+            return Err(fields
+                .fault("`%` gives a key for the second time")
+                .remedy("a key stands once (RFC 9460 §2.1)"));
         }
     }
     let listed = params.get(&MANDATORY).map_or(&[][..], Vec::as_slice);
@@ -67,7 +70,8 @@ pub(super) fn read(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fau
             return Err(Fault::new(
                 span,
                 format!("`mandatory` lists `{}`, which the record lacks", word(key)),
-            ));
+            )
+            .remedy("add that key, or take it out of the list (RFC 9460 §8)"));
         }
     }
     for (key, value) in params {
