@@ -1,5 +1,8 @@
 //! Master files as operators write them, and as they get them wrong.
 
+// What is not there fails the test.
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use proptest::prelude::{

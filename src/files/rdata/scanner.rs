@@ -247,6 +247,10 @@ impl Scanner for Scan<'_, '_> {
         let token = self.token()?;
         match self.respelled(index, token)? {
             Some(respelled) => op(&respelled),
+            // `str::parse` would take it; RFC 1035 numbers have no sign.
+            None if token.written(self.fields.text).starts_with('+') => {
+                Err(Said::Theirs("expected a number"))
+            }
             None => op(token.written(self.fields.text)),
         }
     }

@@ -165,16 +165,16 @@ fn is_sound_value(key: u16, wire: &[u8]) -> bool {
             let keys: Vec<u16> =
                 wire.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
             !keys.is_empty()
-                && wire.len() % 2 == 0
+                && wire.len().is_multiple_of(2)
                 && keys[0] != MANDATORY
                 && keys.windows(2).all(|pair| pair[0] < pair[1])
         }
         ALPN => strings(wire),
         NO_DEFAULT_ALPN | OHTTP => wire.is_empty(),
         PORT => wire.len() == 2,
-        IPV4HINT => !wire.is_empty() && wire.len() % 4 == 0,
+        IPV4HINT => !wire.is_empty() && wire.len().is_multiple_of(4),
         ECH => !wire.is_empty(),
-        IPV6HINT => !wire.is_empty() && wire.len() % 16 == 0,
+        IPV6HINT => !wire.is_empty() && wire.len().is_multiple_of(16),
         DOHPATH => std::str::from_utf8(wire).is_ok_and(|path| path.contains("{?dns}")),
         _ => true,
     }
