@@ -481,6 +481,20 @@ const WHOLE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "$TTL 1y\n@ SOA a b 1 2 3 4 5\n@ NS a.example.net.\na A 192.0.2.1\n",
+        &["1:6: `1y` is no TTL | write seconds, or numbers with units of `w d h m s`: `1h30m`"],
+    ),
+    (
+        "@ SOA a b 1 2 3 4\n@ NS a.example.net.\na A 192.0.2.1\n",
+        &[
+            "1:17: the record ends where its minimum ought to stand | an SOA is written `mname rname serial refresh retry expire minimum`",
+        ],
+    ),
+    (
+        "@ NS a.example.net.\na A 192.0.2.1\n",
+        &["1:3: the record has no TTL, and none is known for it | write `$TTL 1h` at the top of the file"],
+    ),
+    (
         "@ NS a.example.net.",
         &["1:3: the record has no TTL, and none is known for it | write `$TTL 1h` at the top of the file"],
     ),
@@ -489,10 +503,6 @@ const WHOLE: &[(&str, &[&str])] = &[
         &[
             "2:1: the zone `example.com.` has no NS at its apex | write `@ NS` with the name of each of its nameservers",
         ],
-    ),
-    (
-        "@ NS a.example.net.\n@ SOA a b 1 2 3 4 5\n",
-        &["1:3: the record has no TTL, and none is known for it | write `$TTL 1h` at the top of the file"],
     ),
     (
         "\u{feff}$TTL 1h\n@ SOA a b 1 2 3 4 5\n@ NS a.example.net.\n",

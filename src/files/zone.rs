@@ -25,8 +25,8 @@ pub use crate::files::loose_ends::loose_ends;
 pub const INCLUDE_DEPTH_MAX: usize = 10;
 /// How many files one zone may include: includes that include fan out.
 pub const INCLUDE_FILES_MAX: usize = 1000;
-/// How many records all `$GENERATE` of one zone may make: 16 networks of /16.
-pub const GENERATED_RECORDS_MAX: usize = 1 << 20;
+/// How many records all `$GENERATE` of one zone may make: four networks of /16.
+pub const GENERATED_RECORDS_MAX: usize = 1 << 18;
 
 /// Reads what `$INCLUDE` names: the path as written and the path of the file that says so, to which a
 /// relative one is relative. The error is a sentence.
@@ -170,7 +170,10 @@ impl Reader<'_> {
             }
             "$TTL" => {
                 let time = argument(line, tokens, "a time in seconds, or `1h30m`")?;
-                self.default_ttl_s = Some(head::ttl_s(line.text, time)?);
+                let ttl_s = head::ttl_s(line.text, time);
+                // A mistaken one is told here, not at each record that lacks a TTL.
+                self.default_ttl_s = Some(ttl_s.as_ref().map_or(0, |ttl_s| *ttl_s));
+                ttl_s?;
                 2
             }
             "$INCLUDE" => {
@@ -275,7 +278,8 @@ impl Reader<'_> {
             here.owner = Owner::Name(name);
         }
         let Head { ttl_s, rtype, at, fields } = Head::read(line.text, tokens, usize::from(!indented))?;
-        let data = rdata::read(rtype, line.text, &tokens[fields..], at.clone(), &here.origin.spelt)?;
+        let data = rdata::read(rtype, line.text, &tokens[fields..], at.clone(), &here.origin.spelt)
+            .inspect_err(|_| self.minimum_is_unknown(rtype))?;
         let owner = match &here.owner {
             Owner::Name(name) => name.clone(),
             Owner::Mistaken => return Ok(()),
@@ -287,6 +291,7 @@ impl Reader<'_> {
         let ttl_s = match ttl_s.inspect(|&ttl_s| self.last_ttl_s = Some(ttl_s)) {
             Some(written) => written,
             None => self.missing_ttl_s(rtype, &data).ok_or_else(|| {
+                self.last_ttl_s = Some(0); // told once
                 Fault::new(at.clone(), "the record has no TTL, and none is known for it")
                     .remedy("write `$TTL 1h` at the top of the file")
             })?,
@@ -294,6 +299,13 @@ impl Reader<'_> {
         self.zone.records.push(Record { owner, rtype, ttl_s, rdata: data });
         self.zone.at.push(line.at(tokens[0].start()..at.end));
         Ok(())
+    }
+
+    /// Keeps a mistaken SOA from being told again at each record whose TTL it would have given.
+    fn minimum_is_unknown(&mut self, of: u16) {
+        if of == rtype::SOA {
+            self.default_ttl_s.get_or_insert(0);
+        }
     }
 
     /// The TTL of a record that gives none: `$TTL` (RFC 2308 §4); without it the last one written
