@@ -73,6 +73,9 @@ fn drop_duplicates(zone: &mut ZoneFile, findings: &mut Findings<'_>) {
     if again.is_empty() {
         return;
     }
+    for &(index, known) in &again {
+        zone.records[known].ttl_s = zone.records[known].ttl_s.min(zone.records[index].ttl_s);
+    }
     let again: HashSet<usize> = again.into_iter().map(|(index, _)| index).collect();
     keep(&mut zone.records, &again);
     keep(&mut zone.at, &again);
