@@ -7,6 +7,7 @@ pub mod document;
 pub mod duration;
 mod findings;
 mod generate;
+mod head;
 mod integrity;
 pub mod geofeed;
 pub mod issue;

@@ -14,7 +14,7 @@ use domain::rdata::ZoneRecordData;
 
 use crate::files::lexer::{Fault, Token};
 use crate::files::rdata::fields::{Fields, RDATA_OCTETS_MAX};
-use crate::files::rdata::{a, layout, written_as};
+use crate::files::rdata::{a, layout};
 use crate::files::ttl::seconds;
 use crate::zone::record::rtype as known;
 
@@ -26,8 +26,8 @@ pub(super) fn read(rtype: u16, fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Re
             data.compose_rdata(out).unwrap_or_else(|never: Infallible| match never {});
             fields.bounded(out)
         }
-        Err(Said::Ours(fault)) => Err(written_as(rtype, fault)),
-        Err(Said::Theirs(what)) => Err(written_as(rtype, sentence(rtype, fields, what))),
+        Err(Said::Ours(fault)) => Err(fault),
+        Err(Said::Theirs(what)) => Err(sentence(rtype, fields, what)),
     }
 }
 
@@ -247,6 +247,10 @@ impl Scanner for Scan<'_, '_> {
         let token = self.token()?;
         match self.respelled(index, token)? {
             Some(respelled) => op(&respelled),
+            // `str::parse` would take it; RFC 1035 numbers have no sign.
+            None if token.written(self.fields.text).starts_with('+') => {
+                Err(Said::Theirs("expected a number"))
+            }
             None => op(token.written(self.fields.text)),
         }
     }

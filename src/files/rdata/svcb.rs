@@ -54,9 +54,12 @@ pub(super) fn read(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fau
         }
         let generic = word.starts_with("key");
         let value = if generic && is_sound_value(key, &plain) { Some(plain) } else { value(key, &plain) };
-        let value = value.ok_or_else(|| fields.fault(&format!("`%`: {}", form(key))))?;
+        let value =
+            value.ok_or_else(|| fields.fault("`%` has no value of its key's form").remedy(form(key)))?;
         if params.insert(key, value).is_some() {
-            return Err(fields.fault("`%` gives a key for the second time"));
+            return Err(fields
+                .fault("`%` gives a key for the second time")
+                .remedy("a key stands once (RFC 9460 §2.1)"));
         }
     }
     let listed = params.get(&MANDATORY).map_or(&[][..], Vec::as_slice);
@@ -67,7 +70,8 @@ pub(super) fn read(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fau
             return Err(Fault::new(
                 span,
                 format!("`mandatory` lists `{}`, which the record lacks", word(key)),
-            ));
+            )
+            .remedy("add that key, or take it out of the list (RFC 9460 §8)"));
         }
     }
     for (key, value) in params {
@@ -161,16 +165,16 @@ fn is_sound_value(key: u16, wire: &[u8]) -> bool {
             let keys: Vec<u16> =
                 wire.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
             !keys.is_empty()
-                && wire.len() % 2 == 0
+                && wire.len().is_multiple_of(2)
                 && keys[0] != MANDATORY
                 && keys.windows(2).all(|pair| pair[0] < pair[1])
         }
         ALPN => strings(wire),
         NO_DEFAULT_ALPN | OHTTP => wire.is_empty(),
         PORT => wire.len() == 2,
-        IPV4HINT => !wire.is_empty() && wire.len() % 4 == 0,
+        IPV4HINT => !wire.is_empty() && wire.len().is_multiple_of(4),
         ECH => !wire.is_empty(),
-        IPV6HINT => !wire.is_empty() && wire.len() % 16 == 0,
+        IPV6HINT => !wire.is_empty() && wire.len().is_multiple_of(16),
         DOHPATH => std::str::from_utf8(wire).is_ok_and(|path| path.contains("{?dns}")),
         _ => true,
     }
