@@ -7,9 +7,9 @@
 
 use std::net::IpAddr;
 
-use super::cells::Cells;
+use super::cells::{Cells, TILE_BITS_V4, TILE_BITS_V6};
 use super::exact::Exact;
-use super::kinds::Kinds;
+use super::kinds::{Kinds, RankedList};
 use super::marks::{Marks, prefixes};
 use super::pieces::{last_address, pieces};
 use super::ranker::{Grain, Ranker};
@@ -18,15 +18,6 @@ use crate::cluster::{ClusterId, Family, Inventory};
 use crate::geo::place::Prefix;
 use crate::geo::places::Places;
 use crate::geo::prefix_map::PrefixMap;
-
-/// No IPv4 tile is longer: the longest client prefix that RFC 7871 §11.1 recommends.
-pub const TILE_BITS_V4: u8 = 24;
-/// No IPv6 tile is longer.
-pub const TILE_BITS_V6: u8 = 56;
-/// The most ranked lists of a policy; where clients would need more, they are classed more coarsely.
-pub const LISTS_MAX: usize = 65_535;
-/// The most entries of all ranked lists of a policy together (32 MiB); handled like [`LISTS_MAX`].
-pub const LIST_ENTRIES_MAX: usize = 1 << 22;
 
 /// A policy, compiled for one set of candidates: every client's ranked list. Never depends on health.
 #[derive(Clone, Debug)]
@@ -45,15 +36,6 @@ pub struct Mapped {
     pub finer: Vec<Finer>,
     /// How finely clients were classed: coarser than [`Grain::FINEST`] only where lists would have been too many.
     pub grain: Grain,
-}
-
-/// Clusters, best first.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RankedList {
-    /// The clusters.
-    pub clusters: Box<[ClusterId]>,
-    /// What each counts as in ms, the mean over the list's clients: never less than the one before it.
-    pub costs_ms: Box<[f32]>,
 }
 
 /// What is known of a client by its tile.

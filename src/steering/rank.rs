@@ -10,22 +10,10 @@
 use std::net::IpAddr;
 
 use super::marks::Mark;
-use super::ranker::{Grain, Ranker, Weighed};
+use super::ranker::{Basis, Grain, Ranker, Weighed, Why, estimate_ms};
 use super::rules::Policy;
 use crate::cluster::{ClusterId, Inventory};
 use crate::geo::place::Place;
-
-/// Light takes 10 µs for a kilometre of fibre there and back (200,000 km/s).
-const FIBRE_MS_PER_KM: f64 = 0.01;
-/// What a path of the internet takes, as a multiple of light in a straight fibre: the rule of thumb of measurement campaigns
-/// (Bozkurt, Aqeel, Bhattacherjee, Chandrasekaran, Godfrey, Laughlin, Maggs, Singla: "Dissecting Latency in the Internet's
-/// Fiber Infrastructure", 2018).
-const DETOUR: f64 = 2.1;
-
-/// The round-trip time that a great-circle distance lets expect.
-pub fn estimate_ms(distance_km: f64) -> f64 {
-    distance_km * FIBRE_MS_PER_KM * DETOUR
-}
 
 /// One client's order of clusters, and why.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,17 +24,6 @@ pub struct Ranking {
     pub basis: Basis,
     /// All clusters that the rule allows, best first.
     pub order: Vec<Ranked>,
-}
-
-/// What the costs of a client are made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Basis {
-    /// Great-circle distance.
-    Estimate,
-    /// Measured round-trip times: they say that another cluster is more than the margin better than the nearest.
-    Measured,
-    /// Nothing: no coordinates. The order is that of the file.
-    File,
 }
 
 /// A cluster in a client's order.
@@ -64,19 +41,6 @@ pub struct Ranked {
     pub cost_ms: f64,
     /// Why it stands here.
     pub why: Why,
-}
-
-/// Why a cluster stands where it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// The rule names it.
-    Rule,
-    /// Its cost.
-    Cost,
-    /// Behind the head of the list: its nearness to the best.
-    Nearness,
-    /// Its place in the policy.
-    File,
 }
 
 /// Ranks the candidates (the policy's clusters that have addresses of the answer's family, in the order of the file) for one

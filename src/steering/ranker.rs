@@ -1,10 +1,9 @@
-//! The work of ranking: costs, and the classes of clients that share a list.
+//! What clusters cost a client, in which order that puts them, and the classes of clients that share a list.
 
 use std::cmp::Reverse;
 
 use super::marks::Mark;
 use super::measured::Measured;
-use super::rank::{Basis, Why, estimate_ms};
 use super::rules::{Order, Policy};
 use crate::cluster::{ClusterId, Inventory};
 use crate::geo::place::Place;
@@ -14,6 +13,42 @@ use crate::geo::vector::Vector;
 pub const HEAD: usize = 3;
 /// How far a cluster lies behind the best is told this coarsely, in ms.
 pub const GAPS_MS: [f64; 3] = [5.0, 20.0, 60.0];
+
+/// Light takes 10 µs for a kilometre of fibre there and back (200,000 km/s).
+const FIBRE_MS_PER_KM: f64 = 0.01;
+/// What a path of the internet takes, as a multiple of light in a straight fibre: the rule of thumb of measurement campaigns
+/// (Bozkurt, Aqeel, Bhattacherjee, Chandrasekaran, Godfrey, Laughlin, Maggs, Singla: "Dissecting Latency in the Internet's
+/// Fiber Infrastructure", 2018).
+const DETOUR: f64 = 2.1;
+
+/// The round-trip time that a great-circle distance lets expect.
+pub fn estimate_ms(distance_km: f64) -> f64 {
+    distance_km * FIBRE_MS_PER_KM * DETOUR
+}
+
+/// What the costs of a client are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// Great-circle distance.
+    Estimate,
+    /// Measured round-trip times: they say that another cluster is more than the margin better than the nearest.
+    Measured,
+    /// Nothing: no coordinates. The order is that of the file.
+    File,
+}
+
+/// Why a cluster stands where it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The rule names it.
+    Rule,
+    /// Its cost.
+    Cost,
+    /// Behind the head of the list: its nearness to the best.
+    Nearness,
+    /// Its place in the policy.
+    File,
+}
 
 /// How finely clients are classed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
