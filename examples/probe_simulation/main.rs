@@ -73,7 +73,7 @@ fn false_deaths(word: &str, path: Path, hours: u64) {
 fn deaths(word: &str, dying: Dying, path: Path) {
     let mut unseen = Vec::new();
     let mut never = 0;
-    for seed in 0..5 {
+    for seed in 0..20 {
         let servers = 100;
         let mut world = World::new(servers, check(1000, 2500, 5, 5), path, seed);
         world.run(Duration::from_secs(60));

@@ -216,10 +216,10 @@ impl World {
     fn act(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Start { probe, aim, deadline } => {
+                Action::Start { probe, aim, allowed } => {
                     self.started += 1;
                     let server = self.board.find(&aim).expect("on the board").0;
-                    let (at, ended) = self.fate(server, deadline);
+                    let (at, ended) = self.fate(server, allowed);
                     self.ends.push(Reverse((at, probe, ended)));
                 }
                 Action::Withdraw(_) => {}
@@ -239,9 +239,8 @@ impl World {
     }
 
     /// When a probe that starts now ends, and how.
-    fn fate(&mut self, server: u32, deadline: Instant) -> (Instant, Ended) {
-        let longest = deadline - self.now;
-        let unanswered = (deadline, Ended::Unanswered);
+    fn fate(&mut self, server: u32, longest: Duration) -> (Instant, Ended) {
+        let unanswered = (self.now + longest, Ended::Unanswered);
         let Some(took) = self.path.probe(&mut self.dice, longest) else { return unanswered };
         let at = self.now + took;
         match self.died[server as usize] {

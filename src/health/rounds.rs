@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::budget::Budget;
 use super::pace::{Pace, Step};
@@ -21,14 +21,14 @@ pub struct ProbeId {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Start a probe; it must come to its [`Outcome`] by `deadline`.
+    /// Start a probe now; it must come to its [`Outcome`] within `allowed`.
     Start {
         /// Its name.
         probe: ProbeId,
         /// What is probed, and how.
         aim: Arc<Aim>,
-        /// When it has failed at the latest.
-        deadline: Instant,
+        /// After how long it has failed.
+        allowed: Duration,
     },
     /// Nobody waits for this probe any more: end it.
     Withdraw(ProbeId),
@@ -174,8 +174,8 @@ fn rewake(wakes: &mut BTreeSet<(Instant, u64)>, number: u64, turn: &mut Turn) {
 
 fn action(target: u64, aim: &Arc<Aim>, step: Step) -> Action {
     match step {
-        Step::Start { probe, deadline } => {
-            Action::Start { probe: ProbeId { target, probe }, aim: aim.clone(), deadline }
+        Step::Start { probe, allowed } => {
+            Action::Start { probe: ProbeId { target, probe }, aim: aim.clone(), allowed }
         }
         Step::Withdraw { probe } => Action::Withdraw(ProbeId { target, probe }),
         Step::Report(seen) => Action::Report(Observation { aim: aim.clone(), seen }),
@@ -185,8 +185,6 @@ fn action(target: u64, aim: &Arc<Aim>, step: Step) -> Action {
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::health::check::{Check, Kind};
 

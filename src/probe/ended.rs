@@ -58,13 +58,13 @@ fn one_line(words: &str) -> Arc<str> {
 #[derive(Debug)]
 pub(super) struct Limit {
     started: Instant,
-    deadline: Instant,
+    allowed: Duration,
 }
 
 impl Limit {
-    /// From now until `deadline`.
-    pub(super) fn from_now(deadline: Instant) -> Limit {
-        Limit { started: Instant::now(), deadline }
+    /// From now on, so long.
+    pub(super) fn from_now(allowed: Duration) -> Limit {
+        Limit { started: Instant::now(), allowed }
     }
 
     /// How long the probe has taken.
@@ -78,12 +78,9 @@ impl Limit {
         layer: &'static str,
         step: impl Future<Output = Result<T, Ended>>,
     ) -> Result<T, Ended> {
-        match tokio::time::timeout_at(self.deadline.into(), step).await {
+        match tokio::time::timeout_at((self.started + self.allowed).into(), step).await {
             Ok(ended) => ended,
-            Err(_) => {
-                let allowed = self.deadline.saturating_duration_since(self.started).as_millis();
-                Err(Ended::at(layer, format!("no answer within {allowed} ms")))
-            }
+            Err(_) => Err(Ended::at(layer, format!("no answer within {} ms", self.allowed.as_millis()))),
         }
     }
 }

@@ -19,7 +19,7 @@ mod tcp;
 pub mod tls;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use ended::{Ended, Limit};
 
@@ -27,11 +27,11 @@ use crate::health::check::Kind;
 use crate::health::target::Aim;
 use crate::health::verdict::Outcome;
 
-/// Probes once, and is done by `deadline`. `tls` is what [`tls::config`] made of an https check.
+/// Probes once, and is done within `allowed`. `tls` is what [`tls::config`] made of an https check.
 ///
 /// Dropped before its end, it leaves nothing behind.
-pub async fn once(aim: &Aim, tls: Option<&tls::Config>, deadline: Instant) -> Outcome {
-    let limit = Limit::from_now(deadline);
+pub async fn once(aim: &Aim, tls: Option<&tls::Config>, allowed: Duration) -> Outcome {
+    let limit = Limit::from_now(allowed);
     match by_kind(aim, tls, &limit).await {
         Ok(()) => Outcome::Succeeded(limit.passed()),
         Err(Ended::Failed(cause)) => Outcome::Failed(cause),

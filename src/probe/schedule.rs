@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -125,7 +125,7 @@ impl Running {
         while !actions.is_empty() {
             for action in std::mem::take(&mut actions) {
                 match action {
-                    Action::Start { probe, aim, deadline } => self.start(probe, aim, deadline, &mut actions),
+                    Action::Start { probe, aim, allowed } => self.start(probe, aim, allowed, &mut actions),
                     Action::Withdraw(probe) => {
                         if let Some(task) = self.out.get(&probe) {
                             task.abort();
@@ -138,13 +138,13 @@ impl Running {
         Ok(())
     }
 
-    fn start(&mut self, probe: ProbeId, aim: Arc<Aim>, deadline: Instant, actions: &mut Vec<Action>) {
+    fn start(&mut self, probe: ProbeId, aim: Arc<Aim>, allowed: Duration, actions: &mut Vec<Action>) {
         if self.out.len() >= self.at_once {
             let what = format!("{} probes are out already", self.at_once);
             return self.rounds.ended(probe, Outcome::Local(what.into()), Instant::now(), actions);
         }
         let config = self.configs.get(&aim.check.key).map(|(_, config)| config.clone());
-        let task = self.tasks.spawn(async move { once(&aim, config.as_deref(), deadline).await });
+        let task = self.tasks.spawn(async move { once(&aim, config.as_deref(), allowed).await });
         self.probes.insert(task.id(), probe);
         self.out.insert(probe, task);
     }
