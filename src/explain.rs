@@ -14,7 +14,8 @@ use crate::plan::{Placed, Plan, Route};
 use crate::snapshot::Snapshot;
 use crate::steering::choose::{Choice, Standing};
 use crate::steering::client::{Client, Whose};
-use crate::steering::rank::{Basis, Ranking, Why, rank};
+use crate::steering::rank::{Ranking, rank};
+use crate::steering::ranker::{Basis, Why};
 use crate::steering::rules::{Order, Policy};
 use crate::wire::edns::Subnet;
 
@@ -140,7 +141,9 @@ pub fn explain(
 fn whose(client: &Client, subnet: Option<&Subnet>, policy: &Policy) -> String {
     let address = client.address;
     match (client.whose, subnet) {
-        (Whose::Subnet { before: 0 }, Some(subnet)) => format!("{address}/{}, the client subnet", subnet.source()),
+        (Whose::Subnet { before: 0 }, Some(subnet)) => {
+            format!("{address}/{}, the client subnet", subnet.source())
+        }
         (Whose::Subnet { .. }, _) => format!("{address}, within the 6to4 client subnet"),
         (Whose::Unroutable(_), _) => {
             format!("{address}, the resolver's: the client subnet is not on the public internet")
@@ -201,7 +204,9 @@ fn scope_why(client: &Client, subnet: Option<&Subnet>, placed: &Placed<'_>) -> S
 fn ttl_why(route: &Route, ttl_s: u32, choice: Option<Choice>) -> String {
     match choice {
         None => "nothing to keep".into(),
-        Some(_) if ttl_s < route.ttl_s => format!("in doubt: decided within {ttl_s} s (else {} s)", route.ttl_s),
+        Some(_) if ttl_s < route.ttl_s => {
+            format!("in doubt: decided within {ttl_s} s (else {} s)", route.ttl_s)
+        }
         Some(_) => "the service's".into(),
     }
 }
@@ -250,7 +255,8 @@ fn nodes(snapshot: &Snapshot, route: &Route, id: ClusterId, now: Instant) -> Vec
     let cluster = plan.inventory.cluster(id);
     let check = plan.kind(route).check_in(cluster);
     let held = &snapshot.pools[usize::from(id.0)].held;
-    let of = held.iter().filter(|held| Some(held.target.check) == check && held.target.family() == route.family);
+    let of =
+        held.iter().filter(|held| Some(held.target.check) == check && held.target.family() == route.family);
     let nodes = of.map(|of| {
         let node = &cluster.nodes[usize::from(of.target.node)];
         let failing = !matches!(of.held.verdict, Verdict::Up);
@@ -261,9 +267,10 @@ fn nodes(snapshot: &Snapshot, route: &Route, id: ClusterId, now: Instant) -> Vec
             verdict: of.held.verdict.word(),
             age_s: now.saturating_duration_since(of.held.since).as_secs(),
             cause: cause.map(|cause| cause.to_string()).unwrap_or_default(),
-            pinned: node.pinned.as_ref().map_or(String::new(), |pinned| {
-                format!("{}: {}", pinned.word.word(), pinned.why)
-            }),
+            pinned: node
+                .pinned
+                .as_ref()
+                .map_or(String::new(), |pinned| format!("{}: {}", pinned.word.word(), pinned.why)),
         }
     });
     nodes.collect()
@@ -271,18 +278,33 @@ fn nodes(snapshot: &Snapshot, route: &Route, id: ClusterId, now: Instant) -> Vec
 
 fn addresses(octets: &[u8], family: Family) -> Vec<IpAddr> {
     match family {
-        Family::V4 => octets.chunks_exact(4).filter_map(|v4| Some(IpAddr::from(*v4.first_chunk::<4>()?))).collect(),
-        Family::V6 => octets.chunks_exact(16).filter_map(|v6| Some(IpAddr::from(*v6.first_chunk::<16>()?))).collect(),
+        Family::V4 => {
+            octets.chunks_exact(4).filter_map(|v4| Some(IpAddr::from(*v4.first_chunk::<4>()?))).collect()
+        }
+        Family::V6 => {
+            octets.chunks_exact(16).filter_map(|v6| Some(IpAddr::from(*v6.first_chunk::<16>()?))).collect()
+        }
     }
 }
 
 impl Explanation {
     /// The same in a few lines, for `_why` TXT: each at most 255 octets.
     pub fn short(&self) -> Vec<String> {
-        let list: Vec<_> = self.list.iter().take(4).map(|listed| {
-            let up = listed.nodes.iter().filter(|node| matches!(node.verdict, "up" | "suspect")).count();
-            format!("{} {:.0}ms {} {up}/{}", listed.cluster, listed.cost_ms, listed.standing, listed.nodes.len())
-        }).collect();
+        let list: Vec<_> = self
+            .list
+            .iter()
+            .take(4)
+            .map(|listed| {
+                let up = listed.nodes.iter().filter(|node| matches!(node.verdict, "up" | "suspect")).count();
+                format!(
+                    "{} {:.0}ms {} {up}/{}",
+                    listed.cluster,
+                    listed.cost_ms,
+                    listed.standing,
+                    listed.nodes.len()
+                )
+            })
+            .collect();
         let mut lines = vec![
             format!("client {}", self.client),
             format!("policy {}: {}", self.policy, list.join(", ")),
@@ -322,13 +344,25 @@ impl fmt::Display for Explanation {
         }
         for (rank, listed) in self.list.iter().enumerate() {
             let mark = if self.cluster.as_deref() == Some(&*listed.cluster) { "*" } else { " " };
-            let mut line = format!("{:>7} {mark} {:<10} {:>6.1} ms  {}", rank + 1, listed.cluster, listed.cost_ms, listed.standing);
+            let mut line = format!(
+                "{:>7} {mark} {:<10} {:>6.1} ms  {}",
+                rank + 1,
+                listed.cluster,
+                listed.cost_ms,
+                listed.standing
+            );
             if !listed.why.is_empty() {
                 write!(line, "  ({})", listed.why)?;
             }
             writeln!(f, "{line}")?;
             for node in &listed.nodes {
-                let mut line = format!("            {:<12} {:<24} {} for {} s", node.node, node.address.to_string(), node.verdict, node.age_s);
+                let mut line = format!(
+                    "            {:<12} {:<24} {} for {} s",
+                    node.node,
+                    node.address.to_string(),
+                    node.verdict,
+                    node.age_s
+                );
                 if !node.cause.is_empty() {
                     write!(line, ", {}", node.cause)?;
                 }

@@ -20,8 +20,8 @@ use crate::files::issue::{At, Issue, Severity, Source};
 use crate::files::link::Linked;
 use crate::files::read::{Disk, read};
 use crate::files::server::ServerFile;
-use crate::files::zone::{ZoneFile, loose_ends};
 use crate::files::zone;
+use crate::files::zone::{ZoneFile, loose_ends};
 use crate::geo::database::Database;
 use crate::geo::geofeed::Geofeed;
 use crate::geo::place::Place;
@@ -95,9 +95,8 @@ pub fn load_with(config: &Path, adjust: impl FnOnce(&mut Linked)) -> Result<Load
 /// # Errors
 /// What is wrong with it.
 pub fn server(config: &Path) -> Result<ServerFile, Vec<Issue>> {
-    let unreadable = |what: String| {
-        vec![Issue { severity: Severity::Error, at: None, what, remedy: None, also: None }]
-    };
+    let unreadable =
+        |what: String| vec![Issue { severity: Severity::Error, at: None, what, remedy: None, also: None }];
     let text = fs::read_to_string(config)
         .map_err(|error| unreadable(format!("`{}` cannot be read: {error}", config.display())))?;
     let source = Arc::new(Source { path: config.to_string_lossy().into(), text });
@@ -151,7 +150,8 @@ fn world(config: &Path, disk: Disk<'_>) -> (Option<Linked>, Vec<Issue>) {
     let (linked, mut issues) = read(config, disk, &read_zone);
     if let Some(linked) = &linked {
         for file in zones.borrow().iter() {
-            let steered = |name: &Name| linked.services.iter().any(|service| stands_for(&service.owner, name));
+            let steered =
+                |name: &Name| linked.services.iter().any(|service| stands_for(&service.owner, name));
             loose_ends(file, &steered, &mut issues);
         }
     }
@@ -167,7 +167,8 @@ fn stands_for(owner: &Name, name: &Name) -> bool {
 /// The text that `$INCLUDE` names: relative to the file that says so.
 fn include(disk: Disk<'_>, path: &str, from: &str) -> Result<Arc<Source>, String> {
     let path = Path::new(from).parent().unwrap_or(Path::new("")).join(path);
-    let octets = (disk.file)(&path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
+    let octets =
+        (disk.file)(&path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
     let text = String::from_utf8(octets).map_err(|_| format!("`{}` is not UTF-8 text", path.display()))?;
     Ok(Arc::new(Source { path: path.to_string_lossy().into(), text }))
 }
@@ -213,7 +214,11 @@ fn geography(server: &ServerFile, disk: Disk<'_>, issues: &mut Vec<Issue>) -> Ge
 fn octets(path: &Written<PathBuf>, disk: Disk<'_>, issues: &mut Vec<Issue>) -> Option<Vec<u8>> {
     let at: At = path.at.clone();
     let octets = (disk.file)(&path.value);
-    octets.map_err(|error| issues.push(Issue::error(at, format!("`{}` cannot be read: {error}", path.value.display())))).ok()
+    octets
+        .map_err(|error| {
+            issues.push(Issue::error(at, format!("`{}` cannot be read: {error}", path.value.display())))
+        })
+        .ok()
 }
 
 /// What the files say, as the Plan takes it.

@@ -10,8 +10,9 @@ use crate::health::check::Check;
 use crate::health::target::{Target, targets};
 use crate::sets::SlotSets;
 use crate::steering::client::{Client, Whose, unroutable_blocks};
-use crate::steering::compile::{Mapped, RankedList, compile};
+use crate::steering::compile::{Mapped, compile};
 use crate::steering::deal::Dealt;
+use crate::steering::kinds::RankedList;
 use crate::steering::rules::{Policy, PolicyId, RttFrom};
 use crate::steering::service::{AllDown, Ipv6, Service, ServiceId};
 use crate::steering::slots;
@@ -189,7 +190,12 @@ impl Plan {
                     IpAddr::V4(v4) => slots::slot_v4(v4.into(), tile.scope),
                     IpAddr::V6(v6) => slots::slot_v6((u128::from(v6) >> 64) as u64, tile.scope),
                 };
-                Placed { list: &mapped.lists[tile.list as usize], slot, scope: before + tile.scope, tile_bits: tile.bits }
+                Placed {
+                    list: &mapped.lists[tile.list as usize],
+                    slot,
+                    scope: before + tile.scope,
+                    tile_bits: tile.bits,
+                }
             }
         }
     }

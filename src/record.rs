@@ -122,17 +122,20 @@ impl Record {
         let mut text = Exposition::default();
         let snapshot = self.live.now();
         let version = env!("CARGO_PKG_VERSION");
-        text.family("steerdns_build_info", Kind::Gauge, "1; what runs.").sample(&[("version", version)], 1u64);
+        text.family("steerdns_build_info", Kind::Gauge, "1; what runs.")
+            .sample(&[("version", version)], 1u64);
         let up = now.saturating_duration_since(self.started).as_secs_f64();
         text.family("steerdns_uptime_seconds", Kind::Gauge, "Since the start.").sample(&[], up);
         let tallies = locked(&self.tallies).clone();
         let clusters = &snapshot.plan.inventory.clusters;
-        Totals::of(&tallies).write(&mut text, |id| clusters.get(usize::from(id.0)).map(|cluster| &*cluster.key));
+        Totals::of(&tallies)
+            .write(&mut text, |id| clusters.get(usize::from(id.0)).map(|cluster| &*cluster.key));
         Counts::write(&locked(&self.streams), &mut text);
         self.write_kernel_drops(&mut text);
         self.publishing.write(&mut text, now);
         write_verdicts(&mut text, &snapshot);
-        let mut serials = text.family("steerdns_zone_serial", Kind::Gauge, "The SOA serial of a zone in force.");
+        let mut serials =
+            text.family("steerdns_zone_serial", Kind::Gauge, "The SOA serial of a zone in force.");
         for (origin, serial) in &snapshot.plan.origins {
             serials.sample(&[("zone", &origin.to_string())], u64::from(*serial));
         }
@@ -142,8 +145,11 @@ impl Record {
     #[cfg(target_os = "linux")]
     fn write_kernel_drops(&self, text: &mut Exposition) {
         let sockets = locked(&self.sockets).clone();
-        let drops: u64 =
-            sockets.iter().filter_map(|socket| crate::net::udp::options::kernel_drops(socket)).map(u64::from).sum();
+        let drops: u64 = sockets
+            .iter()
+            .filter_map(|socket| crate::net::udp::options::kernel_drops(socket))
+            .map(u64::from)
+            .sum();
         let help = "Queries that the kernel dropped for want of room in our sockets' queues.";
         text.family("steerdns_udp_kernel_drops_total", Kind::Counter, help).sample(&[], drops);
     }
@@ -188,8 +194,12 @@ impl Record {
             let policy = &plan.policies[usize::from(service.policy.0)].key;
             json!({ "service": service.owner.to_string(), "policy": &**policy, "ttl_s": service.ttl_s })
         });
-        let zones = plan.origins.iter().map(|(origin, serial)| json!({ "zone": origin.to_string(), "serial": serial }));
-        let loaded = locked(&self.publishing.loaded).map(|loaded| now.saturating_duration_since(loaded).as_secs());
+        let zones = plan
+            .origins
+            .iter()
+            .map(|(origin, serial)| json!({ "zone": origin.to_string(), "serial": serial }));
+        let loaded =
+            locked(&self.publishing.loaded).map(|loaded| now.saturating_duration_since(loaded).as_secs());
         json!({
             "version": plan.version,
             "uptime_s": now.saturating_duration_since(self.started).as_secs(),
@@ -215,8 +225,11 @@ impl Publishing {
         }
         let help = "How long probes that succeeded took.";
         text.histogram("steerdns_probe_duration_seconds", help, &[], &self.probe_took);
-        let mut transitions =
-            text.family("steerdns_health_transitions_total", Kind::Counter, "Verdicts that became another one.");
+        let mut transitions = text.family(
+            "steerdns_health_transitions_total",
+            Kind::Counter,
+            "Verdicts that became another one.",
+        );
         for (word, count) in VERDICTS.into_iter().zip(&self.transitions) {
             transitions.sample(&[("to", word)], count.count());
         }
@@ -245,7 +258,12 @@ fn write_verdicts(text: &mut Exposition, snapshot: &Snapshot) {
             Verdict::Unknown => f64::NAN,
         };
         let address = key.address.to_string();
-        let labels = [("cluster", &*key.cluster), ("node", &*key.node), ("address", &*address), ("check", &*key.check)];
+        let labels = [
+            ("cluster", &*key.cluster),
+            ("node", &*key.node),
+            ("address", &*address),
+            ("check", &*key.check),
+        ];
         states.sample(&labels, up);
     }
 }

@@ -20,8 +20,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admin::{control, http};
 use crate::answer::respond::respond;
-use crate::asked::Asked;
 use crate::answer::worker::{Transport, Worker};
+use crate::asked::Asked;
 use crate::cluster::Family;
 use crate::files::issue::Issue;
 use crate::files::server::{Engine, ServerFile};
@@ -204,7 +204,12 @@ impl Listening {
     }
 
     /// A thread for each UDP socket, and one for all TCP listeners.
-    fn serve<R: Respond>(self, server: &ServerFile, answering: &Answering<R>, record: &Record) -> Vec<JoinHandle<()>> {
+    fn serve<R: Respond>(
+        self,
+        server: &ServerFile,
+        answering: &Answering<R>,
+        record: &Record,
+    ) -> Vec<JoinHandle<()>> {
         let mut threads = Vec::new();
         let mut streams = Vec::new();
         for listeners in self.listeners {
@@ -325,7 +330,8 @@ fn control_socket(
     ended: &watch::Receiver<bool>,
 ) -> Result<(), NotStarted> {
     let path = control::socket(&server.state);
-    let (handle, record, live, loader) = (handle.clone(), Arc::clone(record), Arc::clone(live), Arc::clone(loader));
+    let (handle, record, live, loader) =
+        (handle.clone(), Arc::clone(record), Arc::clone(live), Arc::clone(loader));
     let desk = control::Desk {
         reload: Arc::new(move || {
             let handle = handle.clone();
@@ -377,7 +383,8 @@ async fn publish(mut own: Publishing) {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut keeping = tokio::time::interval(KEEP_EVERY);
     let mut unkept = false;
-    let (done, mut loads) = mpsc::channel::<(Result<Loaded, Vec<Issue>>, oneshot::Sender<Result<String, String>>)>(1);
+    let (done, mut loads) =
+        mpsc::channel::<(Result<Loaded, Vec<Issue>>, oneshot::Sender<Result<String, String>>)>(1);
     let mut batch = Vec::new();
     loop {
         let mut told = None;

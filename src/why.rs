@@ -19,7 +19,13 @@ const STRING_MAX: usize = 255;
 ///
 /// Over UDP what does not fit the client is left out, line by line, and TC says so. TTL 0: it is the state of an
 /// instant. The scope is that of the answer which is explained.
-pub fn why(snapshot: &Snapshot, query: &[u8], peer: IpAddr, transport: Transport, now: Instant) -> Option<Vec<u8>> {
+pub fn why(
+    snapshot: &Snapshot,
+    query: &[u8],
+    peer: IpAddr,
+    transport: Transport,
+    now: Instant,
+) -> Option<Vec<u8>> {
     let mut message = query.to_vec();
     message.resize(query.len().max(BUFFER_MIN), 0);
     let mut name = Lowered::default();

@@ -24,7 +24,6 @@ use steerdns::files::issue::{At, Issue, Severity, Source};
 use steerdns::files::link::Linked;
 use steerdns::files::read::{Disk, read};
 use steerdns::files::show::{Format, counts, issues as shown};
-use steerdns::steering::rules::{Rtt, RttFrom};
 use steerdns::wire::name::Name;
 use steerdns::zone::record::{Record, rtype};
 
@@ -240,11 +239,7 @@ fn a_file_in_another_encoding_is_told_as_such() {
         false => world.get(path).map(|text| text.clone().into_bytes()).ok_or(io::ErrorKind::NotFound.into()),
     };
     let names = |_: &Path| Ok(vec!["clusters.toml".into(), "live.example.com.zone".into()]);
-    let (linked, issues) = read(
-        Path::new("steerdns.toml"),
-        Disk { file: &file, names: &names },
-        &records,
-    );
+    let (linked, issues) = read(Path::new("steerdns.toml"), Disk { file: &file, names: &names }, &records);
     assert!(linked.is_none());
     assert_eq!(
         shown(&issues, Format::Short),

@@ -41,7 +41,10 @@ pub async fn bind(path: &Path) -> io::Result<UnixListener> {
     }
     if path.exists() {
         if UnixStream::connect(path).await.is_ok() {
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another server runs with this state directory"));
+            return Err(io::Error::new(
+                io::ErrorKind::AddrInUse,
+                "another server runs with this state directory",
+            ));
         }
         std::fs::remove_file(path)?;
     }
@@ -99,7 +102,8 @@ pub async fn ask(path: &Path, method: &str, what: &str) -> io::Result<Result<Str
     use http_body_util::{BodyExt, Empty};
     let stream = UnixStream::connect(path).await?;
     let io = hyper_util::rt::TokioIo::new(stream);
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.map_err(io::Error::other)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(io).await.map_err(io::Error::other)?;
     let driving = tokio::spawn(connection);
     let request = hyper::Request::builder().method(method).uri(what).header("host", "steerdns");
     let request = request.body(Empty::<bytes::Bytes>::new()).map_err(io::Error::other)?;

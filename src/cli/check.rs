@@ -63,16 +63,14 @@ impl Check {
 fn summary(loaded: &Loaded) -> String {
     let plan = &loaded.plan;
     let nodes: usize = plan.inventory.clusters.iter().map(|cluster| cluster.nodes.len()).sum();
-    let mut lines = vec![
-        format!(
-            "{} zones, {} names, {} services, {} clusters, {nodes} nodes, {} targets of probes",
-            plan.origins.len(),
-            plan.zones.name_count(),
-            plan.services.len(),
-            plan.inventory.clusters.len(),
-            plan.targets.len(),
-        ),
-    ];
+    let mut lines = vec![format!(
+        "{} zones, {} names, {} services, {} clusters, {nodes} nodes, {} targets of probes",
+        plan.origins.len(),
+        plan.zones.name_count(),
+        plan.services.len(),
+        plan.inventory.clusters.len(),
+        plan.targets.len(),
+    )];
     for database in &loaded.geography.databases {
         let about = database.about();
         lines.push(format!("{}: {}, {} networks", database.name(), about.kind, about.networks));

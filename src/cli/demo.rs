@@ -78,7 +78,8 @@ impl Demo {
                     linked.server.listen.clone_from(&self.listen);
                 }
                 linked.server.admin = self.admin.or(linked.server.admin);
-                linked.server.state = std::env::temp_dir().join(format!("steerdns-demo-{}", std::process::id()));
+                linked.server.state =
+                    std::env::temp_dir().join(format!("steerdns-demo-{}", std::process::id()));
             })
         });
         Ok((start(&loader)?, nodes, runtime))
@@ -233,7 +234,9 @@ fn is_answered(server: &Server, key: &str) -> bool {
         node.flat_map(|node| &node.addresses).map(move |address| (address.ip, pools))
     });
     let mut addresses = addresses;
-    addresses.any(|(address, pools)| pools.pools.iter().any(|pool| pool.sets.holds(address) && pool.pool.open != 0))
+    addresses.any(|(address, pools)| {
+        pools.pools.iter().any(|pool| pool.sets.holds(address) && pool.pool.open != 0)
+    })
 }
 
 fn list(server: &Server) {

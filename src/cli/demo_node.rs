@@ -49,11 +49,6 @@ impl Node {
         Ok(Node { addresses, life })
     }
 
-    /// How it does.
-    pub(super) fn life(&self) -> Life {
-        *self.life.borrow()
-    }
-
     /// Kills, freezes or revives it.
     pub(super) fn turn(&self, life: Life) {
         self.life.send_replace(life);

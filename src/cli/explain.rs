@@ -65,10 +65,12 @@ impl Explain {
 
     fn explained(&self, asked: &Asked) -> Result<String, String> {
         let config = &self.config.config;
-        if self.down.is_empty() && !self.offline {
-            if let Ok(told) = ask_server(config, "GET", &format!("/explain?{}", asked.query())) {
-                return told;
-            }
+        let ask = format!("/explain?{}", asked.query());
+        if self.down.is_empty()
+            && !self.offline
+            && let Ok(told) = ask_server(config, "GET", &ask)
+        {
+            return told;
         }
         let loaded = load_with(config, |linked| withdraw(&mut linked.inventory, &self.down));
         let Loaded { plan, geography, .. } =
