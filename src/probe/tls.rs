@@ -55,7 +55,7 @@ fn roots(pem: Option<&[u8]>) -> Result<RootCertStore, Arc<str>> {
 
 /// The name that is sent and verified: `sni`, else the host that is asked for, else the address itself.
 pub(super) fn server_name(tls: &Tls, http: &Http, address: IpAddr) -> Result<ServerName<'static>, Ended> {
-    let Some(name) = tls.sni.as_deref().or(http.host.as_deref().map(without_port)) else {
+    let Some(name) = tls.sni.as_deref().or(http.host.as_deref()).map(without_port) else {
         return Ok(ServerName::from(address));
     };
     let wrong = |_| Ended::Local(format!("`{name}` is no name for TLS").into());
