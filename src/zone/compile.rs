@@ -95,7 +95,25 @@ impl<'t> Compiler<'t> {
         for (node, id) in tree.nodes.iter().zip(0u32..) {
             self.node(node, id).map_err(|large| (node.name.clone(), large))?;
         }
+        for (node, id) in tree.nodes.iter().zip(0u32..) {
+            if let Some(wildcard) = node.wildcard.filter(|wildcard| tree.is_cut(*wildcard)) {
+                self.stand_in(id, wildcard).map_err(|large| (node.name.clone(), large))?;
+            }
+        }
         Ok(())
+    }
+
+    /// A delegated wildcard is a cut at its own name alone; what it makes is plain data, NS included
+    /// (RFC 4592 §4.2 leaves it open; this is RFC 1034 §4.3.2 to the letter, and what NSD does). So `above`, its
+    /// parent, sends what is missing to a node without a name.
+    fn stand_in(&mut self, above: u32, wildcard: u32) -> Result<(), TooLarge> {
+        if !matches!(self.zones.nodes[above as usize].below, What::Wildcard(_)) {
+            return Ok(());
+        }
+        let sets_at = self.zones.sets.len();
+        let (other, any) = self.own_sets_of(&self.tree.nodes[wildcard as usize])?;
+        self.zones.nodes[above as usize].below = What::Wildcard(self.zones.nodes.len() as u32);
+        self.push(&[], sets_at, any, other, other)
     }
 
     fn node(&mut self, node: &'t TreeNode, id: u32) -> Result<(), TooLarge> {
@@ -108,22 +126,25 @@ impl<'t> Compiler<'t> {
             (Cover::None, None) => What::Template(self.negative[node.zone as usize][1]),
             _ => other,
         };
-        let octets = node.name.octets();
+        self.zones.labels_max = self.zones.labels_max.max(node.name.label_count());
+        self.push(node.name.octets(), sets_at, any, other, below)
+    }
+
+    fn push(&mut self, name: &[u8], sets_at: usize, any: Any, other: What, below: What) -> Result<(), TooLarge> {
         self.zones.nodes.push(Node {
             name_at: u32::try_from(self.zones.words.len()).map_err(|_| TooLarge)?,
-            name_len: octets.len() as u8,
+            name_len: name.len() as u8,
             any,
             sets: u16::try_from(self.zones.sets.len() - sets_at).map_err(|_| TooLarge)?,
             sets_at: u32::try_from(sets_at).map_err(|_| TooLarge)?,
             other,
             below,
         });
-        for chunk in octets.chunks(8) {
+        for chunk in name.chunks(8) {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);
             self.zones.words.push(u64::from_le_bytes(word));
         }
-        self.zones.labels_max = self.zones.labels_max.max(node.name.label_count());
         Ok(())
     }
 
@@ -147,10 +168,19 @@ impl<'t> Compiler<'t> {
             self.put(rtype::DS, ds);
             return Ok((referral, Any::Other));
         }
+        self.own_sets_of(node)
+    }
+
+    /// The same, where nothing hides the node and no delegation begins there.
+    fn own_sets_of(&mut self, node: &'t TreeNode) -> Result<(What, Any), TooLarge> {
+        let nodata = What::Template(self.negative[node.zone as usize][0]);
         if node.alias().is_some() {
             return Ok((self.alias(node)?, Any::Cname));
         }
         for set in &node.sets {
+            if set.rtype == rtype::DS && node.parent_ds.is_some() {
+                continue; // RFC 4035 §2.4: at an apex it means nothing, and the parent's is asked for.
+            }
             let template = self.positive(node, set)?;
             self.put(set.rtype, What::Template(template));
         }
@@ -162,11 +192,13 @@ impl<'t> Compiler<'t> {
             }
         }
         if let Some((parent, ds)) = &node.parent_ds {
-            let what = match ds {
-                Some(ds) => self.positive(node, ds)?,
-                None => self.negative[*parent as usize][0],
+            let what = match (self.tree.between(&node.name), ds) {
+                (Some(Cover::Cut(cut)), _) => What::Template(self.referral(cut)?),
+                (Some(Cover::Dname(dname)), _) => What::Dname(self.dname(&self.tree.nodes[dname as usize])?),
+                (_, Some(ds)) => What::Template(self.positive(node, ds)?),
+                (_, None) => What::Template(self.negative[*parent as usize][0]),
             };
-            self.put(rtype::DS, What::Template(what));
+            self.put(rtype::DS, what);
         }
         Ok((nodata, if node.is_empty() { Any::Other } else { Any::Hinfo }))
     }

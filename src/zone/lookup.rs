@@ -68,6 +68,7 @@ pub(super) enum What {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node {
     pub(super) name_at: u32,
+    /// 0: it has no name, and is reached from another node alone.
     pub(super) name_len: u8,
     /// What ANY gets (RFC 8482).
     pub(super) any: Any,
@@ -124,7 +125,7 @@ impl Zones {
     pub(super) fn assemble(mut zones: Zones) -> Zones {
         let size = (zones.nodes.len() * 2).next_power_of_two().max(2);
         let mut slots = vec![Slot { tag: 0, node: EMPTY }; size].into_boxed_slice();
-        for (node, id) in zones.nodes.iter().zip(0u32..) {
+        for (node, id) in zones.nodes.iter().zip(0u32..).filter(|(node, _)| node.name_len > 0) {
             let words = &zones.words[node.name_at as usize..][..usize::from(node.name_len).div_ceil(8)];
             let octets: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
             let hash = Lowered::of(&octets[..usize::from(node.name_len)]).hash();
@@ -263,7 +264,7 @@ impl Zones {
 
     /// How many names exist, those included that do so only for others below them.
     pub fn name_count(&self) -> usize {
-        self.nodes.len()
+        self.nodes.iter().filter(|node| node.name_len > 0).count()
     }
 
     /// How many octets all of it takes.

@@ -194,7 +194,8 @@ impl Tree {
         match (exact, node.set(rtype::DNAME), node.wildcard) {
             (true, _, _) => Reached::Node(id),
             (false, Some(_), _) => Reached::Dname(id),
-            (false, None, Some(wildcard)) => self.reach_from(wildcard, true),
+            // RFC 4592 §4.2: what a wildcard makes is no cut, even where the wildcard itself is one.
+            (false, None, Some(wildcard)) => Reached::Node(wildcard),
             (false, None, None) => Reached::Missing(node.zone),
         }
     }
@@ -237,11 +238,13 @@ impl Tree {
                     let apex = self.exist(&record.owner, child);
                     let (_, ds) = self.nodes[apex as usize].parent_ds.get_or_insert((zone, None));
                     let mut sets: Vec<RrSet> = ds.take().into_iter().collect();
+                    let owner = record.owner.clone();
                     add(&mut sets, record);
                     *ds = sets.pop();
+                    self.exist_above(&owner, zone);
                 }
-                // Hidden by a zone of ours further down.
-                _ => {}
+                // Hidden by a zone of ours further down. The names above that one exist here all the same.
+                _ => self.exist_above(&record.owner, zone),
             }
         }
         for steered in from.steered {
@@ -249,6 +252,34 @@ impl Tree {
                 let node = self.exist(&steered.owner, zone);
                 self.nodes[node as usize].steered = Some(steered);
             }
+        }
+    }
+
+    /// Makes the nodes of this zone above a name that a zone below it holds (RFC 4592 §2.2.2).
+    fn exist_above(&mut self, name: &Name, zone: u32) {
+        let mut at = name.parent();
+        while let Some(above) = at {
+            if self.zone_of(&above) == Some(zone) {
+                self.exist(&above, zone);
+                return;
+            }
+            at = above.parent();
+        }
+    }
+
+    /// What the zone above answers for the DS of an apex of ours with, where that apex is not its own child:
+    /// the delegation or the DNAME between them.
+    pub fn between(&self, apex: &Name) -> Option<Cover> {
+        let parent = apex.parent()?;
+        match self.reach(&parent) {
+            Reached::Cut(cut) => Some(Cover::Cut(cut)),
+            Reached::Dname(dname) => Some(Cover::Dname(dname)),
+            Reached::Node(node) => {
+                let node_is_it = self.nodes[node as usize].name == parent;
+                let renames = node_is_it && self.nodes[node as usize].set(rtype::DNAME).is_some();
+                renames.then_some(Cover::Dname(node))
+            }
+            Reached::Missing(_) | Reached::Outside => None,
         }
     }
 

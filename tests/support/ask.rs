@@ -27,6 +27,10 @@ pub struct Question {
     pub dnssec_ok: bool,
     /// RD.
     pub recursion_desired: bool,
+    /// CD.
+    pub checking_disabled: bool,
+    /// AD.
+    pub authentic_data: bool,
     /// NSID is asked for.
     pub nsid: bool,
     /// Who asks.
@@ -46,6 +50,8 @@ impl Question {
             subnet: None,
             dnssec_ok: false,
             recursion_desired: false,
+            checking_disabled: false,
+            authentic_data: false,
             nsid: false,
             peer: "192.0.2.53".parse().unwrap(),
             transport: Transport::Udp,
@@ -69,9 +75,10 @@ impl Question {
 
     /// Its octets.
     pub fn octets(&self) -> Vec<u8> {
-        let flags = if self.recursion_desired { 1 } else { 0 };
+        let flags = u8::from(self.recursion_desired);
+        let low = u8::from(self.authentic_data) << 5 | u8::from(self.checking_disabled) << 4;
         let edns = self.edns.is_some();
-        let mut octets = vec![0xab, 0xcd, flags, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns)];
+        let mut octets = vec![0xab, 0xcd, flags, low, 0, 1, 0, 0, 0, 0, 0, u8::from(edns)];
         name::encode(self.name.as_bytes(), None, &mut octets).unwrap();
         octets.extend(self.qtype.to_be_bytes());
         octets.extend(self.qclass.to_be_bytes());

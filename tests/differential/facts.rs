@@ -1,0 +1,112 @@
+//! What the master files of all worlds say, looked at without the code under test: what differences are judged by.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use steerdns::wire::name::Name;
+use steerdns::zone::record::rtype;
+
+use super::worlds::World;
+
+/// The records of all zones.
+#[derive(Default)]
+pub struct Facts {
+    apexes: BTreeSet<Name>,
+    /// Owner and type -> each RDATA with its TTL, whichever zone holds it.
+    sets: BTreeMap<(Name, u16), BTreeSet<(Vec<u8>, u32)>>,
+    /// Owners, and all names between them and their apexes.
+    exist: BTreeSet<Name>,
+    uneven: BTreeSet<(Name, u16)>,
+}
+
+impl Facts {
+    /// The facts of these worlds.
+    pub fn new(worlds: &[World]) -> Facts {
+        let mut facts = Facts::default();
+        for world in worlds {
+            facts.uneven.extend(world.uneven.iter().cloned());
+        }
+        for part in worlds.iter().flat_map(|world| &world.parts) {
+            facts.apexes.insert(part.origin.clone());
+            for record in &part.records {
+                let set = facts.sets.entry((record.owner.clone(), record.rtype)).or_default();
+                set.insert((record.rdata.to_ascii_lowercase(), record.ttl_s));
+                let mut at = Some(record.owner.clone());
+                while let Some(name) = at.filter(|name| name.is_within(&part.origin)) {
+                    at = name.parent();
+                    facts.exist.insert(name);
+                }
+            }
+        }
+        facts
+    }
+
+    /// The TTL of an RRset.
+    pub fn ttl_s(&self, owner: &Name, rtype: u16) -> Option<u32> {
+        self.sets.get(&(owner.clone(), rtype)).and_then(|set| set.first()).map(|(_, ttl_s)| *ttl_s)
+    }
+
+    /// The zone of a name: the deepest of ours that holds it.
+    pub fn zone(&self, name: &Name) -> Option<Name> {
+        above(name).find(|name| self.apexes.contains(name))
+    }
+
+    /// Whether a name is the apex of a zone of ours.
+    pub fn is_apex(&self, name: &Name) -> bool {
+        self.apexes.contains(name)
+    }
+
+    /// Whether there is a record of this owner and type.
+    pub fn has(&self, name: &Name, rtype: u16) -> bool {
+        self.sets.contains_key(&(name.clone(), rtype))
+    }
+
+    /// Whether a name owns something.
+    pub fn owns(&self, name: &Name) -> bool {
+        self.sets.range((name.clone(), 0)..=(name.clone(), u16::MAX)).next().is_some()
+    }
+
+    /// Whether a name exists only for those below it.
+    pub fn is_empty_non_terminal(&self, name: &Name) -> bool {
+        self.exist.contains(name) && !self.owns(name)
+    }
+
+    /// The delegation that a name is at or below, in its zone.
+    pub fn cut(&self, name: &Name) -> Option<Name> {
+        let zone = self.zone(name)?;
+        let inside = |above: &Name| above.is_within(&zone) && *above != zone;
+        above(name).filter(inside).filter(|above| self.has(above, rtype::NS)).last()
+    }
+
+    /// Whether a name is below a DNAME.
+    pub fn is_renamed(&self, name: &Name) -> bool {
+        above(name).skip(1).any(|above| self.has(&above, rtype::DNAME))
+    }
+
+    /// The wildcard that stands in for a name, if one does.
+    pub fn wildcard(&self, name: &Name) -> Option<Name> {
+        let encloser = above(name).find(|above| self.exist.contains(above))?;
+        let wildcard = encloser.below(b"*")?;
+        (encloser != *name && self.exist.contains(&wildcard)).then_some(wildcard)
+    }
+
+    /// Whether the file gives the records of an RRset different TTLs; `owner` may be one that a wildcard makes.
+    pub fn is_uneven(&self, owner: &[u8], rtype: u16) -> bool {
+        let Some(owner) = Name::from_wire(owner) else { return false };
+        let at = |owner: Name| self.uneven.contains(&(owner, rtype));
+        at(owner.clone()) || self.wildcard(&owner).is_some_and(at)
+    }
+
+    /// Whether some RRset of this owner and type, at the name itself or its wildcard, holds this RDATA.
+    pub fn holds(&self, owner: &Name, rtype: u16, rdata: &[u8]) -> bool {
+        let at = |owner: Name| {
+            let set = self.sets.get(&(owner, rtype));
+            set.is_some_and(|set| set.iter().any(|(known, _)| *known == rdata.to_ascii_lowercase()))
+        };
+        at(owner.clone()) || self.wildcard(owner).is_some_and(at)
+    }
+}
+
+/// A name and all above it.
+pub fn above(name: &Name) -> impl Iterator<Item = Name> + use<> {
+    std::iter::successors(Some(name.clone()), Name::parent)
+}

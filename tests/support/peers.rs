@@ -1,0 +1,234 @@
+//! Real servers beside ours: NSD and Knot on loopback, each with a scratch directory, ended on drop.
+#![allow(clippy::disallowed_methods)] // A shell: it starts programs, writes files, asks over sockets.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use steerdns::answer::worker::Transport;
+use steerdns::wire::name;
+use tempfile::TempDir;
+
+/// How long a server may take until it answers for all its zones.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+/// How long one answer may take, and how often it is asked for: loopback loses nothing, but machines stall.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+const TRIES: usize = 3;
+/// How often another port is tried where somebody was faster.
+const PORTS_TRIED: usize = 5;
+/// Set to 1: a program that is not installed is a failure, not a skip.
+const REQUIRE: &str = "STEERDNS_REQUIRE_PEERS";
+
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// NLnet Labs' NSD.
+    Nsd,
+    /// CZ.NIC's Knot DNS.
+    Knot,
+}
+
+/// A zone as a file.
+#[derive(Clone, Debug)]
+pub struct ZoneText {
+    /// Its apex, absolute.
+    pub origin: String,
+    /// Its master file.
+    pub text: String,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Peer {
+    /// Which.
+    pub program: Program,
+    /// Where it answers, over UDP and TCP.
+    pub address: SocketAddr,
+    udp: UdpSocket,
+    child: Child,
+    dir: TempDir,
+    id: AtomicU16,
+}
+
+impl Program {
+    fn word(self) -> &'static str {
+        match self {
+            Program::Nsd => "nsd",
+            Program::Knot => "knotd",
+        }
+    }
+
+    /// The program, where it is installed; else a loud word, or a panic where `STEERDNS_REQUIRE_PEERS=1`.
+    pub fn installed(self) -> bool {
+        let there = Command::new(self.word()).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        if there.is_err() {
+            let word = self.word();
+            assert!(std::env::var(REQUIRE).as_deref() != Ok("1"), "{word} is not installed, and {REQUIRE}=1");
+            eprintln!("SKIPPED: {word} is not installed");
+        }
+        there.is_ok()
+    }
+
+    fn config(self, dir: &Path, port: u16, zones: &[ZoneText]) -> String {
+        let dir = dir.display();
+        let mut config = match self {
+            Program::Nsd => format!(
+                "server:\n ip-address: 127.0.0.1@{port}\n username: \"\"\n server-count: 1\n database: \"\"\n \
+                 zonesdir: \"{dir}\"\n pidfile: \"{dir}/pid\"\n xfrdfile: \"{dir}/xfrd\"\n xfrdir: \"{dir}\"\n \
+                 zonelistfile: \"{dir}/list\"\n rrl-ratelimit: 0\nremote-control:\n control-enable: no\n"
+            ),
+            Program::Knot => format!(
+                "server:\n  listen: 127.0.0.1@{port}\n  rundir: {dir}\n  udp-workers: 1\n  tcp-workers: 1\n  \
+                 background-workers: 1\ndatabase:\n  storage: {dir}/db\nlog:\n- target: stderr\n  any: warning\n\
+                 template:\n- id: default\n  storage: {dir}\n  semantic-checks: off\n  zonefile-load: whole\n  \
+                 zonefile-sync: -1\n  journal-content: none\nzone:\n"
+            ),
+        };
+        for (zone, at) in zones.iter().zip(0..) {
+            let origin = &zone.origin;
+            config += &match self {
+                Program::Nsd => format!("zone:\n name: \"{origin}\"\n zonefile: \"{at}.zone\"\n"),
+                Program::Knot => format!("- domain: \"{origin}\"\n  file: {at}.zone\n"),
+            };
+        }
+        config
+    }
+
+    fn command(self, dir: &Path) -> Command {
+        let mut command = Command::new(self.word());
+        if self == Program::Nsd {
+            command.arg("-d");
+        }
+        command.arg("-c").arg(dir.join("conf"));
+        command
+    }
+}
+
+impl Peer {
+    /// A server that answers for `zones`; `None`, with a loud word, where the program is not installed.
+    ///
+    /// Panics, with what the server said, where it does not load them.
+    pub fn start(program: Program, zones: &[ZoneText]) -> Option<Peer> {
+        if !program.installed() {
+            return None;
+        }
+        for _ in 0..PORTS_TRIED {
+            let mut peer = Peer::launch(program, zones);
+            match peer.wait(zones) {
+                Ok(()) => return Some(peer),
+                Err(said) if said.to_lowercase().contains("address already in use") => {}
+                Err(said) => panic!("{} does not answer: {said}", program.word()),
+            }
+        }
+        panic!("{}: no free port", program.word());
+    }
+
+    fn launch(program: Program, zones: &[ZoneText]) -> Peer {
+        let dir = tempfile::tempdir().unwrap();
+        let port = free_port();
+        for (zone, at) in zones.iter().zip(0..) {
+            fs::write(dir.path().join(format!("{at}.zone")), &zone.text).unwrap();
+        }
+        fs::write(dir.path().join("conf"), program.config(dir.path(), port, zones)).unwrap();
+        let log = File::create(dir.path().join("log")).unwrap();
+        let mut command = program.command(dir.path());
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).process_group(0);
+        let child = command.spawn().unwrap();
+        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        udp.connect(address).unwrap();
+        udp.set_read_timeout(Some(ANSWER_WITHIN)).unwrap();
+        Peer { program, address, udp, child, dir, id: AtomicU16::new(0) }
+    }
+
+    /// Asks until there is a SOA for each zone; the error is what the server wrote.
+    fn wait(&mut self, zones: &[ZoneText]) -> Result<(), String> {
+        let until = Instant::now() + READY_WITHIN;
+        self.udp.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        for zone in zones {
+            let mut query = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+            name::encode(zone.origin.as_bytes(), None, &mut query).unwrap();
+            query.extend([0, 6, 0, 1]);
+            loop {
+                let answer = self.exchange(&query);
+                // NOERROR, and a record in the answer section.
+                if answer.is_ok_and(|answer| answer[3] & 0xf == 0 && answer[7] == 1) {
+                    break;
+                }
+                let log = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+                let gone = self.child.try_wait().unwrap().is_some();
+                let errors: Vec<_> = log.lines().filter(|line| line.contains("error")).take(20).collect();
+                if gone || !errors.is_empty() || Instant::now() > until {
+                    return Err(if errors.is_empty() { log } else { errors.join("\n") });
+                }
+            }
+        }
+        self.udp.set_read_timeout(Some(ANSWER_WITHIN)).unwrap();
+        Ok(())
+    }
+
+    /// The answer to a query, whose ID is replaced.
+    pub fn ask(&self, query: &[u8], transport: Transport) -> Vec<u8> {
+        for _ in 0..TRIES {
+            let answer = match transport {
+                Transport::Udp => self.exchange(query),
+                Transport::Tcp => self.stream(query),
+            };
+            if let Ok(answer) = answer {
+                return answer;
+            }
+        }
+        panic!("{} does not answer {query:02x?}", self.program.word());
+    }
+
+    fn exchange(&self, query: &[u8]) -> std::io::Result<Vec<u8>> {
+        let mut query = query.to_vec();
+        let id = self.id.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        query[..2].copy_from_slice(&id);
+        self.udp.send(&query)?;
+        let mut buf = [0; 65_535];
+        loop {
+            let len = self.udp.recv(&mut buf)?;
+            if len >= 12 && buf[..2] == id {
+                return Ok(buf[..len].to_vec());
+            }
+        }
+    }
+
+    fn stream(&self, query: &[u8]) -> std::io::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+        stream.write_all(&[&(query.len() as u16).to_be_bytes()[..], query].concat())?;
+        let mut len = [0; 2];
+        stream.read_exact(&mut len)?;
+        let mut answer = vec![0; usize::from(u16::from_be_bytes(len))];
+        stream.read_exact(&mut answer)?;
+        if answer.len() < 12 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(answer) }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // The group: NSD answers from a child of its own.
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that nobody had a moment ago, over UDP and TCP.
+fn free_port() -> u16 {
+    loop {
+        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = udp.local_addr().unwrap().port();
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}
