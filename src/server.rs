@@ -100,7 +100,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     if !loaded.issues.is_empty() {
         tracing::warn!("{}", show::issues(&loaded.issues, show::Format::Short).trim_end());
     }
-    let Loaded { server, plan, geography, .. } = loaded;
+    let Loaded { server, mut plan, geography, .. } = loaded;
     drop(geography);
     let keep = server.state.clone();
     let kept = match state::read(&keep, SystemTime::now()) {
@@ -110,11 +110,11 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
             Vec::new()
         }
     };
-    let plan = Arc::new(plan);
-    let mut publisher = Publisher::new(Arc::clone(&plan), &kept, now);
+    let record = Arc::new(Record::new(now));
+    record.count(&mut plan);
+    let mut publisher = Publisher::new(Arc::new(plan), &kept, now);
     let (first, _) = publisher.publish(now);
     let live = Arc::new(Live::new(first.unwrap_or_default()));
-    let record = Arc::new(Record::new(Arc::clone(&live), now));
     let stop = Arc::new(AtomicBool::new(false));
     let (lane, errands) = errand::lane(ERRANDS);
     let answering = Answering { live: Arc::clone(&live), respond, lane, stop: Arc::clone(&stop) };
@@ -129,7 +129,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     let (ending, ended) = watch::channel(false);
     let (reloads, reload_requests) = mpsc::channel(1);
     let handle = Handle { reloads };
-    let admin = admin(&runtime, &server, &record, &ended)?;
+    let admin = admin(&runtime, &server, &record, &live, &ended)?;
     control_socket(&runtime, &server, &handle, &record, &live, loader, &ended)?;
     let threads = listening.serve(&server, &answering, &record);
     let publishing = runtime.spawn(publish(Publishing {
@@ -294,16 +294,17 @@ fn admin(
     runtime: &Runtime,
     server: &ServerFile,
     record: &Arc<Record>,
+    live: &Arc<Live>,
     ended: &watch::Receiver<bool>,
 ) -> Result<Option<SocketAddr>, NotStarted> {
     let Some(address) = server.admin else { return Ok(None) };
     let listener = runtime.block_on(tokio::net::TcpListener::bind(address));
     let listener = listener.map_err(|error| NotStarted(cannot_listen(address, &error)))?;
     let bound = listener.local_addr().ok();
-    let (metrics, status) = (Arc::clone(record), Arc::clone(record));
+    let (metrics, status) = ((Arc::clone(record), Arc::clone(live)), (Arc::clone(record), Arc::clone(live)));
     let sources = http::Sources {
-        metrics: Arc::new(move || metrics.exposition(Instant::now())),
-        status: Arc::new(move || status.status(Instant::now())),
+        metrics: Arc::new(move || metrics.0.exposition(&metrics.1.now(), Instant::now())),
+        status: Arc::new(move || status.0.status(&status.1.now(), Instant::now())),
     };
     let (stop, stopped) = oneshot::channel();
     let mut ended = ended.clone();
@@ -332,12 +333,13 @@ fn control_socket(
     let path = control::socket(&server.state);
     let (handle, record, live, loader) =
         (handle.clone(), Arc::clone(record), Arc::clone(live), Arc::clone(loader));
+    let now = Arc::clone(&live);
     let desk = control::Desk {
         reload: Arc::new(move || {
             let handle = handle.clone();
             Box::pin(async move { handle.reload().await })
         }),
-        status: Arc::new(move || record.status(Instant::now())),
+        status: Arc::new(move || record.status(&now.now(), Instant::now())),
         explain: Arc::new(move |asked: String| {
             let asked = Asked::parse(&asked)?;
             let geography = loader().map(|loaded| loaded.geography).unwrap_or_default();
@@ -414,8 +416,9 @@ async fn publish(mut own: Publishing) {
                 });
             }
             Some((loaded, reply)) = loads.recv() => match loaded {
-                Ok(Loaded { plan, server, issues, geography, .. }) => {
+                Ok(Loaded { mut plan, server, issues, geography, .. }) => {
                     drop::<Geography>(geography);
+                    own.record.count(&mut plan);
                     own.publisher.handle(Event::Loaded(Arc::new(plan)), Instant::now());
                     targets.send_replace(aims(&own.publisher));
                     own.record.reloaded(true, Instant::now());
