@@ -32,29 +32,32 @@ impl Serve {
         };
         let addresses: Vec<_> = server.addresses().iter().map(ToString::to_string).collect();
         tracing::info!("answering on {}", addresses.join(", "));
-        match wait_for_the_end(&server) {
-            Ok(()) => {
-                server.stop();
-                ExitCode::SUCCESS
-            }
-            Err(error) => failed(format_args!("signals cannot be received: {error}")),
+        let ended = wait_for_the_end(&server);
+        server.stop();
+        match ended {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(what) => failed(what),
         }
     }
 }
 
-/// Until SIGTERM or SIGINT; SIGHUP reloads.
-fn wait_for_the_end(server: &Server) -> std::io::Result<()> {
+/// Until SIGTERM or SIGINT; SIGHUP reloads. An error, where the server cannot go on by itself: better restarted than
+/// answering with the health of the past.
+fn wait_for_the_end(server: &Server) -> Result<(), String> {
     server.block_on(async {
-        let (mut hangup, mut term) = (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?);
-        let mut interrupt = signal(SignalKind::interrupt())?;
+        let of = |kind| signal(kind).map_err(|error| format!("signals cannot be received: {error}"));
+        let (mut hangup, mut term) = (of(SignalKind::hangup())?, of(SignalKind::terminate())?);
+        let mut interrupt = of(SignalKind::interrupt())?;
         loop {
             tokio::select! {
                 _ = hangup.recv() => {
                     // What comes of it is logged where it is decided.
-                    let _ = server.handle().reload().await;
+                    let handle = server.handle().clone();
+                    tokio::spawn(async move { handle.reload().await });
                 }
                 _ = term.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),
+                () = server.failed() => return Err("verdicts reach the answers no more: this is a bug".into()),
             }
         }
     })

@@ -38,6 +38,8 @@ pub(super) type Waiting = oneshot::Sender<Result<String, String>>;
 
 /// What the publishing task owns.
 pub(super) struct Publishing {
+    /// Gone with this task: then others know.
+    pub(super) _living: watch::Sender<()>,
     pub(super) publisher: Publisher,
     pub(super) live: Arc<Live>,
     pub(super) record: Arc<Record>,

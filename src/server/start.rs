@@ -51,6 +51,8 @@ pub struct Server {
     threads: Vec<JoinHandle<()>>,
     runtime: Runtime,
     publishing: tokio::task::JoinHandle<()>,
+    /// Its sender is the publishing task's: gone with it.
+    alive: watch::Receiver<()>,
 }
 
 /// Asks things of a running server, from any thread.
@@ -107,7 +109,9 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     let admin = admin(&runtime, &server, &record, &live, &ended)?;
     control_socket(&runtime, &server, &handle, &record, &live, loader, &ended)?;
     let threads = listening.serve(&server, &answering, &record);
+    let (living, alive) = watch::channel(());
     let publishing = runtime.spawn(publish(Publishing {
+        _living: living,
         publisher,
         live: Arc::clone(&live),
         record,
@@ -117,7 +121,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
         ended,
     }));
     runtime.spawn(late::serve(errands, Arc::clone(&live)));
-    Ok(Server { live, addresses, admin, handle, stop, ending, threads, runtime, publishing })
+    Ok(Server { live, addresses, admin, handle, stop, ending, threads, runtime, publishing, alive })
 }
 
 impl Server {
@@ -144,6 +148,11 @@ impl Server {
     /// Waits in its runtime for something.
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
+    }
+
+    /// Until the publishing task is gone though nobody ended it: a bug, and no verdict reaches the answers any more.
+    pub async fn failed(&self) {
+        while self.alive.clone().changed().await.is_ok() {}
     }
 
     /// Ends: no new connections, answers under way go out, verdicts are kept.
