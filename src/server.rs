@@ -47,6 +47,8 @@ const ERRANDS: usize = 256;
 const TICK: Duration = Duration::from_millis(100);
 /// How often verdicts are written to the state file, if they changed.
 const KEEP_EVERY: Duration = Duration::from_secs(5);
+/// How often they are written in any case, with what they were last observed: what a crash leaves must not seem old.
+const KEEP_ANYWAY: Duration = Duration::from_secs(60);
 /// How long probes out at once may hold descriptors.
 const PROBES: usize = schedule::AT_ONCE_DEFAULT;
 
@@ -381,10 +383,12 @@ async fn publish(mut own: Publishing) {
     let graves = graveyard();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut keeping = tokio::time::interval(KEEP_EVERY);
-    let mut unkept = false;
+    let mut keep_every = tokio::time::interval(KEEP_EVERY);
+    keep_every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut keeping = Keeping::new(own.keep.clone(), Instant::now());
     let (done, mut loads) =
         mpsc::channel::<(Result<Loaded, Vec<Issue>>, oneshot::Sender<Result<String, String>>)>(1);
+    let mut loading = false;
     let mut batch = Vec::new();
     loop {
         let mut told = None;
@@ -401,19 +405,17 @@ async fn publish(mut own: Publishing) {
                 }
             }
             _ = tick.tick() => own.publisher.handle(Event::Tick, Instant::now()),
-            _ = keeping.tick() => {
-                if std::mem::take(&mut unkept) {
-                    keep(&own.keep, &own.publisher);
-                }
-            }
-            Some(reply) = own.reload_requests.recv() => {
+            _ = keep_every.tick() => keeping.write(&own.publisher, Instant::now()),
+            // One at a time: of two, the one that read older files might end last.
+            Some(reply) = own.reload_requests.recv(), if !loading => {
+                loading = true;
                 let (loader, done) = (Arc::clone(&own.loader), done.clone());
                 tokio::task::spawn_blocking(move || {
                     let loaded = loader();
                     let _ = done.blocking_send((loaded, reply));
                 });
             }
-            Some((loaded, reply)) = loads.recv() => match loaded {
+            Some((loaded, reply)) = loads.recv() => { loading = false; match loaded {
                 Ok(Loaded { plan, server, issues, geography, .. }) => {
                     drop::<Geography>(geography);
                     own.publisher.handle(Event::Loaded(Arc::new(plan)), Instant::now());
@@ -427,7 +429,7 @@ async fn publish(mut own: Publishing) {
                     tracing::error!("the reload is refused, the last good files stay in force:\n{}", issues.trim_end());
                     let _ = reply.send(Err(issues));
                 }
-            },
+            } },
             _ = own.ended.wait_for(|ended| *ended) => break,
         }
         let now = Instant::now();
@@ -436,14 +438,14 @@ async fn publish(mut own: Publishing) {
             let old = own.live.replace(Arc::new(snapshot));
             let _ = graves.send(old);
         }
-        unkept |= !news.turned.is_empty();
+        keeping.changed |= !news.turned.is_empty();
         tell(&news, &own.record, Instant::now());
         if let Some((reply, words)) = told {
             let _ = reply.send(words);
         }
     }
     probing.abort();
-    keep(&own.keep, &own.publisher);
+    keeping.end(&own.publisher).await;
 }
 
 fn reloaded(issues: &[Issue], moved: bool) -> String {
@@ -469,9 +471,50 @@ fn tell(news: &News, record: &Record, now: Instant) {
     }
 }
 
-fn keep(path: &std::path::Path, publisher: &Publisher) {
-    if let Err(error) = state::write(path, &publisher.board().kept(Instant::now()), SystemTime::now()) {
-        tracing::error!("verdicts are not kept: {error}");
+/// Writes verdicts to the state file, on a thread that may wait for a disk: the publisher never does.
+struct Keeping {
+    directory: PathBuf,
+    /// Whether verdicts turned since they were written.
+    changed: bool,
+    /// When they were written last.
+    begun: Instant,
+    writing: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Keeping {
+    fn new(directory: PathBuf, now: Instant) -> Keeping {
+        Keeping { directory, changed: false, begun: now, writing: None }
+    }
+
+    /// Begins to write, where there is something to be written and nothing is being written.
+    fn write(&mut self, publisher: &Publisher, now: Instant) {
+        let due = now.saturating_duration_since(self.begun) >= KEEP_ANYWAY;
+        let busy = self.writing.as_ref().is_some_and(|writing| !writing.is_finished());
+        if busy || !(due || self.changed) {
+            return;
+        }
+        (self.changed, self.begun) = (false, now);
+        let (directory, kept) = (self.directory.clone(), publisher.board().kept(now));
+        let at = SystemTime::now();
+        self.writing = Some(tokio::task::spawn_blocking(move || {
+            if let Err(error) = state::write(&directory, &kept, at) {
+                tracing::error!("verdicts are not kept: {error}");
+            }
+        }));
+    }
+
+    /// Writes for the last time, and waits for it.
+    async fn end(mut self, publisher: &Publisher) {
+        self.written().await;
+        self.changed = true;
+        self.write(publisher, Instant::now());
+        self.written().await;
+    }
+
+    async fn written(&mut self) {
+        if let Some(writing) = self.writing.take() {
+            let _ = writing.await;
+        }
     }
 }
 
