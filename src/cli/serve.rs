@@ -7,7 +7,8 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Config, failed};
-use crate::load::load;
+use crate::files::server::LogLevel;
+use crate::load::{load, server as server_file};
 use crate::server::{Loader, Server, start};
 
 /// Answers, until SIGTERM or SIGINT. SIGHUP reads the files anew; bad ones leave the good ones in force.
@@ -19,14 +20,18 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> ExitCode {
-        logs("info");
         let config = self.config.config;
+        // What is wrong with the file is told when all of them are loaded.
+        logs(server_file(&config).map_or(LogLevel::Info, |server| server.log).word());
         let loader: Loader = Arc::new(move || load(&config));
         let server = match start(&loader) {
             Ok(server) => server,
             Err(not_started) => return failed(not_started),
         };
         let addresses: Vec<_> = server.addresses().iter().map(ToString::to_string).collect();
+        if let Some(admin) = server.admin() {
+            tracing::info!("metrics and state on http://{admin}");
+        }
         tracing::info!("answering on {}", addresses.join(", "));
         match wait_for_the_end(&server) {
             Ok(()) => {

@@ -101,6 +101,13 @@ pub enum LogLevel {
     Trace,
 }
 
+impl LogLevel {
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        LOG_LEVELS.into_iter().find(|(_, level)| *level == self).map_or("info", |(word, _)| word)
+    }
+}
+
 /// All defaults of steerdns.toml.
 mod default {
     use super::{Duration, Tcp};
