@@ -32,6 +32,9 @@ impl Serve {
         };
         let addresses: Vec<_> = server.addresses().iter().map(ToString::to_string).collect();
         tracing::info!("answering on {}", addresses.join(", "));
+        if let Some(admin) = server.admin() {
+            tracing::info!("metrics and state on http://{admin}");
+        }
         let ended = wait_for_the_end(&server);
         server.stop();
         match ended {

@@ -119,13 +119,7 @@ pub enum LogLevel {
 impl LogLevel {
     /// How it is written.
     pub fn word(self) -> &'static str {
-        match self {
-            LogLevel::Error => "error",
-            LogLevel::Warn => "warn",
-            LogLevel::Info => "info",
-            LogLevel::Debug => "debug",
-            LogLevel::Trace => "trace",
-        }
+        LOG_LEVELS.into_iter().find(|(_, level)| *level == self).map_or("info", |(word, _)| word)
     }
 }
 

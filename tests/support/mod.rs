@@ -4,6 +4,7 @@
 pub mod ask;
 pub mod message;
 pub mod peers;
+pub mod served;
 
 use std::sync::Arc;
 
