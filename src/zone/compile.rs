@@ -175,7 +175,11 @@ impl<'t> Compiler<'t> {
     fn own_sets_of(&mut self, node: &'t TreeNode) -> Result<(What, Any), TooLarge> {
         let nodata = What::Template(self.negative[node.zone as usize][0]);
         if node.alias().is_some() {
-            return Ok((self.alias(node)?, Any::Cname));
+            let other = self.alias(node)?;
+            // RFC 4035 §2.5: these two stand beside a CNAME, so they are not asked of its target.
+            self.put(rtype::RRSIG, nodata);
+            self.put(rtype::NSEC, nodata);
+            return Ok((other, Any::Cname));
         }
         for set in &node.sets {
             if set.rtype == rtype::DS && node.parent_ds.is_some() {
@@ -360,8 +364,8 @@ fn put_addresses(composer: &mut Composer<'_>, tree: &Tree, set: &RrSet) {
         if seen.contains(&name) || seen.len() == ADDITIONAL_NAMES_MAX {
             continue;
         }
-        if let Reached::Node(node) = tree.reach(&name) {
-            put_address_sets(composer, &name, &tree.nodes[node as usize]);
+        if let Some(node) = tree.host(&name) {
+            put_address_sets(composer, &name, node);
         }
         seen.push(name);
     }
@@ -378,7 +382,7 @@ fn put_referral(composer: &mut Composer<'_>, tree: &Tree, cut: &TreeNode) -> boo
         if seen.contains(&name) || seen.len() == ADDITIONAL_NAMES_MAX {
             continue;
         }
-        if let Some(node) = tree.node(&name).map(|id| &tree.nodes[id as usize]) {
+        if let Some(node) = tree.host(&name) {
             let put = put_address_sets(composer, &name, node);
             needed |= put && name.is_within(&cut.name);
         }

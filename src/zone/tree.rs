@@ -181,6 +181,22 @@ impl Tree {
         Reached::Outside
     }
 
+    /// Where the addresses of a nameserver or another target stand, glue included (RFC 1034 §4.3.2 step 3b): at the name,
+    /// or at the wildcard that would make it.
+    pub fn host(&self, name: &Name) -> Option<&TreeNode> {
+        if let Some(node) = self.node(name) {
+            return Some(&self.nodes[node as usize]);
+        }
+        let mut at = name.parent();
+        while let Some(above) = at {
+            if let Some(node) = self.node(&above) {
+                return self.nodes[node as usize].wildcard.map(|wildcard| &self.nodes[wildcard as usize]);
+            }
+            at = above.parent();
+        }
+        None
+    }
+
     fn reach_from(&self, id: u32, exact: bool) -> Reached {
         let node = &self.nodes[id as usize];
         match node.cover {
@@ -232,9 +248,7 @@ impl Tree {
                     add(&mut self.nodes[node as usize].sets, record);
                 }
                 // RFC 4035 §3.1.4.1: the DS of a child that we serve, too, comes from its parent.
-                Some(child)
-                    if record.rtype == rtype::DS && self.zones[child as usize].origin == record.owner =>
-                {
+                Some(child) if record.rtype == rtype::DS && self.is_parent(zone, child, &record.owner) => {
                     let apex = self.exist(&record.owner, child);
                     let (_, ds) = self.nodes[apex as usize].parent_ds.get_or_insert((zone, None));
                     let mut sets: Vec<RrSet> = ds.take().into_iter().collect();
@@ -253,6 +267,12 @@ impl Tree {
                 self.nodes[node as usize].steered = Some(steered);
             }
         }
+    }
+
+    /// Whether `apex` is that of `child`, and `zone` is the next of our zones above it.
+    fn is_parent(&self, zone: u32, child: u32, apex: &Name) -> bool {
+        let above = || apex.parent().and_then(|parent| self.zone_of(&parent));
+        self.zones[child as usize].origin == *apex && above() == Some(zone)
     }
 
     /// Makes the nodes of this zone above a name that a zone below it holds (RFC 4592 §2.2.2).

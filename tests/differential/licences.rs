@@ -52,11 +52,6 @@ pub const LICENCES: &[Licence] = &[
         settle: truncated,
     },
     Licence {
-        name: "ANY",
-        why: "RFC 8482 §4: one RRset of those there, or a synthesised HINFO, is an answer to ANY",
-        settle: any,
-    },
-    Licence {
         name: "CD is copied",
         why: "RFC 4035 §3.1.6: CD is copied into the answer; NSD and Knot clear it",
         settle: checking_disabled,
@@ -76,6 +71,29 @@ pub const LICENCES: &[Licence] = &[
         why: "RFC 1034 §4.3.2 and RFC 6672 §3.2: a server follows aliases as far as it holds the data, RFC 1034 §5.3.3: a \
               resolver goes on by itself; followed to the end, both say the same",
         settle: chased,
+    },
+    Licence {
+        name: "NXDOMAIN behind an alias to another zone",
+        why: "RFC 6604 §3: the RCODE is that of the last name; NSD tells NOERROR with that zone's SOA where the alias leads \
+              from one zone to another, though NXDOMAIN when asked for the last name itself",
+        settle: other_zone,
+    },
+    Licence {
+        name: "a delegated wildcard",
+        why: "RFC 4592 §4.2: NS at a wildcard are not defined; we take RFC 1034 §4.3.2 to the letter: what a wildcard makes is \
+              data, the NS too, and no cut. NSD does so, too, mostly; Knot refers to the wildcard's own name",
+        settle: delegated_wildcard,
+    },
+    Licence {
+        name: "DS of a zone that is not delegated",
+        why: "RFC 4035 §3.1.4.1: the zone above answers for DS, and it does not know the name; NODATA all the same, since \
+              NXDOMAIN would let resolvers take away the zone that stands here (RFC 8020)",
+        settle: undelegated,
+    },
+    Licence {
+        name: "ANY",
+        why: "RFC 8482 §4: one RRset of those there, or a synthesised HINFO, is an answer to ANY",
+        settle: any,
     },
     Licence {
         name: "NS of the zone beside an answer",
@@ -159,33 +177,60 @@ fn acts(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
     }
 }
 
+fn other_zone(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
+    let end = end_of_chain(&case.name, ours);
+    let crosses = case.facts.zone(&end) != case.facts.zone(&case.name);
+    if crosses && ours.rcode == 3 && theirs.rcode == 0 && ours.answer == theirs.answer {
+        let question = Question { name: end.to_string(), transport: Transport::Tcp, ..case.question.clone() };
+        theirs.rcode = (case.ask_theirs)(&question).rcode;
+    }
+}
+
+fn delegated_wildcard(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
+    let end = end_of_chain(&case.name, ours);
+    let Some(wildcard) = case.facts.wildcard(&end) else { return };
+    let data = ours.answer.iter().all(|rr| rr.rtype == rtype::CNAME || rr.owner == end.octets());
+    if case.facts.has(&wildcard, rtype::NS) && ours.is("aa") && ours.rcode == 0 && data {
+        *theirs = ours.clone();
+    }
+}
+
+fn undelegated(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
+    let end = end_of_chain(&case.name, ours);
+    let lonely = case.facts.is_apex(&end) && !case.facts.is_delegated(&end);
+    let nodata = ours.rcode == 0 && ours.authority.iter().all(|rr| rr.rtype == rtype::SOA);
+    if case.question.qtype == rtype::DS && lonely && nodata && ours.answer == theirs.answer {
+        *theirs = ours.clone();
+    }
+}
+
 fn any(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
     if case.question.qtype != rtype::ANY || ours.rcode != 0 || theirs.rcode != 0 {
         return;
     }
-    // Ours: the HINFO of RFC 8482 alone, where the peer has something of the question's own name.
+    let end = end_of_chain(&case.name, ours);
+    let (ours_there, theirs_there) = (owned(&ours.answer, &end), owned(&theirs.answer, &end));
     let synthesised = |rr: &Rr| rr.rtype == rtype::HINFO && rr.rdata == b"\x07RFC8482\0";
-    let ours_any = ours.answer.len() == 1 && ours.answer.iter().all(synthesised) && ours.authority.is_empty();
-    let data = |rr: &Rr| rr.owner == case.name.octets() && rr.rtype != rtype::CNAME;
-    let theirs_any = theirs.answer.iter().any(data) && theirs.answer.iter().all(data);
-    if ours_any && theirs_any && ours.is("aa") && theirs.is("aa") {
-        theirs.answer = ours.answer.clone();
+    let hinfo = ours_there.len() == 1 && ours_there.iter().all(synthesised) && ours.authority.is_empty();
+    let something = theirs_there.iter().any(|rr| rr.rtype != rtype::CNAME);
+    if hinfo && something && ours.is("aa") && theirs.is("aa") {
+        theirs.answer.retain(|rr| rr.owner != end.octets());
+        theirs.answer.extend(ours_there);
         theirs.authority.clear();
         theirs.additional.clear();
-        ours.flags.remove("tc");
-        theirs.flags.remove("tc");
     }
     // An alias: the CNAME alone, whether or not the peer follows it for ANY.
-    let alias = |said: &Said| {
-        let of_question = |rr: &&Rr| rr.owner == case.name.octets();
-        said.answer.iter().filter(of_question).all(|rr| rr.rtype == rtype::CNAME)
-            && said.answer.iter().filter(of_question).count() == 1
-    };
-    if ours.answer.len() == 1 && alias(ours) && alias(theirs) && ours.authority.is_empty() {
-        theirs.answer.retain(|rr| rr.owner == case.name.octets());
+    let alias = owned(&ours.answer, &case.name);
+    let is_alias = ours.answer.len() == 1 && alias.iter().any(|rr| rr.rtype == rtype::CNAME);
+    if is_alias && ours.authority.is_empty() && owned(&theirs.answer, &case.name) == alias {
+        theirs.answer = alias;
         theirs.authority.clear();
         theirs.additional.clear();
     }
+}
+
+fn owned(section: &BTreeSet<Rr>, owner: &Name) -> BTreeSet<Rr> {
+    section.iter().filter(|rr| rr.owner == owner.octets()).cloned().collect()
 }
 
 fn checking_disabled(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
@@ -254,16 +299,11 @@ fn uneven(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
 }
 
 fn chased(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
-    if ours.answer == theirs.answer || !ours.is("aa") || !theirs.is("aa") {
+    let (our_end, their_end) = (loose_end(case, ours), loose_end(case, theirs));
+    if our_end == their_end || !ours.is("aa") || !theirs.is("aa") {
         return;
     }
-    let Some(next) = loose_end(&case.name, ours) else {
-        if loose_end(&case.name, theirs).is_some() {
-            chase(case, theirs, case.ask_theirs);
-        }
-        return;
-    };
-    if !may_stop(case, ours, &next) {
+    if our_end.is_some_and(|next| !may_stop(case, ours, &next)) {
         return;
     }
     chase(case, ours, case.ask_ours);
@@ -281,25 +321,37 @@ fn may_stop(case: &Case<'_>, said: &Said, next: &Name) -> bool {
     outside || looped || renamed || again || case.facts.is_renamed(next) || links >= CHAIN_MAX
 }
 
-/// The alias at which a chain of aliases ends, where it ends with one.
-fn loose_end(name: &Name, said: &Said) -> Option<Name> {
+/// Where the aliases of an answer lead from `name`.
+fn end_of_chain(name: &Name, said: &Said) -> Name {
     let mut at = name.clone();
-    for _ in 0..=said.answer.len() {
+    for _ in 0..said.answer.len() {
         let alias = |rr: &&Rr| rr.rtype == rtype::CNAME && rr.owner == at.octets();
-        match said.answer.iter().find(alias) {
-            Some(rr) => at = Name::from_wire(&rr.rdata)?,
+        match said.answer.iter().find(alias).and_then(|rr| Name::from_wire(&rr.rdata)) {
+            Some(target) => at = target,
             None => break,
         }
     }
-    let ends = said.answer.iter().any(|rr| rr.owner == at.octets() && rr.rtype != rtype::CNAME);
-    let told = ends || said.rcode != 0 || !said.authority.is_empty();
-    (at != *name && !told).then_some(at)
+    at
+}
+
+/// The name at which a chain of aliases ends, where nothing is told of it: no data, no SOA, and no referral that leads
+/// out of what the server itself serves.
+fn loose_end(case: &Case<'_>, said: &Said) -> Option<Name> {
+    let end = end_of_chain(&case.name, said);
+    let data = said.answer.iter().any(|rr| rr.owner == end.octets() && rr.rtype != rtype::CNAME);
+    let zone = case.facts.zone(&end);
+    let elsewhere = |rr: &Rr| {
+        let cut = Name::from_wire(&rr.owner).expect("read before");
+        rr.rtype == rtype::SOA || !zone.as_ref().is_some_and(|zone| zone.is_within(&cut))
+    };
+    let told = data || said.rcode != 0 || said.authority.iter().any(elsewhere);
+    (end != case.name && !told).then_some(end)
 }
 
 /// Goes on as a resolver does: asks the same server for the name at which the chain ends.
 fn chase(case: &Case<'_>, said: &mut Said, ask: &dyn Fn(&Question) -> Said) {
     for _ in 0..32 {
-        let Some(next) = loose_end(&case.name, said) else { break };
+        let Some(next) = loose_end(case, said) else { break };
         if case.facts.zone(&next).is_none() {
             break;
         }

@@ -224,10 +224,10 @@ impl fmt::Display for Said {
         let flags: Vec<_> = self.flags.iter().copied().collect();
         write!(f, "rcode {} {} ({} octets, {:?})", self.rcode, flags.join(" "), self.len, self.opt)?;
         for (word, section) in [("ans", &self.answer), ("aut", &self.authority), ("add", &self.additional)] {
-            for rr in section.iter().take(12) {
+            for rr in section.iter().take(5) {
                 write!(f, "\n      {word} {rr:?}")?;
             }
-            if section.len() > 12 {
+            if section.len() > 5 {
                 write!(f, "\n      {word} … {} in all", section.len())?;
             }
         }
