@@ -6,7 +6,7 @@ use std::fmt;
 use super::lookup::{Alias, AliasId, Any, Dname, DnameId, Node, Set, What, Zones};
 use super::record::rtype;
 use super::template::{Composer, For, TemplateId, Templates, TooLarge};
-use super::tree::{CHAIN_MAX, Cover, Reached, RouteId, RrSet, Tree, TreeNode, ZoneRecords, target};
+use super::tree::{CHAIN_MAX, Cover, Reached, RouteId, RrSet, Tree, TreeNode, TreeZone, ZoneRecords, target};
 use crate::wire::name::Name;
 use crate::wire::query::rcode;
 
@@ -65,8 +65,8 @@ enum End<'t> {
     Node(&'t TreeNode, Name),
     /// At a name that does not exist in this zone.
     Missing(u32),
-    /// Below this delegation.
-    Cut(u32),
+    /// At or below this delegation, asked by this name.
+    Cut(u32, Name),
     /// Nowhere that we would follow: outside our zones, below a DNAME, in a loop.
     Stop,
 }
@@ -85,8 +85,7 @@ impl<'t> Compiler<'t> {
             let mut pair = [TemplateId(0); 2];
             for (id, code) in pair.iter_mut().zip([rcode::NOERROR, rcode::NXDOMAIN]) {
                 let mut composer = Composer::new(&mut self.zones.templates, &zone.origin, For::Below);
-                composer.authority();
-                composer.record(&zone.origin, rtype::SOA, zone.negative_ttl_s(), &zone.soa);
+                put_soa(&mut composer, zone);
                 *id =
                     composer.finish(code as u8, true, false).map_err(|large| (zone.origin.clone(), large))?;
             }
@@ -262,11 +261,12 @@ impl<'t> Compiler<'t> {
         put_links(&mut composer, &links[..1]);
         let first = composer.finish(0, true, false)?;
         self.put(rtype::CNAME, What::Template(first));
+        self.alias_ds(node, &links, &end)?;
         let mut composer = self.composer(node);
         put_links(&mut composer, &links);
         let (code, negative) = match end {
             End::Stop => return Ok(What::Template(composer.finish(0, true, false)?)),
-            End::Cut(cut) => {
+            End::Cut(cut, _) => {
                 composer.authority();
                 let glue = put_referral(&mut composer, tree, &tree.nodes[cut as usize]);
                 return Ok(What::Template(composer.finish(0, true, glue)?));
@@ -294,10 +294,30 @@ impl<'t> Compiler<'t> {
                 (rcode::NOERROR, end.zone)
             }
         };
-        let zone = &tree.zones[negative as usize];
-        composer.authority();
-        composer.record(&zone.origin, rtype::SOA, zone.negative_ttl_s(), &zone.soa);
+        put_soa(&mut composer, &tree.zones[negative as usize]);
         Ok(What::Template(composer.finish(code as u8, true, false)?))
+    }
+
+    /// DS, where a chain ends at the apex of a child: the zone above it answers (RFC 4035 §3.1.4.1).
+    fn alias_ds(&mut self, node: &'t TreeNode, links: &[Link], end: &End<'t>) -> Result<(), TooLarge> {
+        let tree = self.tree;
+        let (zone, ds, owner) = match end {
+            End::Cut(cut, owner) if tree.nodes[*cut as usize].name == *owner => {
+                let cut = &tree.nodes[*cut as usize];
+                (cut.zone, cut.set(rtype::DS), owner)
+            }
+            End::Node(TreeNode { parent_ds: Some((zone, ds)), .. }, owner) => (*zone, ds.as_ref(), owner),
+            _ => return Ok(()),
+        };
+        let mut composer = self.composer(node);
+        put_links(&mut composer, links);
+        match ds {
+            Some(ds) => put_set(&mut composer, owner, ds),
+            None => put_soa(&mut composer, &tree.zones[zone as usize]),
+        }
+        let template = composer.finish(0, true, false)?;
+        self.put(rtype::DS, What::Template(template));
+        Ok(())
     }
 
     fn steered_alias(
@@ -336,7 +356,7 @@ impl<'t> Compiler<'t> {
             }
             match self.tree.reach(&target) {
                 Reached::Node(next) => at = &self.tree.nodes[next as usize],
-                Reached::Cut(cut) => return (links, End::Cut(cut)),
+                Reached::Cut(cut) => return (links, End::Cut(cut, target)),
                 Reached::Missing(zone) => return (links, End::Missing(zone)),
                 Reached::Dname(_) | Reached::Outside => return (links, End::Stop),
             }
@@ -349,6 +369,12 @@ fn put_links(composer: &mut Composer<'_>, links: &[Link]) {
     for link in links {
         composer.record(&link.owner, rtype::CNAME, link.ttl_s, &link.rdata);
     }
+}
+
+/// The SOA of a negative answer (RFC 2308 §3).
+fn put_soa(composer: &mut Composer<'_>, zone: &TreeZone) {
+    composer.authority();
+    composer.record(&zone.origin, rtype::SOA, zone.negative_ttl_s(), &zone.soa);
 }
 
 fn put_set(composer: &mut Composer<'_>, owner: &Name, set: &RrSet) {

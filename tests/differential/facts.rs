@@ -17,7 +17,7 @@ pub struct Facts {
     written: BTreeSet<(Name, u16, Vec<u8>)>,
     /// Owners, and all names between them and their apexes, in the zone that answers for them.
     exist: BTreeSet<Name>,
-    /// Owners of NS records in zones of which they are not the apex.
+    /// Owners of NS records in the next of our zones above them.
     delegated: BTreeSet<Name>,
     uneven: BTreeSet<(Name, u16)>,
 }
@@ -34,7 +34,8 @@ impl Facts {
         for part in parts() {
             for record in &part.records {
                 let rdata = record.rdata.to_ascii_lowercase();
-                if record.rtype == rtype::NS && record.owner != part.origin {
+                let above_owner = record.owner.parent().and_then(|parent| facts.zone(&parent));
+                if record.rtype == rtype::NS && above_owner.as_ref() == Some(&part.origin) {
                     facts.delegated.insert(record.owner.clone());
                 }
                 facts.written.insert((record.owner.clone(), record.rtype, rdata.clone()));

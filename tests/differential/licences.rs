@@ -264,7 +264,7 @@ fn truncated(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
     let (whole, peers_whole) = ((case.ask_ours)(&stream), (case.ask_theirs)(&stream));
     // TC of ours: just where what must be told does not fit.
     let right = if ours.is("tc") { least(&whole) > limit(case.question) } else { whole_but_extras(ours, &whole) };
-    if right && ours.rcode == theirs.rcode && ours.is("aa") == theirs.is("aa") {
+    if right && ours.rcode == whole.rcode && ours.is("aa") == whole.is("aa") {
         *ours = whole;
         *theirs = peers_whole;
     }
@@ -300,7 +300,7 @@ fn uneven(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
 
 fn chased(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
     let (our_end, their_end) = (loose_end(case, ours), loose_end(case, theirs));
-    if our_end == their_end || !ours.is("aa") || !theirs.is("aa") {
+    if our_end.is_none() && their_end.is_none() || !ours.is("aa") || !theirs.is("aa") {
         return;
     }
     if our_end.is_some_and(|next| !may_stop(case, ours, &next)) {
@@ -338,13 +338,26 @@ fn end_of_chain(name: &Name, said: &Said) -> Name {
 /// out of what the server itself serves.
 fn loose_end(case: &Case<'_>, said: &Said) -> Option<Name> {
     let end = end_of_chain(&case.name, said);
-    let data = said.answer.iter().any(|rr| rr.owner == end.octets() && rr.rtype != rtype::CNAME);
-    let zone = case.facts.zone(&end);
-    let elsewhere = |rr: &Rr| {
-        let cut = Name::from_wire(&rr.owner).expect("read before");
-        rr.rtype == rtype::SOA || !zone.as_ref().is_some_and(|zone| zone.is_within(&cut))
+    let asked = |rr: &Rr| match case.question.qtype {
+        rtype::ANY => rr.rtype != rtype::CNAME,
+        qtype => rr.rtype == qtype,
     };
-    let told = data || said.rcode != 0 || said.authority.iter().any(elsewhere);
+    let data = said.answer.iter().any(|rr| rr.owner == end.octets() && asked(rr));
+    let zone = case.facts.zone(&end);
+    let above = end.parent().and_then(|parent| case.facts.zone(&parent));
+    // A zone further up than the one that holds the name tells nothing of it, but for the DS of an apex.
+    let tells = |rr: &Rr| {
+        let owner = Name::from_wire(&rr.owner);
+        match rr.rtype {
+            rtype::SOA if case.question.qtype == rtype::DS => owner == zone || owner == above,
+            rtype::SOA => owner == zone,
+            _ => owner.is_some_and(|cut| {
+                let ours_below = zone.as_ref().is_some_and(|zone| zone.is_within(&cut));
+                case.facts.has(&cut, rtype::NS) && !ours_below
+            }),
+        }
+    };
+    let told = data || said.rcode != 0 && said.authority.is_empty() || said.authority.iter().any(tells);
     (end != case.name && !told).then_some(end)
 }
 
