@@ -129,7 +129,14 @@ impl<'t> Compiler<'t> {
         self.push(node.name.octets(), sets_at, any, other, below)
     }
 
-    fn push(&mut self, name: &[u8], sets_at: usize, any: Any, other: What, below: What) -> Result<(), TooLarge> {
+    fn push(
+        &mut self,
+        name: &[u8],
+        sets_at: usize,
+        any: Any,
+        other: What,
+        below: What,
+    ) -> Result<(), TooLarge> {
         self.zones.nodes.push(Node {
             name_at: u32::try_from(self.zones.words.len()).map_err(|_| TooLarge)?,
             name_len: name.len() as u8,
@@ -390,9 +397,7 @@ fn put_addresses(composer: &mut Composer<'_>, tree: &Tree, set: &RrSet) {
         if seen.contains(&name) || seen.len() == ADDITIONAL_NAMES_MAX {
             continue;
         }
-        if let Some(node) = tree.host(&name) {
-            put_address_sets(composer, &name, node);
-        }
+        put_addresses_of(composer, tree, &name);
         seen.push(name);
     }
 }
@@ -408,19 +413,17 @@ fn put_referral(composer: &mut Composer<'_>, tree: &Tree, cut: &TreeNode) -> boo
         if seen.contains(&name) || seen.len() == ADDITIONAL_NAMES_MAX {
             continue;
         }
-        if let Some(node) = tree.host(&name) {
-            let put = put_address_sets(composer, &name, node);
-            needed |= put && name.is_within(&cut.name);
-        }
+        needed |= put_addresses_of(composer, tree, &name) && name.is_within(&cut.name);
         seen.push(name);
     }
     needed
 }
 
-fn put_address_sets(composer: &mut Composer<'_>, owner: &Name, node: &TreeNode) -> bool {
+/// Puts the addresses of a host; gives whether there are any.
+fn put_addresses_of(composer: &mut Composer<'_>, tree: &Tree, host: &Name) -> bool {
     let mut any = false;
-    for set in [rtype::A, rtype::AAAA].iter().filter_map(|rtype| node.set(*rtype)) {
-        put_set(composer, owner, set);
+    for set in tree.addresses(host) {
+        put_set(composer, host, set);
         any = true;
     }
     any

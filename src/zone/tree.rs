@@ -39,6 +39,8 @@ pub struct Tree {
     pub nodes: Vec<TreeNode>,
     /// The zones.
     pub zones: Vec<TreeZone>,
+    /// Addresses that a zone holds below the apex of another one of ours: nothing but glue.
+    glue: HashMap<Name, Vec<RrSet>>,
     by_name: HashMap<Name, u32>,
     apexes: HashMap<Name, u32>,
 }
@@ -181,9 +183,17 @@ impl Tree {
         Reached::Outside
     }
 
-    /// Where the addresses of a nameserver or another target stand, glue included (RFC 1034 §4.3.2 step 3b): at the name,
-    /// or at the wildcard that would make it.
-    pub fn host(&self, name: &Name) -> Option<&TreeNode> {
+    /// The addresses of a nameserver or another target: of the name itself, of the wildcard that would make it, or glue
+    /// (RFC 1034 §4.3.2 step 3b).
+    pub fn addresses(&self, host: &Name) -> impl Iterator<Item = &RrSet> {
+        let known = self.host(host).map_or(&[][..], |node| &node.sets);
+        let is_address = |set: &&RrSet| matches!(set.rtype, rtype::A | rtype::AAAA);
+        let glue = || self.glue.get(host).map_or(&[][..], |sets| sets);
+        let sets = if known.iter().any(|set| is_address(&set)) { known } else { glue() };
+        sets.iter().filter(is_address)
+    }
+
+    fn host(&self, name: &Name) -> Option<&TreeNode> {
         if let Some(node) = self.node(name) {
             return Some(&self.nodes[node as usize]);
         }
@@ -258,7 +268,12 @@ impl Tree {
                     self.exist_above(&owner, zone);
                 }
                 // Hidden by a zone of ours further down. The names above that one exist here all the same.
-                _ => self.exist_above(&record.owner, zone),
+                _ => {
+                    self.exist_above(&record.owner, zone);
+                    if matches!(record.rtype, rtype::A | rtype::AAAA) {
+                        add(self.glue.entry(record.owner.clone()).or_default(), record);
+                    }
+                }
             }
         }
         for steered in from.steered {

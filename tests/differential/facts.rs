@@ -17,6 +17,8 @@ pub struct Facts {
     written: BTreeSet<(Name, u16, Vec<u8>)>,
     /// Owners, and all names between them and their apexes, in the zone that answers for them.
     exist: BTreeSet<Name>,
+    /// The same in zones further up, which do not answer for them.
+    hidden: BTreeSet<Name>,
     /// Owners of NS records in the next of our zones above them.
     delegated: BTreeSet<Name>,
     uneven: BTreeSet<(Name, u16)>,
@@ -40,9 +42,9 @@ impl Facts {
                 }
                 facts.written.insert((record.owner.clone(), record.rtype, rdata.clone()));
                 for name in above(&record.owner).filter(|name| name.is_within(&part.origin)) {
-                    if facts.zone(&name).as_ref() == Some(&part.origin) {
-                        facts.exist.insert(name);
-                    }
+                    let served = facts.zone(&name).as_ref() == Some(&part.origin);
+                    let names = if served { &mut facts.exist } else { &mut facts.hidden };
+                    names.insert(name);
                 }
                 if facts.zone(&record.owner).as_ref() == Some(&part.origin) {
                     let set = facts.sets.entry((record.owner.clone(), record.rtype)).or_default();
@@ -112,6 +114,14 @@ impl Facts {
         let Some(owner) = Name::from_wire(owner) else { return false };
         let at = |owner: Name| self.uneven.contains(&(owner, rtype));
         at(owner.clone()) || self.wildcard(&owner).is_some_and(at)
+    }
+
+    /// Whether a name, one above it, or a wildcard beside one of them exists only in the file of a zone further up, which
+    /// the zone that answers for it hides.
+    pub fn is_hidden_above(&self, name: &Name) -> bool {
+        let only_hidden = |name: &Name| self.hidden.contains(name) && !self.exist.contains(name);
+        above(name)
+            .any(|name| only_hidden(&name) || name.below(b"*").is_some_and(|beside| only_hidden(&beside)))
     }
 
     /// Whether some file holds this record, at the name itself or at a wildcard that may make it.

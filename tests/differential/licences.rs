@@ -11,6 +11,10 @@ use steerdns::zone::tree::CHAIN_MAX;
 use super::facts::Facts;
 use crate::support::ask::Question;
 use crate::support::message::{Rr, Said};
+use crate::support::peers::Program;
+
+/// How often a chain is asked on: DNAMEs that lead below themselves add a label each time, until the name is full.
+const CHASED_MAX: usize = 256;
 
 /// One question with two answers to it.
 pub struct Case<'a> {
@@ -57,26 +61,15 @@ pub const LICENCES: &[Licence] = &[
         settle: checking_disabled,
     },
     Licence {
-        name: "DO is copied",
-        why: "RFC 3225 §3: DO is copied into the answer; a server without signed zones may leave it clear",
-        settle: dnssec_ok,
-    },
-    Licence {
-        name: "TTLs that differ within an RRset",
-        why: "RFC 2181 §5.2: the RRset has one TTL, the lowest; NSD answers each record's own, Knot the last one",
-        settle: uneven,
-    },
-    Licence {
         name: "where a chain is broken off",
         why: "RFC 1034 §4.3.2 and RFC 6672 §3.2: a server follows aliases as far as it holds the data, RFC 1034 §5.3.3: a \
               resolver goes on by itself; followed to the end, both say the same",
         settle: chased,
     },
     Licence {
-        name: "NXDOMAIN behind an alias to another zone",
-        why: "RFC 6604 §3: the RCODE is that of the last name; NSD tells NOERROR with that zone's SOA where the alias leads \
-              from one zone to another, though NXDOMAIN when asked for the last name itself",
-        settle: other_zone,
+        name: "TTLs that differ within an RRset",
+        why: "RFC 2181 §5.2: the RRset has one TTL, the lowest; NSD answers each record's own, Knot the last one",
+        settle: uneven,
     },
     Licence {
         name: "a delegated wildcard",
@@ -108,10 +101,130 @@ pub const LICENCES: &[Licence] = &[
     },
 ];
 
+/// A mistake that a peer is known to make: its answer proves nothing then, and the other peer's must be ours.
+pub struct Fault {
+    /// Whose.
+    pub program: Program,
+    /// What it does.
+    pub name: &'static str,
+    /// What is to be done.
+    pub why: &'static str,
+    /// Whether it is this one.
+    pub is: fn(&Case<'_>, &Said, &Said) -> bool,
+}
+
+/// All that were found.
+pub const FAULTS: &[Fault] = &[
+    Fault {
+        program: Program::Nsd,
+        name: "names of the zone above exist in the zone below",
+        why: "RFC 1034 §4.3.2 step 2: the nearest zone alone is looked at; NSD has one table of names for all zones, so what               another zone holds below this one's apex exists",
+        is: |case, ours, theirs| {
+            names_of(case, ours, theirs).iter().any(|name| case.facts.is_hidden_above(name))
+        },
+    },
+    Fault {
+        program: Program::Nsd,
+        name: "RRSIG and NSEC are asked of an alias's target",
+        why: "RFC 4035 §2.5, RFC 2181 §10.1: the two stand beside a CNAME, so a query for them is not led on",
+        is: |case, _, theirs| {
+            let signature = matches!(case.question.qtype, rtype::RRSIG | rtype::NSEC);
+            signature && theirs.answer.iter().any(|rr| rr.rtype == rtype::CNAME)
+        },
+    },
+    Fault {
+        program: Program::Knot,
+        name: "an alias is followed in the zone above the one that holds the target",
+        why: "RFC 1034 §4.3.2 step 3a goes back to step 1: the nearest zone is looked for again; Knot stays in its zone, and answers \
+              what that one holds below the other's apex",
+        is: |case, _, theirs| {
+            let zones = [&case.name, &end_of_chain(&case.name, theirs)].map(|name| case.facts.zone(name));
+            let hidden =
+                |rr: &Rr| Name::from_wire(&rr.owner).is_some_and(|owner| case.facts.is_hidden_above(&owner));
+            let below = matches!(zones, [Some(from), Some(to)] if to != from && to.is_within(&from));
+            below || theirs.answer.iter().any(hidden)
+        },
+    },
+    Fault {
+        program: Program::Knot,
+        name: "DS of an apex to which an alias of its own zone leads",
+        why: "RFC 4035 §3.1.4.1: the zone above answers",
+        is: |case, ours, _| {
+            let end = end_of_chain(&case.name, ours);
+            case.question.qtype == rtype::DS && end != case.name && case.facts.is_apex(&end)
+        },
+    },
+    Fault {
+        program: Program::Knot,
+        name: "a DNAME that leads below itself is applied to its own name",
+        why: "RFC 6672 §2.3: it is for the names below it",
+        is: |_, ours, _| {
+            let below = |rr: &Rr| {
+                let names = (Name::from_wire(&rr.rdata), Name::from_wire(&rr.owner));
+                rr.rtype == rtype::DNAME
+                    && matches!(names, (Some(target), Some(owner)) if target.is_within(&owner))
+            };
+            ours.answer.iter().any(below)
+        },
+    },
+    Fault {
+        program: Program::Knot,
+        name: "a negative answer loses its SOA where it does not fit, without TC",
+        why: "RFC 2308 §3: the SOA must be there; RFC 2181 §9: what must be there and is not, is told by TC",
+        is: |case, _, theirs| {
+            let stream = Question { transport: Transport::Tcp, ..case.question.clone() };
+            let negative = theirs.authority.is_empty() && !theirs.is("tc");
+            negative && (case.ask_theirs)(&stream).authority.iter().any(|rr| rr.rtype == rtype::SOA)
+        },
+    },
+    Fault {
+        program: Program::Knot,
+        name: "a payload size of a few octets is FORMERR",
+        why: "RFC 6891 §6.2.3: less than 512 means 512",
+        is: |case, _, theirs| theirs.rcode == 1 && case.question.edns.is_some_and(|payload| payload < 512),
+    },
+    Fault {
+        program: Program::Knot,
+        name: "the search goes on after YXDOMAIN",
+        why: "RFC 6672 §2.2: a name that gets too long ends it",
+        is: |_, ours, _| ours.rcode == 6,
+    },
+    Fault {
+        program: Program::Knot,
+        name: "the DNAME of a name that begins with an asterisk gets the question's name",
+        why: "RFC 4592 §2.3: asked for as it stands, it is a name as others",
+        is: |case, _, theirs| {
+            let made_up = |rr: &Rr| {
+                let owner = Name::from_wire(&rr.owner);
+                rr.rtype == rtype::DNAME && owner.is_some_and(|owner| !case.facts.has(&owner, rtype::DNAME))
+            };
+            theirs.answer.iter().any(made_up)
+        },
+    },
+];
+
+/// All names that two answers lead through.
+fn names_of(case: &Case<'_>, ours: &Said, theirs: &Said) -> Vec<Name> {
+    let aliases = ours.answer.iter().chain(&theirs.answer).filter(|rr| rr.rtype == rtype::CNAME);
+    let targets = aliases.filter_map(|rr| Name::from_wire(&rr.rdata));
+    targets.chain([case.name.clone()]).collect()
+}
+
+/// Two answers that no licence makes the same.
+pub struct Difference {
+    /// What differs.
+    pub what: String,
+    /// Ours, whole and followed to its end as far as the licences go.
+    pub ours: Said,
+    /// The peer's.
+    pub theirs: Said,
+}
+
 /// The licences that make the two answers the same, or what still differs.
-pub fn compare(case: &Case<'_>, ours: &Said, theirs: &Said) -> Result<Vec<&'static str>, String> {
+pub fn compare(case: &Case<'_>, ours: &Said, theirs: &Said) -> Result<Vec<&'static str>, Box<Difference>> {
     if !ours.twice.is_empty() {
-        return Err(format!("ours has a record twice: {:?}", ours.twice));
+        let what = format!("ours has a record twice: {:?}", ours.twice);
+        return Err(Box::new(Difference { what, ours: ours.clone(), theirs: theirs.clone() }));
     }
     let (mut ours, mut theirs) = (ours.clone(), theirs.clone());
     settle_sizes(&mut ours, &mut theirs);
@@ -127,7 +240,10 @@ pub fn compare(case: &Case<'_>, ours: &Said, theirs: &Said) -> Result<Vec<&'stat
             used.push(licence.name);
         }
     }
-    if ours == theirs { Ok(used) } else { Err(difference(&ours, &theirs)) }
+    if ours == theirs {
+        return Ok(used);
+    }
+    Err(Box::new(Difference { what: difference(&ours, &theirs), ours, theirs }))
 }
 
 /// How well the peer compresses, and whether it says a thing twice, is its own affair.
@@ -159,7 +275,11 @@ fn difference(ours: &Said, theirs: &Said) -> String {
     for (word, ours, theirs) in pairs {
         let some = |a: &BTreeSet<Rr>, b: &BTreeSet<Rr>| a.difference(b).take(4).cloned().collect::<Vec<_>>();
         if ours != theirs {
-            words.push(format!("{word}: ours alone {:?}, theirs alone {:?}", some(ours, theirs), some(theirs, ours)));
+            words.push(format!(
+                "{word}: ours alone {:?}, theirs alone {:?}",
+                some(ours, theirs),
+                some(theirs, ours)
+            ));
         }
     }
     words.join("; ")
@@ -177,19 +297,11 @@ fn acts(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
     }
 }
 
-fn other_zone(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
-    let end = end_of_chain(&case.name, ours);
-    let crosses = case.facts.zone(&end) != case.facts.zone(&case.name);
-    if crosses && ours.rcode == 3 && theirs.rcode == 0 && ours.answer == theirs.answer {
-        let question = Question { name: end.to_string(), transport: Transport::Tcp, ..case.question.clone() };
-        theirs.rcode = (case.ask_theirs)(&question).rcode;
-    }
-}
-
 fn delegated_wildcard(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
     let end = end_of_chain(&case.name, ours);
     let Some(wildcard) = case.facts.wildcard(&end) else { return };
-    let data = ours.answer.iter().all(|rr| rr.rtype == rtype::CNAME || rr.owner == end.octets());
+    let alias = |rr: &Rr| matches!(rr.rtype, rtype::CNAME | rtype::DNAME);
+    let data = ours.answer.iter().all(|rr| alias(rr) || rr.owner == end.octets());
     if case.facts.has(&wildcard, rtype::NS) && ours.is("aa") && ours.rcode == 0 && data {
         *theirs = ours.clone();
     }
@@ -199,7 +311,7 @@ fn undelegated(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
     let end = end_of_chain(&case.name, ours);
     let lonely = case.facts.is_apex(&end) && !case.facts.is_delegated(&end);
     let nodata = ours.rcode == 0 && ours.authority.iter().all(|rr| rr.rtype == rtype::SOA);
-    if case.question.qtype == rtype::DS && lonely && nodata && ours.answer == theirs.answer {
+    if case.question.qtype == rtype::DS && lonely && nodata {
         *theirs = ours.clone();
     }
 }
@@ -239,14 +351,6 @@ fn checking_disabled(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
     }
 }
 
-fn dnssec_ok(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
-    if let (Some(ours), Some(theirs)) = (&mut ours.opt, &mut theirs.opt) {
-        if ours.dnssec_ok == case.question.dnssec_ok {
-            theirs.dnssec_ok = ours.dnssec_ok;
-        }
-    }
-}
-
 /// Where the limit of the client lies.
 fn limit(question: &Question) -> usize {
     match (question.transport, question.edns) {
@@ -263,7 +367,8 @@ fn truncated(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
     let stream = Question { transport: Transport::Tcp, ..case.question.clone() };
     let (whole, peers_whole) = ((case.ask_ours)(&stream), (case.ask_theirs)(&stream));
     // TC of ours: just where what must be told does not fit.
-    let right = if ours.is("tc") { least(&whole) > limit(case.question) } else { whole_but_extras(ours, &whole) };
+    let right =
+        if ours.is("tc") { least(&whole) > limit(case.question) } else { whole_but_extras(ours, &whole) };
     if right && ours.rcode == whole.rcode && ours.is("aa") == whole.is("aa") {
         *ours = whole;
         *theirs = peers_whole;
@@ -286,7 +391,8 @@ fn uneven(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
     // The lowest of theirs, where they are of one RRset and differ, or Knot's last one, where the file's differ.
     let level = |set: &mut BTreeSet<Rr>, ours: &BTreeSet<Rr>| {
         let leveled = set.iter().map(|rr| {
-            let same = |other: &&Rr| other.owner == rr.owner && other.rtype == rr.rtype && other.rdata == rr.rdata;
+            let same =
+                |other: &&Rr| other.owner == rr.owner && other.rtype == rr.rtype && other.rdata == rr.rdata;
             let known = ours.iter().find(same).map(|other| other.ttl_s);
             let is_uneven = case.facts.is_uneven(&rr.owner, rr.rtype);
             Rr { ttl_s: known.filter(|_| is_uneven).unwrap_or(rr.ttl_s), ..rr.clone() }
@@ -316,7 +422,9 @@ fn may_stop(case: &Case<'_>, said: &Said, next: &Name) -> bool {
     let links = said.answer.iter().filter(|rr| rr.rtype == rtype::CNAME).count();
     let looped = said.answer.iter().any(|rr| rr.rtype == rtype::CNAME && rr.owner == next.octets());
     let renamed = said.answer.iter().any(|rr| rr.rtype == rtype::DNAME);
-    let again = case.facts.wildcard(next).is_some() && case.facts.wildcard(next) == case.facts.wildcard(&case.name);
+    let wildcard = case.facts.wildcard(&case.name);
+    let again =
+        wildcard.is_some() && (wildcard.as_ref() == Some(next) || wildcard == case.facts.wildcard(next));
     let outside = case.facts.zone(next).is_none();
     outside || looped || renamed || again || case.facts.is_renamed(next) || links >= CHAIN_MAX
 }
@@ -338,6 +446,10 @@ fn end_of_chain(name: &Name, said: &Said) -> Name {
 /// out of what the server itself serves.
 fn loose_end(case: &Case<'_>, said: &Said) -> Option<Name> {
     let end = end_of_chain(&case.name, said);
+    let alias = |rr: &Rr| rr.owner == case.name.octets() && rr.rtype == rtype::CNAME;
+    if case.question.qtype == rtype::CNAME && said.answer.iter().any(alias) {
+        return None;
+    }
     let asked = |rr: &Rr| match case.question.qtype {
         rtype::ANY => rr.rtype != rtype::CNAME,
         qtype => rr.rtype == qtype,
@@ -363,12 +475,13 @@ fn loose_end(case: &Case<'_>, said: &Said) -> Option<Name> {
 
 /// Goes on as a resolver does: asks the same server for the name at which the chain ends.
 fn chase(case: &Case<'_>, said: &mut Said, ask: &dyn Fn(&Question) -> Said) {
-    for _ in 0..32 {
+    for _ in 0..CHASED_MAX {
         let Some(next) = loose_end(case, said) else { break };
         if case.facts.zone(&next).is_none() {
             break;
         }
-        let question = Question { name: next.to_string(), transport: Transport::Tcp, ..case.question.clone() };
+        let question =
+            Question { name: next.to_string(), transport: Transport::Tcp, ..case.question.clone() };
         let further = ask(&question);
         let known = said.answer.len();
         said.answer.extend(further.answer);
@@ -395,13 +508,15 @@ fn additional(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
         let owner = Name::from_wire(&rr.owner).expect("read before");
         matches!(rr.rtype, rtype::A | rtype::AAAA) && case.facts.holds(&owner, rr.rtype, &rr.rdata)
     });
-    // Of an RRset, all or nothing; the same TTL.
+    // Of an RRset, all or nothing; the same TTL. Of a host in another zone of ours, a peer may know but glue.
+    let home = case.facts.zone(&case.name);
     let of = |rr: &Rr, set: &BTreeSet<Rr>| -> BTreeSet<Rr> {
         set.iter().filter(|other| other.owner == rr.owner && other.rtype == rr.rtype).cloned().collect()
     };
     let agree = ours.additional.iter().all(|rr| {
         let there = of(rr, &theirs.additional);
-        there.is_empty() || there == of(rr, &ours.additional)
+        let elsewhere = Name::from_wire(&rr.owner).is_some_and(|owner| case.facts.zone(&owner) != home);
+        elsewhere || there.is_empty() || there == of(rr, &ours.additional)
     });
     if true_to_files && agree && has_glue(ours, theirs) {
         theirs.additional = ours.additional.clone();
@@ -410,10 +525,15 @@ fn additional(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
 
 /// Whether a referral of ours has the glue that the peer's has, for nameservers below the cut.
 fn has_glue(ours: &Said, theirs: &Said) -> bool {
-    let cuts: BTreeSet<_> =
-        ours.authority.iter().filter(|rr| rr.rtype == rtype::NS).filter_map(|rr| Name::from_wire(&rr.owner)).collect();
+    let cuts: BTreeSet<_> = ours
+        .authority
+        .iter()
+        .filter(|rr| rr.rtype == rtype::NS)
+        .filter_map(|rr| Name::from_wire(&rr.owner))
+        .collect();
     theirs.additional.iter().all(|rr| {
         let owner = Name::from_wire(&rr.owner).expect("read before");
-        !cuts.iter().any(|cut| owner.is_within(cut)) || ours.additional.contains(rr)
+        let there = |other: &Rr| other.owner == rr.owner && other.rtype == rr.rtype;
+        !cuts.iter().any(|cut| owner.is_within(cut)) || ours.additional.iter().any(there)
     })
 }

@@ -106,7 +106,11 @@ impl Said {
                 [&mut said.answer, &mut said.authority, &mut said.additional][section].insert(rr);
             }
         }
-        if at == octets.len() { Ok(said) } else { Err(format!("{} octets behind the end", octets.len() - at)) }
+        if at == octets.len() {
+            Ok(said)
+        } else {
+            Err(format!("{} octets behind the end", octets.len() - at))
+        }
     }
 
     /// The next record; `None`: it was the OPT.
