@@ -11,6 +11,8 @@ mod support;
 mod facts;
 #[path = "differential/licences.rs"]
 mod licences;
+#[path = "differential/sabotage.rs"]
+mod sabotage;
 #[path = "differential/worlds.rs"]
 mod worlds;
 
@@ -20,6 +22,7 @@ use std::time::Instant;
 
 use facts::Facts;
 use licences::{Case, FAULTS, Fault, LICENCES, compare};
+use sabotage::SABOTAGES;
 use steerdns::answer::respond::respond;
 use steerdns::answer::worker::{Reply, Worker};
 use steerdns::geo::places::Places;
@@ -52,7 +55,12 @@ struct Arena {
 impl Arena {
     fn new(worlds: Vec<World>) -> Option<Arena> {
         let zones: Vec<ZoneText> = worlds.iter().flat_map(|world| world.zones.iter().cloned()).collect();
-        let peers = [Program::Nsd, Program::Knot].map(|program| Peer::start(program, &zones));
+        Arena::with(worlds, |_| zones.clone())
+    }
+
+    /// The peers get the files that `zones` gives them.
+    fn with(worlds: Vec<World>, zones: impl Fn(Program) -> Vec<ZoneText>) -> Option<Arena> {
+        let peers = [Program::Nsd, Program::Knot].map(|program| Peer::start(program, &zones(program)));
         let peers: Option<Vec<Peer>> = peers.into_iter().collect();
         let parts = worlds.iter().flat_map(|world| world.parts.iter().cloned()).collect();
         Some(Arena { facts: Facts::new(&worlds), ours: snapshot(parts), peers: peers?, worlds })
@@ -230,4 +238,83 @@ fn answers_are_those_of_nsd_and_knot() {
     }
     let shown = tally.wrong.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("\n\n");
     assert!(tally.wrong.is_empty(), "{} answers agree with neither:\n{shown}", tally.wrong.len());
+}
+
+/// Where no rule is broken that would not be found: the generator and the comparison, tested.
+#[test]
+fn every_broken_rule_is_found() {
+    let Some(arena) = Arena::random(0) else { return };
+    let questions: Vec<Question> = {
+        let dice = &mut Dice::new(0);
+        let of = |world: &World| (0..QUESTIONS).map(|_| world.question(dice)).collect::<Vec<_>>();
+        arena.worlds.iter().flat_map(of).collect()
+    };
+    let parts = || arena.worlds.iter().flat_map(|world| world.parts.iter().cloned()).collect::<Vec<_>>();
+    let honest = |question: &Question| ask(&arena.ours, question);
+    let mistaken = questions.iter().find(|question| !arena.judge(question, &honest).is_right());
+    assert!(mistaken.is_none(), "something is found where no rule is broken: {mistaken:?}");
+    let mut missed = Vec::new();
+    for sabotage in SABOTAGES {
+        let mut parts = parts();
+        (sabotage.records)(&arena.facts, &mut parts);
+        let spoiled = snapshot(parts);
+        let ask_spoiled = |question: &Question| {
+            let mut said = ask(&spoiled, question);
+            (sabotage.view)(&arena.facts, question, &mut said);
+            said
+        };
+        match questions.iter().position(|question| !arena.judge(question, &ask_spoiled).is_right()) {
+            Some(at) => eprintln!("found by question {:5}: {}", at + 1, sabotage.name),
+            None => missed.push(sabotage.name),
+        }
+    }
+    assert!(missed.is_empty(), "not found: {missed:#?}");
+}
+
+/// What a peer does not read by name, it is given by number (RFC 3597 §5): the first word is the peer, then the types.
+const UNREAD: [(Program, &[&str]); 2] =
+    [(Program::Nsd, &["GPOS"]), (Program::Knot, &["X25", "ISDN", "RT", "PX", "GPOS", "MB"])];
+
+/// Each type of the master files is read as NSD and Knot read it: the same octets come out.
+#[test]
+fn all_types_are_read_as_nsd_and_knot_read_them() {
+    let zones =
+        vec![ZoneText { origin: "types.test.".into(), text: include_str!("data/zones/types.zone").into() }];
+    let world = World::of(zones, Vec::new());
+    let numbered = |program: Program| {
+        let (_, unread) = UNREAD.iter().find(|(other, _)| *other == program).unwrap();
+        vec![ZoneText { origin: "types.test.".into(), text: by_number(&world, unread) }]
+    };
+    let texts = [Program::Nsd, Program::Knot].map(numbered);
+    let Some(arena) = Arena::with(vec![world], |program| texts[program as usize].clone()) else { return };
+    let mut tally = Tally::default();
+    let world = &arena.worlds[0];
+    for record in &world.parts[0].records {
+        let mut question = Question::new(&record.owner.to_string(), "A");
+        question.qtype = record.rtype;
+        question.edns = Some(1232);
+        tally.count(&arena.judge(&question, &|question| ask(&arena.ours, question)), &question, 0);
+    }
+    assert!(tally.asked > 75, "{}", tally.asked);
+    assert!(
+        tally.wrong.is_empty() && tally.open.is_empty(),
+        "{}\n{}",
+        tally.wrong.join("\n\n"),
+        tally.open.join("\n\n")
+    );
+}
+
+/// The zone's own text, the lines of some types replaced by `TYPE<number> \# <length> <octets>` of what we read.
+fn by_number(world: &World, types: &[&str]) -> String {
+    let is_unread = |line: &&str| line.split_whitespace().take(2).any(|word| types.contains(&word));
+    let text = &world.zones[0].text;
+    let mut lines: Vec<String> = text.lines().filter(|line| !is_unread(line)).map(str::to_owned).collect();
+    let alone = lines.join("\n") + "\n";
+    let read = support::zone(&world.zones[0].origin, &alone).records;
+    for record in world.parts[0].records.iter().filter(|record| !read.contains(record)) {
+        let octets: String = record.rdata.iter().map(|octet| format!("{octet:02x}")).collect();
+        let (owner, rtype, len) = (&record.owner, record.rtype, record.rdata.len());
+        lines.push(format!("{owner} {} TYPE{rtype} \\# {len} {octets}", record.ttl_s));
+    }
+    lines.join("\n") + "\n"
 }

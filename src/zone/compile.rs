@@ -362,6 +362,10 @@ impl<'t> Compiler<'t> {
                 return (links, End::Stop);
             }
             match self.tree.reach(&target) {
+                // A wildcard that leads to itself: the question may be the very name that it leads to.
+                Reached::Node(next) if std::ptr::eq(&self.tree.nodes[next as usize], node) => {
+                    return (links, End::Stop);
+                }
                 Reached::Node(next) => at = &self.tree.nodes[next as usize],
                 Reached::Cut(cut) => return (links, End::Cut(cut, target)),
                 Reached::Missing(zone) => return (links, End::Missing(zone)),
