@@ -1,16 +1,106 @@
-//! steerdns: an authoritative nameserver that sends every viewer to the nearest healthy cluster.
+//! **steerdns**: an authoritative nameserver for a delegated subdomain that sends every viewer and every streamer to the
+//! nearest healthy cluster, and stops handing out a dead node within one TTL of its death.
+//!
+//! A query is answered by one pure function from one immutable [`Snapshot`](snapshot::Snapshot). Whatever changes the
+//! world (a probe, a reload) is an event to one writer, the [`Publisher`](publisher::Publisher), which makes the next one.
+//!
+//! # How a query flows
+//!
+//! ```text
+//! net/udp   a batch of datagrams; one Snapshot and one `now` for the batch
+//!   answer::respond(&snapshot, &mut worker, now, buf, len, peer, transport) -> Reply      in place
+//!     wire::query      bytes -> Query {qtype, qclass, edns}, the name lower-cased and hashed; or a Reject
+//!     zone::lookup     one hash probe -> Found::{Template, Steered, Alias, Dname, Outside}
+//!       plan.place(client) -> (ranked list, slot, scope); snapshot.choose -> first open pool; -> address set
+//!     a template copied, or the set's addresses laid one behind the other; header, OPT
+//! net/udp   the batch out; the facts counted
+//! Reply = Drop | Done(len, Fact) | Later(Ask)      Later: the cold lane (`_why`, and steered questions while warming)
+//! ```
+//!
+//! # How a health observation flows
+//!
+//! ```text
+//! probe/schedule   does what health::rounds says: starts probes, tells what they saw
+//!   --Observation--> publisher.handle(event, now), for all that wait; publisher.publish(now) -> (Option<Snapshot>, News)
+//!     --Snapshot--> Live --> the next batch of queries          --News--> log, record, state
+//! ```
+//!
+//! Reload comes by the same door (`Event::Loaded`), so a server's life can be replayed as a list of events with times.
+//!
+//! # Modules, bottom first: each may use those above it
+//!
+//! - [`metrics`]: plain counters and histograms, and their text for Prometheus.
+//! - [`wire`]: names, queries, EDNS, the header of responses. Octets in, octets out.
+//! - [`geo`]: what is known of an address (databases, geofeeds, the embedded country table), and the prefix map.
+//! - [`cluster`]: clusters, nodes, their addresses.
+//! - [`health`]: checks, verdicts; when to probe, what to hold of it; the one-TTL promise.
+//! - [`steering`]: policies compiled to ranked lists, slots, the nodes of a slot, the choice.
+//! - [`zone`]: all names of all zones, and their answers as wire templates.
+//! - [`sets`], [`plan`]: what the files say, compiled. [`snapshot`]: the same with the health of one instant.
+//! - [`answer`]: packet -> Reply, and what is counted of it.
+//! - [`explain`], [`why`]: a choice in words, for people and for dig.
+//! - [`publisher`]: the one writer.
+//! - [`files`]: what operators write: text in, types or Issues out. The only place that knows TOML.
+//! - shells, each readable alone, none importing another: [`load`] reads the disk, [`state`] keeps verdicts, [`net`]
+//!   answers, [`probe`] probes, [`admin`] tells.
+//! - [`asked`], [`record`]: what is asked of a running server, and what it counts. [`server`] starts it all.
+//! - [`cli`]: the commands.
+//!
+//! # Words
+//!
+//! *Zone*: a delegated subdomain. *Service*: an owner name whose A/AAAA are steered. *Policy*: which clusters, in which
+//! order, for whom. *Cluster*: one place with nodes. *Node*: one machine. *Client*: whom we answer for: the network of the
+//! query's client subnet, else the resolver's address. *Place*: what is known of an address. *Tile*: a network all of whose
+//! clients get the same *ranked list*. *Slot*: one of 64 equal shares of a policy's clients. *Pool*: a cluster's addresses
+//! of one family under one check. *Check*, *outcome*, *verdict* (up, suspect, down, unknown): how a node is probed, what a
+//! probe saw, what we hold.
+//!
+//! # Deliberately absent
+//!
+//! - Nothing received from the network can panic, allocate without bound, or loop without bound.
+//! - No global, no lock on the path of a query; no struct that owns the subsystems and is imported by them.
+//! - No TOML outside [`files`], no clock or socket below the shells.
+//! - No answer whose existence depends on the client (RFC 7871 §7.4), and no scope that depends on health.
+//! - No steering to outside names: it would make existence and DNSSEC depend on others.
+
+pub mod metrics;
+
+pub mod wire;
+
+pub mod geo;
+
+pub mod cluster;
+pub mod health;
+pub mod steering;
+pub mod zone;
+
+pub mod sets;
+
+pub mod plan;
+
+pub mod snapshot;
 
 pub mod answer;
-pub mod cluster;
-pub mod files;
-pub mod geo;
-pub mod health;
-pub mod metrics;
-pub mod net;
-pub mod plan;
+
+pub mod explain;
+
+pub mod why;
+
 pub mod publisher;
-pub mod sets;
-pub mod snapshot;
-pub mod steering;
-pub mod wire;
-pub mod zone;
+
+pub mod files;
+
+pub mod load;
+
+pub mod admin;
+pub mod net;
+pub mod probe;
+pub mod state;
+
+pub mod asked;
+
+pub mod record;
+
+pub mod server;
+
+pub mod cli;

@@ -1,3 +1,9 @@
 //! The program: parse, run, exit status.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    steerdns::cli::Command::parse().run()
+}

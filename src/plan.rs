@@ -3,15 +3,16 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::cluster::{CheckId, Cluster, ClusterId, FAMILY_ADDRESSES_MAX, Family, Inventory, Word};
+use crate::cluster::{CheckId, Cluster, ClusterId, CountId, FAMILY_ADDRESSES_MAX, Family, Inventory, Word};
 use crate::geo::place::Prefix;
 use crate::geo::places::Places;
 use crate::health::check::Check;
 use crate::health::target::{Target, targets};
 use crate::sets::SlotSets;
 use crate::steering::client::{Client, Whose, unroutable_blocks};
-use crate::steering::compile::{Mapped, RankedList, compile};
+use crate::steering::compile::{Mapped, compile};
 use crate::steering::deal::Dealt;
+use crate::steering::kinds::RankedList;
 use crate::steering::rules::{Policy, PolicyId, RttFrom};
 use crate::steering::service::{AllDown, Ipv6, Service, ServiceId};
 use crate::steering::slots;
@@ -22,8 +23,8 @@ use crate::zone::lookup::Zones;
 use crate::zone::record::{Record, rtype};
 use crate::zone::tree::{RouteId, SteeredName, ZoneRecords, serial};
 
-/// What the files say, compiled: immutable, made by each load.
-#[derive(Debug)]
+/// What the files say, compiled: immutable, made by each load. The default has no zones: it refuses everything.
+#[derive(Debug, Default)]
 pub struct Plan {
     /// All names and static answers.
     pub zones: Zones,
@@ -39,6 +40,9 @@ pub struct Plan {
     pub inventory: Inventory,
     /// The checks; a [`CheckId`] is a place in it.
     pub checks: Vec<Arc<Check>>,
+    /// Cluster by cluster: where its answers are counted. As the clusters are numbered, until somebody who remembers
+    /// earlier Plans says otherwise.
+    pub counted: Vec<CountId>,
     /// What pools there are; a pool is one of these in one cluster.
     pub kinds: Vec<PoolKind>,
     /// Per policy and set of candidates: address -> ranked list.
@@ -153,6 +157,8 @@ pub struct Placed<'p> {
     pub slot: u8,
     /// For whom the answer holds: SCOPE PREFIX-LENGTH.
     pub scope: u8,
+    /// The length of the tile itself; 0 where the resolver's address decides.
+    pub tile_bits: u8,
 }
 
 impl Plan {
@@ -179,6 +185,7 @@ impl Plan {
                 list: &mapped.lists[mapped.list_of_resolver(client.address) as usize],
                 slot: slots::slot_of_resolver(client.address),
                 scope: if let Whose::Unroutable(bits) = client.whose { bits } else { 0 },
+                tile_bits: 0,
             },
             Whose::Subnet { before } => {
                 let tile = mapped.tile(client.address);
@@ -186,7 +193,12 @@ impl Plan {
                     IpAddr::V4(v4) => slots::slot_v4(v4.into(), tile.scope),
                     IpAddr::V6(v6) => slots::slot_v6((u128::from(v6) >> 64) as u64, tile.scope),
                 };
-                Placed { list: &mapped.lists[tile.list as usize], slot, scope: before + tile.scope }
+                Placed {
+                    list: &mapped.lists[tile.list as usize],
+                    slot,
+                    scope: before + tile.scope,
+                    tile_bits: tile.bits,
+                }
             }
         }
     }
@@ -295,6 +307,7 @@ impl Plan {
             serve_all: serve_all(&deals, &kinds),
             deals,
             targets,
+            counted: inventory.ids().map(|id| CountId(id.0)).collect(),
             routes,
             services,
             policies,

@@ -76,6 +76,15 @@ impl SlotSets {
         SlotSets { set_of: table.set_of, sets: sets.into(), octets: octets.into() }
     }
 
+    /// Whether any slot answers this address.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        let octets = |set: &StoredSet| &self.octets[set.at as usize..][..usize::from(set.len)];
+        self.sets.iter().any(|set| match address {
+            IpAddr::V4(v4) => octets(set).chunks_exact(4).any(|own| own == v4.octets()),
+            IpAddr::V6(v6) => octets(set).chunks_exact(16).any(|own| own == v6.octets()),
+        })
+    }
+
     /// What a slot answers.
     #[inline]
     pub fn get(&self, slot: u8) -> AddressSet<'_> {

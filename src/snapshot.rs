@@ -40,7 +40,7 @@ pub struct HeldTarget {
 }
 
 /// What answers are made from: a Plan with the health of one instant. Immutable.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// What the files say.
     pub plan: Arc<Plan>,

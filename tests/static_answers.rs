@@ -1,4 +1,5 @@
 //! Static zones: RFC 1034 §4.3.2, RFC 4592, RFC 2308, RFC 6672, RFC 8482, read by an independent reader.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod support;
 

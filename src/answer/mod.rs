@@ -2,4 +2,5 @@
 
 pub mod respond;
 pub mod tally;
+pub mod totals;
 pub mod worker;

@@ -14,6 +14,8 @@ use crate::geo::place::Point;
 
 /// The most checks: ids are small.
 pub const CHECKS_MAX: usize = 1024;
+/// What a cluster can carry: bits of a second would fit, too.
+const CAPACITY: RangeInclusive<i64> = 1..=1_000_000_000_000_000;
 /// A node's share among its cluster's nodes.
 const WEIGHT: RangeInclusive<i64> = 1..=1000;
 
@@ -26,6 +28,8 @@ pub struct ClustersFile {
     pub clusters: Vec<WrittenCluster>,
     /// The policies, in the order of the file.
     pub policies: Vec<WrittenPolicy>,
+    /// Whether there is such a file at all.
+    pub is_there: bool,
     /// Whether something may stand in it that was not understood.
     pub wholeness: Wholeness,
 }
@@ -45,6 +49,8 @@ pub struct WrittenCluster {
     pub check: Option<Written<Arc<str>>>,
     /// Its nodes, in the order of the file.
     pub nodes: Vec<WrittenNode>,
+    /// Whether all of it could be read: from what another lacks nothing follows.
+    pub is_whole: bool,
 }
 
 impl WrittenCluster {
@@ -81,7 +87,7 @@ fn root(mut table: Table<'_>, issues: &mut Vec<Issue>) -> ClustersFile {
     same_keys(policies.iter().map(|policy| &policy.key), "policy", issues);
     at_most(checks.len(), CHECKS_MAX, "checks", &at, issues);
     at_most(clusters.len(), CLUSTERS_MAX, "clusters", &at, issues);
-    ClustersFile { checks, clusters, policies, wholeness: Wholeness::Whole }
+    ClustersFile { checks, clusters, policies, is_there: true, wholeness: Wholeness::Whole }
 }
 
 /// Reads each table of `[key.…]`.
@@ -98,16 +104,31 @@ pub fn named<'d, T>(
 
 fn cluster(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCluster> {
     let key = value.label("cluster", issues);
-    let mut table = value.table(format!("cluster `{}`", shown(value.key)), issues)?;
+    // Where the place could not be read an issue keeps this one from being used.
+    let nowhere = Point::new(0.0, 0.0)?;
+    let Some(mut table) = value.table(format!("cluster `{}`", shown(value.key)), issues) else {
+        let nodes = Vec::new();
+        return Some(WrittenCluster {
+            key,
+            place: nowhere,
+            region: None,
+            capacity: None,
+            check: None,
+            nodes,
+            is_whole: false,
+        });
+    };
     let place = table.need("place", "place = [1.35, 103.82]", issues);
     let place = place.and_then(|value| place_of(&value, issues));
     let region = table.take("region").and_then(|value| value.label_text(issues));
-    let capacity = table.take("capacity").and_then(|value| value.whole(1..=i64::MAX, issues));
+    let capacity = table.take("capacity").and_then(|value| value.whole(CAPACITY, issues));
     let check = table.take("check").and_then(|value| value.reference(issues));
+    let told = issues.len();
     let nodes = named(&mut table, "node", issues, node);
     if nodes.is_empty() {
         table.missing("node", "[cluster.sin.node]` with `sin-1 = [\"192.0.2.11\"]", issues);
     }
+    let is_whole = issues.len() == told;
     let at = table.at().clone();
     table.finish(issues);
     same_keys(nodes.iter().map(|(key, _)| key), "node", issues);
@@ -119,12 +140,12 @@ fn cluster(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCluster>
     }
     Some(WrittenCluster {
         key,
-        // Where the place could not be read an issue keeps this one from being used.
-        place: place.or(Point::new(0.0, 0.0))?,
+        place: place.unwrap_or(nowhere),
         region: region.map(|region| region.value),
         capacity: capacity.and_then(|capacity| capacity.try_into().ok()),
         check,
         nodes,
+        is_whole,
     })
 }
 
@@ -200,7 +221,20 @@ fn address(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Written<IpAddr>
         });
         return None;
     };
-    reachable(ip, value, issues).then(|| value.written(ip))
+    if !reachable(ip, value, issues) {
+        return None;
+    }
+    let local = match ip {
+        ip if ip.is_loopback() => Some("a loopback address"),
+        IpAddr::V4(v4) if v4.is_link_local() => Some("a link-local address"),
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => Some("a link-local address"),
+        _ => None,
+    };
+    if let Some(local) = local {
+        let issue = Issue::warning(value.at.clone(), format!("`{ip}` is {local}: no client reaches it"));
+        issues.push(issue.remedy("where only probes go there, write it as `probe`"));
+    }
+    Some(value.written(ip))
 }
 
 /// Whether clients and probes can reach an address at all.
@@ -270,4 +304,82 @@ fn pinned(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Override> {
     let why = why.and_then(|value| value.filled(issues));
     table.finish(issues);
     Some(Override { word: word?, why: why?.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::check::{HttpMethod, Kind};
+
+    fn file(text: &str) -> ClustersFile {
+        let mut issues = Vec::new();
+        let source = Arc::new(Source { path: "zones/clusters.toml".into(), text: text.into() });
+        let file = read(&source, &mut issues);
+        assert!(issues.is_empty(), "{issues:?}");
+        file
+    }
+
+    #[test]
+    fn clusters_keep_the_order_of_the_file() {
+        let one =
+            |key: &str| format!("[cluster.{key}]\nplace = [0, 0.5]\nnode = {{ n1 = [\"192.0.2.1\"] }}\n");
+        let keys: Vec<String> = ["sin", "bkk", "ams"].map(one).into();
+        let file = file(&keys.concat());
+        let keys: Vec<&str> = file.clusters.iter().map(|cluster| &*cluster.key.value).collect();
+        assert_eq!(keys, ["sin", "bkk", "ams"]);
+    }
+
+    #[test]
+    fn a_node_may_be_probed_elsewhere() {
+        let file = file(
+            "[cluster.sin]\nplace = [1.35, 103.82]\n[cluster.sin.node]\n\
+             sin-1 = [\"192.0.2.11\", \"2001:db8::11\"]\n\
+             sin-2 = { addresses = [\"192.0.2.12\", \"2001:db8::12\"], weight = 2, \
+             probe = [\"10.0.0.12\", \"[fd00::12]:8080\"], override = { verdict = \"drain\", why = \"disk\" } }",
+        );
+        let [one, two] = &file.clusters[0].nodes[..] else { panic!("two nodes") };
+        assert!(one.node.addresses.iter().all(|address| address.probe == address.ip));
+        assert_eq!((one.node.weight, &one.node.pinned), (1, &None));
+        let probes: Vec<_> =
+            two.node.addresses.iter().map(|address| (address.probe, address.probe_port)).collect();
+        assert_eq!(probes, [("10.0.0.12".parse().unwrap(), None), ("fd00::12".parse().unwrap(), Some(8080))]);
+        assert_eq!(two.node.pinned, Some(Override { word: Word::Drain, why: "disk".into() }));
+        assert_eq!(two.node.weight, 2);
+    }
+
+    #[test]
+    fn a_check_has_the_port_of_its_kind() {
+        let file = file(
+            "check.t = { kind = \"tcp\", port = 8890 }\ncheck.h = { kind = \"http\" }\n\
+             check.s = { kind = \"https\" }\ncheck.r = { kind = \"rtmp\" }",
+        );
+        let ports: Vec<u16> = file.checks.iter().map(|check| check.check.port).collect();
+        assert_eq!(ports, [8890, 80, 443, 1935]);
+        let [_, http, https, rtmp] = &file.checks[..] else { panic!("four checks") };
+        assert!(
+            matches!(&http.check.kind, Kind::Http(http) if http.path == "/" && http.status == [(200, 299)])
+        );
+        assert!(matches!(&https.check.kind, Kind::Https(_, tls) if tls.verify));
+        assert!(matches!(&rtmp.check.kind, Kind::Rtmp(rtmp) if rtmp.app == "live"));
+        assert_eq!((http.check.fall, http.check.rise), (5, 5));
+    }
+
+    #[test]
+    fn an_http_check_says_what_is_asked_and_what_must_come_back() {
+        let file = file(
+            "[check.edge]\nkind = \"https\"\nport = 8443\nmethod = \"GET\"\npath = \"/live?x=1\"\n\
+             host = \"play.example.com\"\nheaders = { X-Probe = \"1\" }\nsni = \"edge.example.com\"\nroots = \"own.pem\"\n\
+             expect = { status = [200, \"301-302\"], body = \"ok\", header = { Server = \"nginx\" } }",
+        );
+        let Kind::Https(http, tls) = &file.checks[0].check.kind else { panic!("https") };
+        assert_eq!((http.method, &*http.path), (HttpMethod::Get, "/live?x=1"));
+        assert_eq!(http.host.as_deref(), Some("play.example.com"));
+        assert_eq!(http.headers, [("X-Probe".into(), "1".into())]);
+        assert_eq!(http.status, [(200, 200), (301, 302)]);
+        assert_eq!(http.body.as_deref(), Some("ok"));
+        assert_eq!(http.expect_headers, [("Server".into(), "nginx".into())]);
+        assert_eq!(tls.sni.as_deref(), Some("edge.example.com"));
+        let roots = file.checks[0].roots.as_ref().map(|roots| roots.value.clone());
+        assert_eq!(roots, Some("zones/own.pem".into()));
+    }
 }

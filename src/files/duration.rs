@@ -47,14 +47,16 @@ pub fn shown(duration: Duration) -> String {
     match ms {
         0 => "0s".into(),
         1..1000 => format!("{ms}ms"),
-        1000..60_000 if !ms.is_multiple_of(1000) => {
-            let fraction = format!("{:03}", ms % 1000);
-            format!("{}.{}s", ms / 1000, fraction.trim_end_matches('0'))
-        }
         _ => {
             let mut out = String::new();
             let mut left = ms;
             for (word, unit_ms) in UNITS {
+                if word == "s" && !left.is_multiple_of(unit_ms) {
+                    let fraction = format!("{:03}", left % 1000);
+                    write!(out, "{}.{}s", left / 1000, fraction.trim_end_matches('0'))
+                        .expect("a String takes all");
+                    break;
+                }
                 if left >= unit_ms {
                     write!(out, "{}{word}", left / unit_ms).expect("a String takes all");
                     left %= unit_ms;
@@ -116,7 +118,7 @@ mod tests {
 
     #[test]
     fn durations_are_shown_as_they_are_written() {
-        for text in ["6.9s", "100ms", "1h", "1m30s", "20s", "1d", "2.75s", "0s"] {
+        for text in ["6.9s", "100ms", "1h", "1m30s", "1m5.9s", "20s", "1d", "2.75s", "0s"] {
             assert_eq!(shown(parse(text).unwrap()), text);
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::files::findings::Findings;
 use crate::files::issue::{At, Issue, Source};
-use crate::files::rdata::mnemonic;
+use crate::files::rdata::{a, mnemonic};
 use crate::files::zone::ZoneFile;
 use crate::wire::name::{Name, wire_len};
 use crate::zone::record::{Record, rtype};
@@ -73,6 +73,9 @@ fn drop_duplicates(zone: &mut ZoneFile, findings: &mut Findings<'_>) {
     if again.is_empty() {
         return;
     }
+    for &(index, known) in &again {
+        zone.records[known].ttl_s = zone.records[known].ttl_s.min(zone.records[index].ttl_s);
+    }
     let again: HashSet<usize> = again.into_iter().map(|(index, _)| index).collect();
     keep(&mut zone.records, &again);
     keep(&mut zone.at, &again);
@@ -127,7 +130,7 @@ fn check_apex(zone: &ZoneFile, source: &Arc<Source>, whole: bool, findings: &mut
     for (index, record) in zone.records.iter().enumerate() {
         match record.rtype {
             rtype::SOA if record.owner != *origin => {
-                let what = format!("a SOA at `{}`, and the zone is `{origin}`", record.owner);
+                let what = format!("the SOA of `{}` in the zone `{origin}`", record.owner);
                 findings.tell(
                     Issue::error(zone.at[index].clone(), what).remedy("the SOA stands at the apex: `@`"),
                 );
@@ -183,12 +186,7 @@ fn owners<'a>(zone: &'a ZoneFile, findings: &mut Findings<'_>) -> HashMap<&'a [u
                 owner.told = true;
             }
             (other, Some(cname), _) if other != rtype::CNAME && !owner.told => {
-                tell(
-                    format!("`{name}` has a {} beside its CNAME", mnemonic(other)),
-                    cname,
-                    "the CNAME",
-                    beside,
-                );
+                tell(format!("`{name}` has {} beside its CNAME", a(other)), cname, "the CNAME", beside);
                 owner.told = true;
             }
             _ => {}
@@ -247,7 +245,7 @@ fn check_hidden(zone: &ZoneFile, owners: &HashMap<&[u8], Owner>, findings: &mut 
         }
         let Some((ns, itself)) = cut else { continue };
         let is_glue = matches!(record.rtype, rtype::A | rtype::AAAA) && hosts.contains(name);
-        if is_glue || (itself && matches!(record.rtype, rtype::NS | rtype::DS)) {
+        if is_glue || (itself && matches!(record.rtype, rtype::NS | rtype::DS | rtype::DNAME)) {
             continue;
         }
         let child = &zone.records[ns].owner;

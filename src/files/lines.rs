@@ -30,6 +30,11 @@ impl<'t> Lines<'t> {
         self.starts.partition_point(|start| *start <= offset) - 1
     }
 
+    /// How many there are; at least one.
+    pub fn count(&self) -> usize {
+        self.starts.len()
+    }
+
     /// The offset at which the line of this index begins.
     pub fn start(&self, index: usize) -> usize {
         self.starts[index.min(self.starts.len() - 1)]

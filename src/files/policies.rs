@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::document::{Table, Value, Written};
+use super::document::{Table, Value, Written, each_once};
 use super::issue::{At, Issue};
 use super::words::shown;
 use super::{codes, networks};
@@ -48,15 +48,10 @@ pub struct WrittenRule {
     pub prefixes: Vec<Written<Prefix>>,
     /// The file of further prefixes.
     pub prefix_file: Option<Written<PathBuf>>,
+    /// Whether it is for everyone: no `from` is written, or an empty one.
+    pub is_for_everyone: bool,
     /// What it says.
     pub order: WrittenOrder,
-}
-
-impl WrittenRule {
-    /// Whether it is for everyone.
-    pub fn is_for_everyone(&self) -> bool {
-        self.prefix_file.is_none() && self.from == From::default()
-    }
 }
 
 /// What a rule says: keys of clusters.
@@ -93,6 +88,7 @@ pub fn policy(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenPolic
 /// Takes the keys of a policy from a table.
 pub fn keys(table: &mut Table<'_>, key: Written<Arc<str>>, issues: &mut Vec<Issue>) -> WrittenPolicy {
     let clusters = table.take("clusters").map(|value| clusters(&value, issues));
+    let clusters = clusters.filter(|clusters| !clusters.value.is_empty());
     let spread = table.take("spread").and_then(|value| spread(&value, issues));
     let ecs = table.take("ecs").and_then(|value| value.flag(issues));
     let rtt = table.take("rtt").and_then(|value| value.path(issues));
@@ -119,7 +115,7 @@ pub fn keys(table: &mut Table<'_>, key: Written<Arc<str>>, issues: &mut Vec<Issu
 }
 
 fn warn_of_unreached(rules: &[WrittenRule], issues: &mut Vec<Issue>) {
-    let Some(last) = rules.iter().position(WrittenRule::is_for_everyone) else { return };
+    let Some(last) = rules.iter().position(|rule| rule.is_for_everyone) else { return };
     if let Some(next) = rules.get(last + 1) {
         let issue = Issue::warning(next.at.clone(), "this rule never matches: one before it is for everyone");
         issues.push(issue.also(rules[last].at.clone(), "it has no `from`").remedy("the first match wins"));
@@ -128,18 +124,9 @@ fn warn_of_unreached(rules: &[WrittenRule], issues: &mut Vec<Issue>) {
 
 /// Keys of clusters, none twice.
 fn clusters(value: &Value<'_>, issues: &mut Vec<Issue>) -> Written<Vec<Written<Arc<str>>>> {
-    let mut clusters: Vec<Written<Arc<str>>> = Vec::new();
-    for element in value.filled_list("\"sin\"", issues) {
-        let Some(cluster) = element.reference(issues) else { continue };
-        match clusters.iter().find(|first| first.value == cluster.value) {
-            Some(first) => {
-                let issue = Issue::error(cluster.at, format!("`{}` is listed twice", shown(&cluster.value)));
-                issues.push(issue.also(first.at.clone(), "first listed here"));
-            }
-            None => clusters.push(cluster),
-        }
-    }
-    value.written(clusters)
+    let elements = value.filled_list("\"sin\"", issues);
+    let clusters = elements.iter().filter_map(|element| element.reference(issues)).collect();
+    value.written(each_once(clusters, issues))
 }
 
 fn spread(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Spread> {
@@ -162,6 +149,7 @@ fn rule(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenRule> {
         from: From::default(),
         prefixes: Vec::new(),
         prefix_file: None,
+        is_for_everyone: true,
         order: WrittenOrder::Unread,
     };
     if let Some(value) = table.take("from") {
@@ -211,9 +199,49 @@ fn from(value: &Value<'_>, rule: &mut WrittenRule, issues: &mut Vec<Issue>) {
     };
     rule.prefix_file = table.take("prefix_file").and_then(|value| value.path(issues));
     let at = table.at().clone();
+    rule.is_for_everyone = table.is_empty();
     if table.is_empty() {
         let issue = Issue::warning(at, "`from` is empty: this rule is for everyone");
         issues.push(issue.remedy("leave `from` out to say so"));
     }
     table.finish(issues);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::clusters;
+    use crate::files::issue::Source;
+
+    fn policy(text: &str) -> WrittenPolicy {
+        let mut issues = Vec::new();
+        let source = Arc::new(Source { path: "zones/clusters.toml".into(), text: text.into() });
+        let mut file = clusters::read(&source, &mut issues);
+        assert!(issues.is_empty(), "{issues:?}");
+        file.policies.remove(0)
+    }
+
+    #[test]
+    fn rules_are_read_in_order_with_all_their_keys() {
+        let policy = policy(
+            "[policy.p]\nspread = { ipv6 = 48 }\necs = false\nrtt = \"../geoip/rtt.csv\"\nrtt_margin = \"5ms\"\n\
+             [[policy.p.rule]]\nfrom = { continent = [\"as\"], country = [\"id\", \"MY\"], subdivision = [\"US-CA\"], \
+             asn = [7713], prefix = [\"192.0.2.0/24\"], prefix_file = \"telco.txt\" }\nprefer = [\"jkt\", \"sin\"]\n\
+             [[policy.p.rule]]\nonly = [\"sin\"]",
+        );
+        assert_eq!(policy.spread, Spread { ipv4: 16, ipv6: 48 });
+        assert!(!policy.ecs && policy.clusters.is_none());
+        assert_eq!(policy.rtt.as_ref().map(|rtt| rtt.value.clone()), Some("zones/../geoip/rtt.csv".into()));
+        assert_eq!(policy.rtt_margin, Duration::from_millis(5));
+        let [first, last] = &policy.rules[..] else { panic!("two rules") };
+        assert_eq!(format!("{:?}", first.from.countries), "[ID, MY]");
+        assert_eq!(first.from.asns, [7713]);
+        assert_eq!(
+            (first.from.continents.len(), first.from.subdivisions.len(), first.from.prefixes.len()),
+            (1, 1, 1)
+        );
+        assert!(first.prefix_file.is_some() && !first.is_for_everyone && last.is_for_everyone);
+        assert!(matches!(&first.order, WrittenOrder::Prefer(keys) if keys.len() == 2));
+        assert!(matches!(&last.order, WrittenOrder::Only(keys) if keys.value.len() == 1));
+    }
 }

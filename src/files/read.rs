@@ -18,9 +18,8 @@ use super::link::{Includes, Linked, World, WrittenZone, link};
 use super::policies::WrittenPolicy;
 use super::steering::{self, ServicePolicy, SteeringFile};
 use super::words::shown;
-use super::{networks, server};
+use super::{networks, rtt, server};
 use crate::cluster::ClusterId;
-use crate::steering::rules::Rtt;
 use crate::wire::name::Name;
 use crate::zone::record::Record;
 
@@ -38,30 +37,21 @@ pub struct Disk<'a> {
     pub names: &'a dyn Fn(&Path) -> io::Result<Vec<String>>,
 }
 
-/// Tells which cluster has a key.
-pub type ClusterOf<'a> = &'a dyn Fn(&str) -> Option<ClusterId>;
-
-/// The readers of the formats that are not TOML.
-#[derive(Clone, Copy)]
-pub struct Formats<'a> {
-    /// A master file of the zone: its records, and where each of them stands.
-    pub zone: &'a dyn Fn(&Arc<Source>, &Name, &mut Vec<Issue>) -> (Vec<Record>, Vec<At>),
-    /// A table of measured round-trip times.
-    pub rtt: &'a dyn Fn(&Arc<Source>, ClusterOf<'_>, &mut Vec<Issue>) -> Vec<Rtt>,
-}
+/// Reads a master file of a zone: its records, and where each of them stands.
+pub type ReadZone<'z> = dyn Fn(&Arc<Source>, &Name, &mut Vec<Issue>) -> (Vec<Record>, Vec<At>) + 'z;
 
 /// Reads all that `config` (steerdns.toml) names, and links it.
 ///
 /// `None` where an issue is an error; warnings may stand beside a linked world.
-pub fn read(config: &Path, disk: Disk<'_>, formats: Formats<'_>) -> (Option<Linked>, Vec<Issue>) {
-    let mut reader = Reader { disk, formats, issues: Vec::new() };
+pub fn read(config: &Path, disk: Disk<'_>, zone: &ReadZone<'_>) -> (Option<Linked>, Vec<Issue>) {
+    let mut reader = Reader { disk, zone, issues: Vec::new() };
     let linked = reader.world(config).and_then(|world| link(world, &mut reader.issues));
     (linked, reader.issues)
 }
 
 struct Reader<'a> {
     disk: Disk<'a>,
-    formats: Formats<'a>,
+    zone: &'a ReadZone<'a>,
     issues: Vec<Issue>,
 }
 
@@ -108,7 +98,7 @@ impl Reader<'_> {
                 continue;
             }
             let Some(source) = self.text(&path, None) else { continue };
-            let (records, records_at) = (self.formats.zone)(&source, &origin, &mut self.issues);
+            let (records, records_at) = (self.zone)(&source, &origin, &mut self.issues);
             let toml = format!("{stem}.toml");
             let steering = match names.contains(&toml) {
                 true => self.toml(&directory.value.join(toml), None),
@@ -152,11 +142,14 @@ impl Reader<'_> {
         let mut includes = Includes::default();
         let of_zones = zones.iter().flat_map(|zone| policies_of(&zone.steering));
         let policies: Vec<&WrittenPolicy> = file.policies.iter().chain(of_zones).collect();
-        let ids: BTreeMap<&str, ClusterId> =
-            (0..).zip(&file.clusters).map(|(id, cluster)| (&*cluster.key.value, ClusterId(id))).collect();
+        // More clusters than an id can count are told when they are linked.
+        let ids = (0..=u16::MAX).map(ClusterId).zip(&file.clusters);
+        let ids: BTreeMap<&str, ClusterId> = ids.map(|(id, cluster)| (&*cluster.key.value, id)).collect();
         for path in distinct(policies.iter().filter_map(|policy| policy.rtt.as_ref())) {
             let Some(source) = self.text(&path.value, Some(&path.at)) else { continue };
-            let rows = (self.formats.rtt)(&source, &|key| ids.get(key).copied(), &mut self.issues);
+            let (rows, issues) = rtt::rows(&source, &ids);
+            self.issues.extend(issues);
+            let rows = rows.into_iter().map(|row| row.rtt).collect();
             includes.rtt.insert(path.value.clone(), rows);
         }
         let rules = policies.iter().flat_map(|policy| &policy.rules);

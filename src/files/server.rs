@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::document::{Table, Value, Written, beside, read as read_document};
+use super::document::{Table, Value, Written, beside, each_once, read as read_document};
 use super::issue::{Issue, Source};
 use super::networks::prefix;
 use crate::geo::place::Prefix;
@@ -250,18 +250,10 @@ fn nsid(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Arc<str>> {
 }
 
 fn sockets(value: &Value<'_>, issues: &mut Vec<Issue>) -> Vec<Written<SocketAddr>> {
-    let mut sockets: Vec<Written<SocketAddr>> = Vec::new();
-    for element in value.filled_list("\"127.0.0.1:5300\"", issues) {
-        let Some(socket) = socket(&element, issues) else { continue };
-        match sockets.iter().find(|first| first.value == socket && socket.port() != 0) {
-            Some(first) => {
-                let issue = Issue::error(element.at, format!("`{socket}` is listed twice"));
-                issues.push(issue.also(first.at.clone(), "first listed here"));
-            }
-            None => sockets.push(element.written(socket)),
-        }
-    }
-    sockets
+    let elements = value.filled_list("\"127.0.0.1:5300\"", issues);
+    let sockets = elements.iter().filter_map(|element| Some(element.written(socket(element, issues)?)));
+    let sockets = sockets.collect();
+    each_once(sockets, issues)
 }
 
 /// An address and a port to listen on.
@@ -287,4 +279,49 @@ fn socket(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<SocketAddr> {
 
 fn loopback() -> Vec<Prefix> {
     vec![Prefix::around(Ipv4Addr::LOCALHOST.into(), 8), Prefix::around(Ipv6Addr::LOCALHOST.into(), 128)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(text: &str) -> ServerFile {
+        let mut issues = Vec::new();
+        let source = Arc::new(Source { path: "/etc/steerdns/steerdns.toml".into(), text: text.into() });
+        let server = read(&source, &mut issues);
+        assert!(issues.is_empty(), "{issues:?}");
+        server
+    }
+
+    #[test]
+    fn a_listener_is_all_that_must_be_written() {
+        let server = server("listen = [\"[::1]:0\"]");
+        assert_eq!(server.listen, ["[::1]:0".parse().unwrap()]);
+        assert_eq!(server.zones.value, PathBuf::from("/etc/steerdns/zones"));
+        assert_eq!(server.state, PathBuf::from("/etc/steerdns/state"));
+        assert_eq!(server.udp, Udp { threads: 0, engine: Engine::Auto });
+        assert_eq!(server.tcp, Tcp { idle: Duration::from_secs(10), per_client: 32, connections: 1024 });
+        assert_eq!((server.edns_size, server.admin, server.log), (1232, None, LogLevel::Info));
+        assert_eq!(format!("{:?}", server.explain_allow), "[127.0.0.0/8, ::1/128]");
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let server = server(
+            "listen = [\"127.0.0.1:53\"]\nzones = \"/srv/zones\"\nnsid = \"sin\"\nlog = \"debug\"\n\
+             udp = { threads = 4, engine = \"portable\" }\n\
+             tcp = { idle = \"30s\", per_client = 2, connections = 10 }\nedns = { size = 4096 }\n\
+             geoip = { databases = [\"a.mmdb\"], geofeeds = [\"b.csv\"] }\n\
+             explain = { allow = [\"192.0.2.0/24\"] }\nadmin = { listen = \"127.0.0.1:9353\" }",
+        );
+        assert_eq!(server.zones.value, PathBuf::from("/srv/zones"));
+        assert_eq!(server.nsid.as_deref(), Some("sin"));
+        assert_eq!(server.udp, Udp { threads: 4, engine: Engine::Portable });
+        assert_eq!(server.tcp, Tcp { idle: Duration::from_secs(30), per_client: 2, connections: 10 });
+        assert_eq!((server.edns_size, server.log), (4096, LogLevel::Debug));
+        assert_eq!(server.geoip.databases[0].value, PathBuf::from("/etc/steerdns/a.mmdb"));
+        assert_eq!(server.geoip.geofeeds[0].value, PathBuf::from("/etc/steerdns/b.csv"));
+        assert_eq!(format!("{:?}", server.explain_allow), "[192.0.2.0/24]");
+        assert_eq!(server.admin, Some("127.0.0.1:9353".parse().unwrap()));
+    }
 }

@@ -12,6 +12,8 @@ use super::issue::{At, Issue, Severity, Source};
 use super::lines::{Lines, Position};
 use super::words::counted;
 
+/// So many issues are shown: a file with more of them has one cause.
+pub const SHOWN_MAX: usize = 1000;
 /// A line is cut so many octets behind the place that is meant.
 const BEHIND_OCTETS_MAX: usize = 120;
 
@@ -29,17 +31,21 @@ pub enum Format {
     Json,
 }
 
-/// The issues in the given form, sorted by file and place; each ends with a newline.
+/// The issues in the given form, sorted by file and place, at most [`SHOWN_MAX`]; each ends with a newline.
 pub fn issues(issues: &[Issue], format: Format) -> String {
     let mut places = Places::default();
     let mut out = String::new();
-    for issue in sorted(issues) {
+    let sorted = sorted(issues);
+    for issue in sorted.iter().take(SHOWN_MAX) {
         match format {
             Format::Full => full(issue, &mut places, &Renderer::plain(), &mut out),
             Format::Coloured => full(issue, &mut places, &Renderer::styled(), &mut out),
             Format::Short => short(issue, &mut places, &mut out),
             Format::Json => json(issue, &mut places, &mut out),
         }
+    }
+    if format != Format::Json && sorted.len() > SHOWN_MAX {
+        writeln!(out, "and {} more", sorted.len() - SHOWN_MAX).expect("a String takes all");
     }
     out
 }
@@ -261,6 +267,16 @@ error: `b` must be 1 to 9, is `22`
         let shown = issues(&[issue], Format::Full);
         assert!(shown.contains("a.toml:1:500001") && shown.contains('X'), "{shown}");
         assert!(shown.len() < 1000, "{}", shown.len());
+    }
+
+    #[test]
+    fn no_more_are_shown_than_anybody_reads() {
+        let at = at(&"x".repeat(2000), 0..0);
+        let issue = |place| Issue::error(At { span: place..place + 1, ..at.clone() }, "odd");
+        let many: Vec<Issue> = (0..2000).map(issue).collect();
+        let shown = issues(&many, Format::Short);
+        assert_eq!(shown.lines().count(), SHOWN_MAX + 1);
+        assert!(shown.ends_with("\nand 1000 more\n"));
     }
 
     #[test]

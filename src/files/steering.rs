@@ -1,4 +1,4 @@
-//! zones/<origin>.toml: what is steered in a zone.
+//! `zones/<origin>.toml`: what is steered in a zone.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -229,5 +229,60 @@ fn policy_of(
             issues.push(issue.also(by_name.key_at, "the policy is named here"));
             ServicePolicy::Unread
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> SteeringFile {
+        let mut issues = Vec::new();
+        let source = Arc::new(Source { path: "zones/live.example.com.toml".into(), text: text.into() });
+        let origin = Name::parse("live.example.com.", None).unwrap();
+        let file = read(&source, &origin, &mut issues);
+        assert!(issues.is_empty(), "{issues:?}");
+        file
+    }
+
+    #[test]
+    fn a_service_may_be_the_apex_a_wildcard_or_absolute() {
+        let file = file(
+            "[service.\"@\"]\n[service.\"*.play\"]\n[service.\"a.b.live.example.com.\"]\n[service.Ingest]",
+        );
+        let owners: Vec<String> =
+            file.services.iter().map(|service| service.owner.value.to_string()).collect();
+        let wanted = [
+            "live.example.com.",
+            "*.play.live.example.com.",
+            "a.b.live.example.com.",
+            "ingest.live.example.com.",
+        ];
+        assert_eq!(owners, wanted);
+        assert!(file.services[1].owner.value.is_wildcard());
+    }
+
+    #[test]
+    fn a_service_that_says_nothing_has_its_defaults() {
+        let file = file("[service.play]");
+        let play = &file.services[0];
+        assert_eq!((play.ttl_s.value, play.answers, play.sticky, play.ipv6), (20, 8, false, None));
+        assert!(matches!(play.all_down, WrittenAllDown::ServeAll));
+        let ServicePolicy::Inline(policy) = &play.policy else { panic!("inline") };
+        assert_eq!(&*policy.key.value, "service play.live.example.com.");
+        assert!(policy.clusters.is_none() && policy.ecs);
+    }
+
+    #[test]
+    fn every_key_of_a_service_is_read() {
+        let file = file(
+            "[service.play]\npolicy = \"everywhere\"\ncheck = \"edge\"\nttl = \"1m\"\nanswers = 2\nsticky = true\n\
+             ipv6 = \"off\"\nall_down = { fallback = \"sin\" }\ndetect_within = \"90s\"",
+        );
+        let play = &file.services[0];
+        assert!(matches!(&play.policy, ServicePolicy::Named(key) if &*key.value == "everywhere"));
+        assert!(matches!(&play.all_down, WrittenAllDown::Fallback(key) if &*key.value == "sin"));
+        assert_eq!((play.ttl_s.value, play.answers, play.sticky, play.ipv6), (60, 2, true, Some(Ipv6::Off)));
+        assert_eq!(play.detect_within.as_ref().map(|within| within.value), Some(Duration::from_secs(90)));
     }
 }

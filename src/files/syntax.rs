@@ -12,6 +12,9 @@ use super::words::shown;
 /// So many mistakes of syntax are told of one file: behind them stands no TOML at all.
 const SYNTAX_ISSUES_MAX: usize = 20;
 
+/// What the parser says of a key or table that is written again.
+const DUPLICATE: &str = "duplicate key";
+
 /// Mistakes of syntax, and the lines that hold one.
 pub struct Syntax {
     /// The first mistake of each line, in the order of the file.
@@ -28,6 +31,7 @@ impl Syntax {
         sorted.sort_by_key(|(_, error)| start(error));
         // The parser stumbles on behind a mistake: the first of a line is the one to mend.
         sorted.dedup_by_key(|(line, _)| *line);
+        drop_repeated_tables(&mut sorted, lines);
         let told = sorted.iter().take(SYNTAX_ISSUES_MAX);
         let mut issues: Vec<Issue> = told.map(|(_, error)| issue(source, lines, root, error)).collect();
         if let Some((_, error)) = sorted.get(SYNTAX_ISSUES_MAX) {
@@ -51,24 +55,47 @@ fn issue(source: &Arc<Source>, lines: &Lines<'_>, root: &DeTable<'_>, error: &Er
     let span = error.span().unwrap_or(0..0);
     let at = At { source: source.clone(), span: span.clone() };
     let text = source.text.get(span.clone()).unwrap_or_default();
-    if error.message() == "duplicate key" {
+    if error.message() == DUPLICATE {
         let issue = Issue::error(at, format!("`{}` is written twice", shown(text)));
         return match first(source, lines, root, text, span.start) {
             Some(first) => issue.also(At { source: source.clone(), span: first }, "first written here"),
             None => issue,
         };
     }
-    let message = error.message().trim_end_matches(['.', ' ']);
+    let message = error.message();
+    let unquoted = message.starts_with("string values must be quoted");
+    let message = match (unquoted, text.trim()) {
+        (true, "") => "a value is missing",
+        (true, _) => "a string stands in quotes",
+        (false, _) => message,
+    };
     let issue = Issue::error(at, format!("this is not TOML: {}", message.replace('\n', " ")));
     match message {
-        m if m.starts_with("string values must be quoted") => {
-            issue.remedy(format!("write `\"{}\"`", shown(text.trim())))
+        _ if unquoted && text.trim().is_empty() => issue,
+        _ if unquoted && text.split_whitespace().all(|word| word.parse::<f64>().is_ok()) => {
+            issue.remedy("between the elements of a list stands a comma")
         }
+        _ if unquoted => issue.remedy(format!("write `\"{}\"`", shown(text.trim()))),
         m if m.starts_with("invalid unquoted key") => {
             issue.remedy("a key with other characters than letters, digits, `-` and `_` stands in quotes")
         }
         _ => issue,
     }
+}
+
+/// Keeps of a table that is written again only its header: its keys are all written again, too.
+fn drop_repeated_tables(errors: &mut Vec<(usize, &Error)>, lines: &Lines<'_>) {
+    let mut repeated = 0..0;
+    errors.retain(|(line, error)| {
+        if error.message() != DUPLICATE || repeated.contains(line) {
+            return error.message() != DUPLICATE;
+        }
+        if lines.line(*line).starts_with('[') {
+            let end = (line + 1..lines.count()).find(|next| lines.line(*next).trim_start().starts_with('['));
+            repeated = line + 1..end.unwrap_or(lines.count());
+        }
+        true
+    });
 }
 
 /// Where the key or header that is written again at `again` was written first.

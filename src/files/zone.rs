@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use crate::files::findings::Findings;
 use crate::files::generate::Template;
+use crate::files::head::{self, Head};
 use crate::files::integrity;
 use crate::files::issue::{At, Issue, Source};
-use crate::files::lexer::{Fault, Lexer, Token, decimal, shown};
+use crate::files::lexer::{Fault, Lexer, Token, shown};
 use crate::files::rdata;
-use crate::files::ttl::{TTL_S_MAX, TimeError, seconds};
-use crate::wire::name::Name;
+use crate::files::ttl::TTL_S_MAX;
+use crate::wire::name::{Name, encode};
 use crate::zone::record::{Record, rtype};
 
 pub use crate::files::loose_ends::loose_ends;
@@ -24,8 +25,8 @@ pub use crate::files::loose_ends::loose_ends;
 pub const INCLUDE_DEPTH_MAX: usize = 10;
 /// How many files one zone may include: includes that include fan out.
 pub const INCLUDE_FILES_MAX: usize = 1000;
-/// How many records all `$GENERATE` of one zone may make: 16 networks of /16.
-pub const GENERATED_RECORDS_MAX: usize = 1 << 20;
+/// How many records all `$GENERATE` of one zone may make: four networks of /16.
+pub const GENERATED_RECORDS_MAX: usize = 1 << 18;
 
 /// Reads what `$INCLUDE` names: the path as written and the path of the file that says so, to which a
 /// relative one is relative. The error is a sentence.
@@ -56,7 +57,7 @@ pub fn read(source: &Arc<Source>, origin: &Name, include: Include<'_>, issues: &
         default_ttl_s: None,
         last_ttl_s: None,
     };
-    reader.file(source, origin.clone(), None);
+    reader.file(source, Origin { name: origin.clone(), spelt: origin.octets().into() }, Owner::Unwritten);
     let Reader { mut zone, mut findings, .. } = reader;
     integrity::check(&mut zone, source, &mut findings);
     zone
@@ -79,9 +80,25 @@ struct Reader<'a> {
 /// Where in the name space an entry stands.
 #[derive(Clone)]
 struct Here {
-    origin: Name,
-    /// The owner of the entry before.
-    owner: Option<Name>,
+    origin: Origin,
+    owner: Owner,
+}
+
+/// What completes relative names: as names compare, and as wire octets in the case in which it was written.
+#[derive(Clone)]
+struct Origin {
+    name: Name,
+    spelt: Box<[u8]>,
+}
+
+/// The owner of the entry before.
+#[derive(Clone)]
+enum Owner {
+    /// There was none.
+    Unwritten,
+    /// It is not known, and was told.
+    Mistaken,
+    Name(Name),
 }
 
 /// The text of an entry and what it belongs to.
@@ -113,7 +130,7 @@ impl Line<'_> {
 
 impl Reader<'_> {
     /// Reads a file that begins with `origin`, and with `owner` as that of the entry before.
-    fn file(&mut self, source: &Arc<Source>, origin: Name, owner: Option<Name>) {
+    fn file(&mut self, source: &Arc<Source>, origin: Origin, owner: Owner) {
         self.open.push(source.path.clone());
         let line = Line { text: &source.text, source, made_by: None };
         let mut here = Here { origin, owner };
@@ -148,18 +165,21 @@ impl Reader<'_> {
         let most = match word.to_ascii_uppercase().as_str() {
             "$ORIGIN" => {
                 let name = argument(line, tokens, "the name that completes relative names")?;
-                here.origin = name_of(line, name, &here.origin)?;
+                here.origin = origin_of(line, name, &here.origin)?;
                 2
             }
             "$TTL" => {
                 let time = argument(line, tokens, "a time in seconds, or `1h30m`")?;
-                self.default_ttl_s = Some(ttl_of(line, time)?);
+                let ttl_s = head::ttl_s(line.text, time);
+                // A mistaken one is told here, not at each record that lacks a TTL.
+                self.default_ttl_s = Some(ttl_s.as_ref().map_or(0, |ttl_s| *ttl_s));
+                ttl_s?;
                 2
             }
             "$INCLUDE" => {
                 let path = argument(line, tokens, "a path")?;
                 let origin = match tokens.get(2) {
-                    Some(&name) => name_of(line, name, &here.origin)?,
+                    Some(&name) => origin_of(line, name, &here.origin)?,
                     None => here.origin.clone(),
                 };
                 no_more(line, tokens, 3)?;
@@ -182,8 +202,8 @@ impl Reader<'_> {
         &mut self,
         line: &Line<'_>,
         path: Token,
-        origin: Name,
-        owner: Option<Name>,
+        origin: Origin,
+        owner: Owner,
     ) -> Result<(), Fault> {
         let fault = |what: String| Fault::new(path.span(), what);
         let written = String::from_utf8(path.octets(line.text))
@@ -242,71 +262,50 @@ impl Reader<'_> {
         indented: bool,
         here: &mut Here,
     ) -> Result<(), Fault> {
-        let mut next = 0;
         if !indented {
             // A mistaken owner must not lend the next records the owner before it.
-            here.owner = None;
-            here.owner = Some(name_of(line, tokens[0], &here.origin)?);
+            here.owner = Owner::Mistaken;
+            let name = head::name(line.text, tokens[0], &here.origin.name)?;
+            if !name.is_within(&self.zone.origin) {
+                let what = format!("`{name}` lies outside the zone `{}`", self.zone.origin);
+                return Err(Fault::new(tokens[0].span(), what));
+            }
             if !tokens[0].written(line.text).is_ascii() {
                 let what = "an owner with letters beyond ASCII, taken as UTF-8 octets";
                 let issue = Issue::warning(line.at(tokens[0].span()), what);
                 self.findings.tell(issue.remedy("browsers ask for the `xn--` form (RFC 5891)"));
             }
-            next = 1;
+            here.owner = Owner::Name(name);
         }
-        let (mut ttl_s, mut class) = (None, false);
-        let (rtype, at) = loop {
-            let Some(&token) = tokens.get(next) else {
-                let last = tokens[next - 1].span();
-                return Err(Fault::new(last, "the record ends before its type")
-                    .remedy("a record is `owner [ttl] [class] type data`"));
-            };
-            next += 1;
-            let word = token.written(line.text);
-            if !token.is_word() {
-                let what = format!("`{}` stands where the type ought to", shown(&line.text[token.span()]));
-                return Err(Fault::new(token.span(), what));
-            }
-            if word.starts_with(|first: char| first.is_ascii_digit()) {
-                if ttl_s.replace(ttl_of(line, token)?).is_some() {
-                    return Err(Fault::new(token.span(), "the record has two TTLs"));
-                }
-            } else if is_class(word) {
-                if !matches!(word.to_ascii_uppercase().as_str(), "IN" | "CLASS1") {
-                    return Err(Fault::new(token.span(), format!("a record of class `{}`", shown(word)))
-                        .remedy("steerdns serves the class IN alone"));
-                }
-                if std::mem::replace(&mut class, true) {
-                    return Err(Fault::new(token.span(), "the record has two classes"));
-                }
-            } else {
-                break (type_of(line, token)?, token);
+        let Head { ttl_s, rtype, at, fields } = Head::read(line.text, tokens, usize::from(!indented))?;
+        let data = rdata::read(rtype, line.text, &tokens[fields..], at.clone(), &here.origin.spelt)
+            .inspect_err(|_| self.minimum_is_unknown(rtype))?;
+        let owner = match &here.owner {
+            Owner::Name(name) => name.clone(),
+            Owner::Mistaken => return Ok(()),
+            Owner::Unwritten => {
+                let what = "no owner: the line begins with a blank, and no record stands before it";
+                return Err(Fault::new(tokens[0].span(), what).remedy("`@` is the zone itself"));
             }
         };
-        let owner = here.owner.clone().ok_or_else(|| {
-            Fault::new(
-                tokens[0].span(),
-                "no owner: the line begins with a blank, and no record stands before it",
-            )
-            .remedy("`@` is the zone itself")
-        })?;
-        if !owner.is_within(&self.zone.origin) {
-            return Err(Fault::new(
-                tokens[0].span(),
-                format!("`{owner}` lies outside the zone `{}`", self.zone.origin),
-            ));
-        }
-        let data = rdata::read(rtype, line.text, &tokens[next..], at.span(), here.origin.octets())?;
         let ttl_s = match ttl_s.inspect(|&ttl_s| self.last_ttl_s = Some(ttl_s)) {
             Some(written) => written,
             None => self.missing_ttl_s(rtype, &data).ok_or_else(|| {
-                Fault::new(at.span(), "the record has no TTL, and none is known for it")
+                self.last_ttl_s = Some(0); // told once
+                Fault::new(at.clone(), "the record has no TTL, and none is known for it")
                     .remedy("write `$TTL 1h` at the top of the file")
             })?,
         };
         self.zone.records.push(Record { owner, rtype, ttl_s, rdata: data });
-        self.zone.at.push(line.at(tokens[0].start()..at.span().end));
+        self.zone.at.push(line.at(tokens[0].start()..at.end));
         Ok(())
+    }
+
+    /// Keeps a mistaken SOA from being told again at each record whose TTL it would have given.
+    fn minimum_is_unknown(&mut self, of: u16) {
+        if of == rtype::SOA {
+            self.default_ttl_s.get_or_insert(0);
+        }
     }
 
     /// The TTL of a record that gives none: `$TTL` (RFC 2308 §4); without it the last one written
@@ -321,6 +320,14 @@ impl Reader<'_> {
         }
         self.default_ttl_s
     }
+}
+
+fn origin_of(line: &Line<'_>, token: Token, before: &Origin) -> Result<Origin, Fault> {
+    let name = head::name(line.text, token, &before.name)?;
+    let mut spelt = Vec::with_capacity(name.octets().len());
+    encode(token.written(line.text).as_bytes(), Some(&before.spelt), &mut spelt)
+        .expect("the same text was a name the line before");
+    Ok(Origin { name, spelt: spelt.into() })
 }
 
 fn argument(line: &Line<'_>, tokens: &[Token], what: &str) -> Result<Token, Fault> {
@@ -338,66 +345,4 @@ fn no_more(line: &Line<'_>, tokens: &[Token], most: usize) -> Result<(), Fault> 
             Err(Fault::new(token.span(), format!("`{word}` is more than `{directive}` takes")))
         }
     }
-}
-
-fn name_of(line: &Line<'_>, token: Token, origin: &Name) -> Result<Name, Fault> {
-    let word = token.written(line.text);
-    if !token.is_word() {
-        let what = format!("`{}` is no name: names are not quoted", shown(&line.text[token.span()]));
-        return Err(Fault::new(token.span(), what));
-    }
-    Name::parse(word, Some(origin))
-        .map_err(|error| Fault::new(token.span(), format!("`{}` is no name: {error}", shown(word))))
-}
-
-fn ttl_of(line: &Line<'_>, token: Token) -> Result<u32, Fault> {
-    let word = token.written(line.text);
-    let fault = |what: &str| Fault::new(token.span(), format!("`{}` {what}", shown(word)));
-    match seconds(word) {
-        Ok(ttl_s) if ttl_s <= TTL_S_MAX => Ok(ttl_s),
-        Ok(_) | Err(TimeError::Large) => {
-            Err(fault("is too long for a TTL: 2147483647 is the most (RFC 2181 §8)"))
-        }
-        Err(TimeError::Form) => {
-            Err(fault("is no TTL").remedy("write seconds, or numbers with units of `w d h m s`: `1h30m`"))
-        }
-    }
-}
-
-fn is_class(word: &str) -> bool {
-    let numbered = word.get(..5).is_some_and(|front| front.eq_ignore_ascii_case("class"));
-    let named = ["IN", "CH", "HS", "CS", "ANY", "NONE"].iter().any(|class| word.eq_ignore_ascii_case(class));
-    named || (numbered && decimal(&word[5..]).is_some())
-}
-
-fn type_of(line: &Line<'_>, token: Token) -> Result<u16, Fault> {
-    let word = token.written(line.text);
-    let Some(rtype) = rdata::rtype(word) else {
-        let fault = Fault::new(token.span(), format!("no record type is called `{}`", shown(word)));
-        return Err(match nearest_type(word) {
-            Some(near) => fault.remedy(format!("there is `{near}`")),
-            None => fault.remedy("a type without a name here is written `TYPE123` (RFC 3597)"),
-        });
-    };
-    if rdata::is_meta(rtype) {
-        let what = format!("`{}` stands in messages, never in a zone", shown(word));
-        return Err(Fault::new(token.span(), what));
-    }
-    if matches!(rtype, rtype::RRSIG | rtype::NSEC | rtype::NSEC3 | rtype::NSEC3PARAM) {
-        let what = format!("steerdns serves no `{}` from a file", shown(word));
-        return Err(Fault::new(token.span(), what)
-            .remedy("its answers change, so signatures over a file cannot hold: give the unsigned zone"));
-    }
-    Ok(rtype)
-}
-
-/// The usual type whose name is nearest to `word`.
-fn nearest_type(word: &str) -> Option<&'static str> {
-    const USUAL: [&str; 24] = [
-        "A", "AAAA", "CAA", "CDNSKEY", "CDS", "CNAME", "DNAME", "DNSKEY", "DS", "HINFO", "HTTPS", "LOC",
-        "MX", "NAPTR", "NS", "PTR", "RP", "SOA", "SPF", "SRV", "SSHFP", "SVCB", "TLSA", "TXT",
-    ];
-    let word = word.to_ascii_uppercase();
-    let near = USUAL.iter().map(|usual| (strsim::osa_distance(&word, usual), *usual)).min()?;
-    (near.0 <= 2 && near.0 < word.len().min(near.1.len() + 1)).then_some(near.1)
 }

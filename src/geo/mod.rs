@@ -1,5 +1,17 @@
 //! Where addresses are.
 
+mod atlas;
+pub mod countries;
+pub mod database;
+pub mod embedded;
+pub mod geofeed;
+mod layer;
 pub mod place;
 pub mod places;
 pub mod prefix_map;
+mod record;
+#[cfg(test)]
+mod samples;
+pub mod sources;
+mod subdivisions;
+pub mod vector;

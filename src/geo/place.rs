@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 /// Mean radius of the earth in km (IUGG).
-const EARTH_RADIUS_KM: f64 = 6371.0088;
+pub const EARTH_RADIUS_KM: f64 = 6371.0088;
 
 /// A point on the globe, in degrees: `lat` -90..=90, `lon` -180..=180.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -9,8 +9,6 @@ pub const VALUES_MAX: u32 = 1 << 24;
 const ROOT_BITS: u8 = 16;
 /// The bits that each node below it decides.
 const NODE_BITS: u8 = 8;
-/// In the place of a length: not a tile but a node.
-const NODE: u8 = u8::MAX;
 
 /// From an address's leading 64 bits to a value, and to the length of the network that shares it.
 ///
@@ -32,18 +30,26 @@ pub struct PrefixMap {
     tiles: usize,
 }
 
-/// A value and a length in the low 8 bits, or a node's number and [`NODE`].
+/// A tile: its value, and its length in the low 8 bits. Or a node: bit 7 is set, as in no length, and the other 31 bits are its
+/// number.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Entry(u32);
 
 impl Entry {
-    fn new(value: u32, low: u8) -> Entry {
-        Entry(value << 8 | u32::from(low))
+    fn tile(value: u32, bits: u8) -> Entry {
+        Entry(value << 8 | u32::from(bits))
     }
 
+    fn of_node(number: usize) -> Entry {
+        let number = u32::try_from(number).ok().filter(|number| number >> 31 == 0);
+        let number = number.expect("fewer than 2^31 nodes: a map of 86 GB");
+        Entry(number >> 7 << 8 | 0x80 | number & 0x7f)
+    }
+
+    /// The number of its node; `None` for a tile.
     #[inline]
-    fn is_node(self) -> bool {
-        self.0 as u8 == NODE
+    fn node(self) -> Option<usize> {
+        (self.0 & 0x80 != 0).then_some((self.0 >> 8 << 7 | self.0 & 0x7f) as usize)
     }
 }
 
@@ -110,8 +116,8 @@ impl PrefixMap {
     pub fn get(&self, key: u64) -> (u32, u8) {
         let mut entry = self.root[(key >> 48) as usize];
         let mut rest = key << ROOT_BITS;
-        while entry.is_node() {
-            let node = &self.nodes[(entry.0 >> 8) as usize];
+        while let Some(node) = entry.node() {
+            let node = &self.nodes[node];
             let at = (rest >> 56) as usize;
             let word = at / 64;
             let begun = (node.begins[word] << (63 - at % 64)).count_ones();
@@ -202,7 +208,7 @@ impl Build {
         }
         debug_assert_eq!(self.open.len(), usize::from(depth), "tiles come in order: key {key:#x}");
         let count = 1 << (ROOT_BITS + NODE_BITS * depth - bits);
-        self.fill(Entry::new(value, bits), count);
+        self.fill(Entry::tile(value, bits), count);
     }
 
     /// Lays an entry over the next `count` networks of the innermost node, and closes the nodes that this fills.
@@ -221,11 +227,10 @@ impl Build {
             return;
         }
         let full = self.open.pop().expect("the draft just filled");
-        let node = u32::try_from(self.nodes.len()).ok().filter(|&node| node < VALUES_MAX);
-        let node = node.expect("far fewer nodes than tiles, and fewer than 2^24 tiles");
+        let node = Entry::of_node(self.nodes.len());
         self.nodes.push(full.close(self.entries.len()));
         self.entries.extend(full.entries);
-        self.fill(Entry::new(node, NODE), 1);
+        self.fill(node, 1);
     }
 
     fn finish(mut self) -> PrefixMap {
@@ -313,6 +318,14 @@ mod tests {
             prop_assert_eq!(next, None);
             prop_assert_eq!(count, map.tile_count());
         }
+    }
+
+    #[test]
+    fn an_entry_is_a_tile_or_a_node() {
+        for number in [0, 127, 128, 0x1234_5678, (1 << 31) - 1] {
+            assert_eq!(Entry::of_node(number).node(), Some(number));
+        }
+        assert_eq!(Entry::tile(VALUES_MAX - 1, 56).node(), None);
     }
 
     #[test]

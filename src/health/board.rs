@@ -301,6 +301,7 @@ impl Transitions {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
 mod tests {
     use std::net::IpAddr;
 

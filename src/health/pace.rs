@@ -3,7 +3,7 @@
 //! | held                | the next probe starts                               | late            | failed              |
 //! | ------------------- | --------------------------------------------------- | --------------- | ------------------- |
 //! | `unknown`, `up`     | at the next point of its grid, one `interval` apart | 2x usual        | 4x usual            |
-//! | `suspect`, paid     | [`REPROBE_EVERY`] behind the last, or on the grid   | –               | 4x usual            |
+//! | `suspect`, paid     | at once, then [`REPROBE_EVERY`], and on the grid    | –               | 4x usual            |
 //! | `suspect`, not paid | on the grid, until the [`Budget`] pays              | –               | 4x usual            |
 //! | `down`              | on the grid, one at a time                          | –               | `timeout`           |
 //!
@@ -28,12 +28,12 @@ pub const OUT_MAX: usize = 16;
 /// What is to be done about one target's probes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// Start this probe; it must come to its [`Outcome`] by `deadline`.
+    /// Start this probe now; it must come to its [`Outcome`] within `allowed`.
     Start {
         /// Its number among this target's probes.
         probe: u64,
-        /// When it has failed at the latest.
-        deadline: Instant,
+        /// After how long it has failed.
+        allowed: Duration,
     },
     /// Nobody waits for this probe any more: end it.
     Withdraw {
@@ -56,9 +56,10 @@ pub struct Pace {
     out: Vec<Out>,
     /// The next number.
     next: u64,
-    last_start: Option<Instant>,
     /// The next regular start.
     regular: Instant,
+    /// The next re-probe, while suspect and paid.
+    reprobe: Instant,
     /// Re-probes that the budget has paid for, as yet unused; not 0 only while suspect.
     paid: u32,
     /// When to ask the budget again; `Some` only while suspect and not paid.
@@ -85,8 +86,8 @@ impl Pace {
             usual: Usual::default(),
             out: Vec::new(),
             next: 0,
-            last_start: None,
             regular: now + share(hash, check.interval.min(FIRST_WITHIN)),
+            reprobe: now,
             paid: 0,
             ask: None,
             check,
@@ -161,16 +162,17 @@ impl Pace {
         }
         let calm = self.tracker.held().verdict == Verdict::Up;
         let lateness = self.usual.lateness(self.check.timeout).filter(|_| calm);
+        let allowed = self.deadline();
         let out = Out {
             probe: self.next,
             started: now,
             late: lateness.map(|lateness| now + lateness),
-            deadline: now + self.deadline(),
+            deadline: now + allowed,
         };
         self.next += 1;
-        self.last_start = Some(now);
+        self.reprobe = now + self.step();
         self.out.push(out);
-        steps.push(Step::Start { probe: out.probe, deadline: out.deadline });
+        steps.push(Step::Start { probe: out.probe, allowed });
     }
 
     fn report(
@@ -184,6 +186,7 @@ impl Pace {
         if let Outcome::Late | Outcome::Failed(_) = outcome
             && self.tracker.held().verdict == Verdict::Up
         {
+            self.reprobe = now;
             self.pay_for_doubt(now, budget);
         }
         let failures_left = match outcome {
@@ -244,7 +247,7 @@ impl Pace {
         }
         let (first, step) = match self.paid {
             0 => (self.regular.max(now), self.check.interval),
-            _ => (self.regular.min(self.reprobe()).max(now), self.step()),
+            _ => (self.regular.min(self.reprobe).max(now), self.step()),
         };
         let last_to_start = first + step * (left - out - 1) + self.deadline();
         deadlines.last().map_or(last_to_start, |last| last_to_start.max(*last))
@@ -255,14 +258,9 @@ impl Pace {
         match self.tracker.held().verdict {
             Verdict::Down if !self.out.is_empty() => None,
             _ if self.out.len() >= self.out_max() => None,
-            Verdict::Suspect { .. } if self.paid > 0 => Some(self.regular.min(self.reprobe())),
+            Verdict::Suspect { .. } if self.paid > 0 => Some(self.regular.min(self.reprobe)),
             _ => Some(self.regular),
         }
-    }
-
-    /// When the next re-probe may start.
-    fn reprobe(&self) -> Instant {
-        self.last_start.map_or(self.regular, |last| last + self.step())
     }
 
     /// From re-probe to re-probe.
@@ -306,4 +304,230 @@ fn hash(key: &TargetKey) -> u64 {
     hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     hash ^ (hash >> 31)
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
+mod tests {
+    use super::*;
+    use crate::health::budget::REPROBES_SAVED_MAX;
+    use crate::health::check::Kind;
+    use crate::health::verdict::Cause;
+
+    fn check(interval_ms: u64, timeout_ms: u64, fall: u32) -> Arc<Check> {
+        let (interval, timeout) = (Duration::from_millis(interval_ms), Duration::from_millis(timeout_ms));
+        Arc::new(Check { key: "edge".into(), kind: Kind::Tcp, port: 80, interval, timeout, fall, rise: 2 })
+    }
+
+    fn key(node: &str) -> TargetKey {
+        let address = "192.0.2.1".parse().unwrap();
+        TargetKey { cluster: "sin".into(), node: node.into(), address, check: "edge".into() }
+    }
+
+    const NONE: [u64; 0] = [];
+
+    /// One target, told the time by hand.
+    struct Bench {
+        pace: Pace,
+        budget: Budget,
+        start: Instant,
+        steps: Vec<Step>,
+    }
+
+    impl Bench {
+        /// An up target that usually takes 10 ms, at a point of its grid: a probe starts at 0 ms.
+        fn up(check: Arc<Check>) -> Bench {
+            let before = Instant::now();
+            let pace = Pace::new(&key("n"), check, Verdict::Up, before);
+            let mut bench = Bench { pace, budget: Budget::new(before), start: before, steps: Vec::new() };
+            bench.start = bench.pace.wake().unwrap();
+            let first = bench.starts(0)[0];
+            bench.ended(first, succeeded(10), 10);
+            bench.start = bench.pace.wake().unwrap();
+            bench
+        }
+
+        fn at(&self, ms: u64) -> Instant {
+            self.start + Duration::from_millis(ms)
+        }
+
+        /// Ticks at `ms`; the probes that start then.
+        fn starts(&mut self, ms: u64) -> Vec<u64> {
+            self.pace.tick(self.at(ms), &mut self.budget, &mut self.steps);
+            self.started()
+        }
+
+        /// A probe ends at `ms`; the probes that start then.
+        fn ended(&mut self, probe: u64, outcome: Outcome, ms: u64) -> Vec<u64> {
+            self.pace.ended(probe, outcome, self.at(ms), &mut self.budget, &mut self.steps);
+            self.started()
+        }
+
+        fn started(&mut self) -> Vec<u64> {
+            let started = self.steps.iter().filter_map(|step| match step {
+                Step::Start { probe, .. } => Some(*probe),
+                _ => None,
+            });
+            let started = started.collect();
+            self.steps.retain(|step| !matches!(step, Step::Start { .. }));
+            started
+        }
+
+        fn wake_ms(&self) -> u128 {
+            self.pace.wake().unwrap().saturating_duration_since(self.start).as_millis()
+        }
+
+        fn word(&self) -> &'static str {
+            self.pace.tracker.held().verdict.word()
+        }
+    }
+
+    fn failed() -> Outcome {
+        Outcome::Failed(Cause { layer: "connect", what: "refused".into() })
+    }
+
+    fn succeeded(ms: u64) -> Outcome {
+        Outcome::Succeeded(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn while_all_is_well_a_probe_starts_each_interval() {
+        let mut bench = Bench::up(check(1000, 2500, 5));
+        for second in 0..5 {
+            let probe = bench.starts(second * 1000)[0];
+            assert_eq!(bench.ended(probe, succeeded(10), second * 1000 + 10), NONE);
+            assert_eq!(bench.wake_ms(), u128::from(second + 1) * 1000);
+        }
+    }
+
+    #[test]
+    fn a_late_probe_is_joined_at_once_and_then_each_200_ms() {
+        let mut bench = Bench::up(check(1000, 2500, 5));
+        assert_eq!(bench.starts(0).len(), 1);
+        for ms in [200, 400, 600] {
+            assert_eq!(bench.wake_ms(), u128::from(ms));
+            assert_eq!(bench.starts(ms).len(), 1);
+            assert_eq!(bench.word(), "suspect");
+        }
+    }
+
+    #[test]
+    fn a_silent_death_is_decided_1550_ms_after_the_probe_that_found_it() {
+        let mut bench = Bench::up(check(1000, 2500, 5));
+        let probes = [0, 200, 400, 600, 800].map(|ms| bench.starts(ms)[0]);
+        let Verdict::Suspect { until } = bench.pace.tracker.held().verdict else { panic!("no doubt") };
+        assert_eq!(until, bench.at(1550));
+        for (probe, ms) in probes.into_iter().zip([750, 950, 1150, 1350, 1550]) {
+            assert_eq!(bench.word(), "suspect");
+            bench.starts(ms);
+            bench.ended(probe, failed(), ms);
+        }
+        assert_eq!(bench.word(), "down");
+    }
+
+    #[test]
+    fn a_refused_port_is_down_after_600_ms() {
+        let mut bench = Bench::up(check(1000, 2500, 5));
+        let mut probe = bench.starts(0)[0];
+        probe = bench.ended(probe, failed(), 1)[0];
+        for ms in [1, 201, 401] {
+            assert_eq!(bench.ended(probe, failed(), ms), NONE);
+            probe = bench.starts(ms + 200)[0];
+        }
+        bench.ended(probe, failed(), 601);
+        assert_eq!(bench.word(), "down");
+    }
+
+    #[test]
+    fn a_success_withdraws_the_older_probes_and_ends_the_doubt() {
+        let mut bench = Bench::up(check(1000, 2500, 5));
+        let old = bench.starts(0)[0];
+        let new = bench.starts(200)[0];
+        assert_eq!(bench.ended(new, succeeded(10), 210), NONE);
+        assert!(bench.steps.contains(&Step::Withdraw { probe: old }));
+        assert_eq!((bench.word(), bench.wake_ms()), ("up", 1000));
+        assert_eq!(bench.ended(old, failed(), 750), NONE);
+        assert_eq!(bench.word(), "up");
+    }
+
+    #[test]
+    fn a_doubt_gives_back_what_it_did_not_use() {
+        let mut bench = Bench::up(check(1000, 2500, 5));
+        bench.starts(0);
+        let probe = bench.starts(200)[0];
+        bench.ended(probe, succeeded(10), 210);
+        assert!(bench.budget.take(REPROBES_SAVED_MAX - 1, bench.at(210)));
+    }
+
+    #[test]
+    fn where_the_budget_pays_nothing_the_regular_probes_decide() {
+        let mut bench = Bench::up(check(1000, 2500, 5));
+        bench.starts(0);
+        assert!(bench.budget.take(REPROBES_SAVED_MAX, bench.at(199)));
+        assert_eq!(bench.starts(200), NONE);
+        let Verdict::Suspect { until } = bench.pace.tracker.held().verdict else { panic!("no doubt") };
+        assert_eq!(until, bench.at(4750));
+        assert_eq!(bench.wake_ms(), 400);
+        assert_eq!(bench.starts(400).len(), 1, "the budget has filled again");
+    }
+
+    #[test]
+    fn a_down_target_is_probed_on_its_grid_one_probe_at_a_time() {
+        let mut bench = Bench::up(check(1000, 2500, 1));
+        let probe = bench.starts(0)[0];
+        bench.ended(probe, failed(), 750);
+        assert_eq!((bench.word(), bench.wake_ms()), ("down", 1000));
+        let probe = bench.starts(1000)[0];
+        assert_eq!(bench.pace.wake(), None);
+        assert_eq!(bench.ended(probe, failed(), 3500), NONE);
+        assert_eq!(bench.wake_ms(), 4000);
+    }
+
+    #[test]
+    fn a_target_that_was_down_may_come_back_slower() {
+        let mut bench = Bench::up(check(1000, 2500, 1));
+        let probe = bench.starts(0)[0];
+        bench.ended(probe, failed(), 750);
+        bench.pace.tick(bench.at(1000), &mut bench.budget, &mut bench.steps);
+        let start = Step::Start { probe: 2, allowed: Duration::from_millis(2500) };
+        assert!(bench.steps.contains(&start));
+    }
+
+    #[test]
+    fn a_local_failure_in_calm_waits_for_the_next_interval() {
+        let mut bench = Bench::up(check(1000, 2500, 5));
+        let probe = bench.starts(0)[0];
+        assert_eq!(bench.ended(probe, Outcome::Local("too many".into()), 0), NONE);
+        assert_eq!((bench.word(), bench.wake_ms()), ("up", 1000));
+    }
+
+    #[test]
+    fn a_first_probe_does_not_wait_for_a_long_interval() {
+        let now = Instant::now();
+        for node in ["a", "b", "c", "d"] {
+            let pace = Pace::new(&key(node), check(3_600_000, 2500, 5), Verdict::Unknown, now);
+            assert!(pace.wake().unwrap() <= now + FIRST_WITHIN);
+        }
+    }
+
+    #[test]
+    fn phases_are_spread_evenly_over_the_interval() {
+        let second = Duration::from_secs(1);
+        let mut tenths = [0u32; 10];
+        for n in 0..1000 {
+            let at = share(hash(&key(&format!("node-{n}"))), second);
+            tenths[usize::try_from(at.as_millis() / 100).unwrap()] += 1;
+        }
+        assert!(tenths.iter().all(|count| (70..130).contains(count)), "{tenths:?}");
+    }
+
+    #[test]
+    fn the_next_point_of_the_grid_is_after_now_and_on_it() {
+        let (grid, interval) = (Instant::now(), Duration::from_millis(1000));
+        for (now_ms, next_ms) in [(0, 1000), (1, 1000), (999, 1000), (1000, 2000), (12_345, 13_000)] {
+            let next = next_on_grid(grid, interval, grid + Duration::from_millis(now_ms));
+            assert_eq!(next, grid + Duration::from_millis(next_ms));
+        }
+        assert_eq!(next_on_grid(grid + interval, interval, grid), grid + interval);
+    }
 }

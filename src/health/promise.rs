@@ -18,7 +18,7 @@ pub struct Detection {
     pub interval: Duration,
     /// The next probe is noticed to be late after this long.
     pub lateness: Duration,
-    /// The re-probes start one behind the other.
+    /// The re-probes start one behind the other. One step more than they need: room for the prober's timers.
     pub reprobes: Duration,
     /// The last of them is waited for.
     pub deadline: Duration,
@@ -39,8 +39,44 @@ impl Detection {
         }
     }
 
+    /// The same, where so many addresses die at once that the [`Budget`](super::budget::Budget) pays for no
+    /// re-probe: then the regular probes alone decide. At most 285 near addresses in one instant never wait.
+    pub fn in_a_storm(check: &Check) -> Duration {
+        let regular = check.interval * check.fall + check.timeout + PUBLICATION_MAX;
+        regular.max(Detection::worst(check).total())
+    }
+
     /// Their sum.
     pub fn total(&self) -> Duration {
         self.interval + self.lateness + self.reprobes + self.deadline + self.publication
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::check::Kind;
+
+    fn check(interval_s: u64, timeout_ms: u64, fall: u32) -> Check {
+        let (interval, timeout) = (Duration::from_secs(interval_s), Duration::from_millis(timeout_ms));
+        Check { key: "c".into(), kind: Kind::Tcp, port: 80, interval, timeout, fall, rise: 5 }
+    }
+
+    #[test]
+    fn the_defaults_keep_the_promise_of_a_ttl_of_20_s_even_in_a_storm() {
+        let defaults = check(1, 2500, 5);
+        assert_eq!(Detection::worst(&defaults).total(), Duration::from_millis(6900));
+        assert_eq!(Detection::in_a_storm(&defaults), Duration::from_millis(7600));
+    }
+
+    #[test]
+    fn where_one_failure_decides_nothing_waits_for_lateness_or_re_probes() {
+        assert_eq!(Detection::worst(&check(10, 2000, 1)).total(), Duration::from_millis(12_100));
+    }
+
+    #[test]
+    fn a_long_interval_counts_once_and_in_a_storm_as_often_as_fall() {
+        assert_eq!(Detection::worst(&check(10, 2500, 3)).total(), Duration::from_millis(15_500));
+        assert_eq!(Detection::in_a_storm(&check(10, 2500, 3)), Duration::from_millis(32_600));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::budget::Budget;
 use super::pace::{Pace, Step};
@@ -21,14 +21,14 @@ pub struct ProbeId {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Start a probe; it must come to its [`Outcome`] by `deadline`.
+    /// Start a probe now; it must come to its [`Outcome`] within `allowed`.
     Start {
         /// Its name.
         probe: ProbeId,
         /// What is probed, and how.
         aim: Arc<Aim>,
-        /// When it has failed at the latest.
-        deadline: Instant,
+        /// After how long it has failed.
+        allowed: Duration,
     },
     /// Nobody waits for this probe any more: end it.
     Withdraw(ProbeId),
@@ -174,10 +174,77 @@ fn rewake(wakes: &mut BTreeSet<(Instant, u64)>, number: u64, turn: &mut Turn) {
 
 fn action(target: u64, aim: &Arc<Aim>, step: Step) -> Action {
     match step {
-        Step::Start { probe, deadline } => {
-            Action::Start { probe: ProbeId { target, probe }, aim: aim.clone(), deadline }
+        Step::Start { probe, allowed } => {
+            Action::Start { probe: ProbeId { target, probe }, aim: aim.clone(), allowed }
         }
         Step::Withdraw { probe } => Action::Withdraw(ProbeId { target, probe }),
         Step::Report(seen) => Action::Report(Observation { aim: aim.clone(), seen }),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
+mod tests {
+    use super::*;
+    use crate::health::check::{Check, Kind};
+
+    fn aim(node: &str, port: u16) -> Arc<Aim> {
+        let second = Duration::from_secs(1);
+        let check = Check {
+            key: "c".into(),
+            kind: Kind::Tcp,
+            port,
+            interval: second,
+            timeout: second,
+            fall: 3,
+            rise: 3,
+        };
+        let address = "192.0.2.1".parse().unwrap();
+        let key = TargetKey { cluster: "sin".into(), node: node.into(), address, check: "c".into() };
+        Arc::new(Aim { key, probe: (address, port).into(), check: Arc::new(check) })
+    }
+
+    fn starts(actions: &[Action]) -> Vec<ProbeId> {
+        let starts = actions.iter().filter_map(|action| match action {
+            Action::Start { probe, .. } => Some(*probe),
+            _ => None,
+        });
+        starts.collect()
+    }
+
+    #[test]
+    fn a_reload_does_not_restart_the_probes_of_targets_that_stay() {
+        let now = Instant::now();
+        let (mut rounds, mut actions) = (Rounds::new(now), Vec::new());
+        rounds.load([(aim("a", 80), Verdict::Unknown), (aim("b", 80), Verdict::Unknown)], now, &mut actions);
+        let later = now + Duration::from_millis(300);
+        rounds.tick(later, &mut actions);
+        let out = starts(&actions);
+        assert_eq!(out.len(), 2);
+
+        actions.clear();
+        rounds.load(
+            [(aim("b", 80), Verdict::Unknown), (aim("a", 81), Verdict::Unknown)],
+            later,
+            &mut actions,
+        );
+        assert!(matches!(actions[..], [Action::Withdraw(_)]), "the one that is probed elsewhere now");
+        let Action::Withdraw(gone) = actions[0] else { unreachable!() };
+        actions.clear();
+        for probe in out {
+            rounds.ended(probe, Outcome::Succeeded(Duration::from_millis(1)), later, &mut actions);
+        }
+        let reports: Vec<_> = actions.iter().filter(|action| matches!(action, Action::Report(_))).collect();
+        assert_eq!(reports.len(), 1, "{gone:?} says nothing any more");
+    }
+
+    #[test]
+    fn without_targets_there_is_nothing_to_wake_for() {
+        let now = Instant::now();
+        let (mut rounds, mut actions) = (Rounds::new(now), Vec::new());
+        rounds.load([(aim("a", 80), Verdict::Unknown)], now, &mut actions);
+        assert!(rounds.wake().is_some());
+        rounds.load([], now, &mut actions);
+        assert_eq!(rounds.wake(), None);
     }
 }

@@ -129,6 +129,7 @@ impl Tracker {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
 mod tests {
     use std::time::Duration;
 

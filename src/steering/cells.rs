@@ -1,11 +1,14 @@
 //! Cells: the /24s (/56s) that tiles are made of.
 
-use super::compile::{TILE_BITS_V4, TILE_BITS_V6};
 use super::exact::Runs;
 use super::marks::{ends, prefixes};
 use super::rules::Policy;
 use crate::cluster::Family;
 
+/// No IPv4 tile is longer: the longest client prefix that RFC 7871 §11.1 recommends.
+pub const TILE_BITS_V4: u8 = 24;
+/// No IPv6 tile is longer.
+pub const TILE_BITS_V6: u8 = 56;
 /// A list for each /24 (/56): what most of its addresses have.
 pub(super) struct Cells {
     /// The length of a cell.

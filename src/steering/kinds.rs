@@ -2,13 +2,27 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::compile::{LIST_ENTRIES_MAX, LISTS_MAX, RankedList};
 use super::marks::Marks;
 use super::pieces::Piece;
-use super::rank::{Class, Grain, Ranker, Weighed};
+use super::ranker::{Class, Grain, Ranker, Weighed};
 use super::rules::Policy;
+use crate::cluster::ClusterId;
 use crate::geo::place::{Continent, Country, Place, Subdivision};
 use crate::geo::places::Places;
+
+/// The most ranked lists of a policy; where clients would need more, they are classed more coarsely.
+pub const LISTS_MAX: usize = 65_535;
+/// The most entries of all ranked lists of a policy together (32 MiB); handled like [`LISTS_MAX`].
+pub const LIST_ENTRIES_MAX: usize = 1 << 22;
+
+/// Clusters, best first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RankedList {
+    /// The clusters.
+    pub clusters: Box<[ClusterId]>,
+    /// What each counts as in ms, the mean over the list's clients: never less than the one before it.
+    pub costs_ms: Box<[f32]>,
+}
 
 /// What a policy can see of a place: the rest makes no difference, and would only make more kinds.
 #[derive(PartialEq, Eq, Hash)]
@@ -156,5 +170,64 @@ impl Sum {
             clusters: self.order.into_iter().map(|position| ranker.cluster(position)).collect(),
             costs_ms: self.costs_ms.into_iter().map(|sum| (sum / self.pieces) as f32).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Family;
+    use crate::geo::place::Point;
+    use crate::geo::places::Stretch;
+    use crate::steering::marks::tests::{policy, rule_for};
+    use crate::steering::pieces::pieces;
+    use crate::steering::rank::tests::{id, world};
+    use crate::steering::rules::Order;
+
+    /// Places all over the globe, each with a stretch of its own.
+    fn globe() -> Places {
+        let grid = (-8..=8).flat_map(|lat| {
+            (-17..=17).map(move |lon| Point::new(f64::from(lat) * 10.0, f64::from(lon) * 10.0))
+        });
+        let on_grid = grid.map(|point| Place { point, ..Place::default() });
+        let known: Vec<Place> = [Place::default()].into_iter().chain(on_grid).collect();
+        let count = known.len() as u32;
+        let v4 = (0..count).map(|place| Stretch { start: place << 12, place }).collect();
+        Places { known, v4, v6: Vec::new() }
+    }
+
+    #[test]
+    fn where_lists_would_be_too_many_clients_are_classed_more_coarsely() {
+        let (policy, world, places) = (policy(6), world(), globe());
+        let ranker = Ranker::new(&policy, &policy.clusters, &world);
+        let marks = Marks::new(&policy);
+        let mut kinds = Kinds::new(&policy, &ranker, &places);
+        pieces(Family::V4, &places, &marks).for_each(|piece| kinds.count(piece));
+        let lists = |grain, most| kinds.classed(&ranker, &marks, grain, most);
+        let counts: Vec<usize> =
+            Grain::ALL[..4].iter().map(|&grain| lists(grain, LISTS_MAX).unwrap().0.len()).collect();
+        assert!(counts.is_sorted_by(|a, b| a > b), "{counts:?}");
+        assert_eq!(counts[3], 7, "one for each cluster, and one for places without coordinates");
+        assert!(lists(Grain::FINEST, counts[0]).is_some() && lists(Grain::FINEST, counts[0] - 1).is_none());
+        // The first cluster is the nearest at any grain.
+        let firsts = Grain::ALL.map(|grain| {
+            let (lists, list_of, _) = lists(grain, LISTS_MAX).unwrap();
+            list_of.iter().map(|&list| lists[list as usize].clusters[0]).collect::<Vec<ClusterId>>()
+        });
+        assert!(firsts.iter().all(|of_grain| *of_grain == firsts[0]));
+    }
+
+    #[test]
+    fn at_the_coarsest_a_rule_has_one_list() {
+        let (mut policy, world, places) = (policy(6), world(), globe());
+        policy.rules = vec![rule_for(vec![], Order::Prefer(vec![id("bkk")]))];
+        let ranker = Ranker::new(&policy, &policy.clusters, &world);
+        let marks = Marks::new(&policy);
+        let mut kinds = Kinds::new(&policy, &ranker, &places);
+        pieces(Family::V4, &places, &marks).for_each(|piece| kinds.count(piece));
+        let (lists, _, _) = kinds.classed(&ranker, &marks, Grain::ALL[4], LISTS_MAX).unwrap();
+        // And one for places without coordinates.
+        assert_eq!(lists.len(), 2);
+        assert!(lists.iter().all(|list| list.clusters[0] == id("bkk") && list.clusters.len() == 6));
     }
 }

@@ -125,7 +125,7 @@ mod tests {
         let place = Place {
             country: Country::parse("MY"),
             subdivision: Subdivision::parse("MY-14"),
-            point: Point::new(3.14, 101.69),
+            point: Point::new(3.139, 101.687),
             asn: Some(64500),
             ..Place::default()
         };
@@ -155,10 +155,10 @@ mod tests {
 
     #[test]
     fn a_point_beyond_four_hundred_kilometres_says_nothing() {
-        let east = |km: f64| RttFrom::Point(Point::new(3.14, 101.69 + km / 111.02).unwrap());
+        let east = |km: f64| RttFrom::Point(Point::new(3.139, 101.687 + km / 111.02).unwrap());
         assert_eq!(ms(&[(east(399.0), 6.0)]), Some(6.0));
         assert_eq!(ms(&[(east(401.0), 6.0)]), None);
-        let north = |km: f64| RttFrom::Point(Point::new(3.14 + km / 111.2, 101.69).unwrap());
+        let north = |km: f64| RttFrom::Point(Point::new(3.139 + km / 111.2, 101.69).unwrap());
         assert_eq!((ms(&[(north(399.0), 6.0)]), ms(&[(north(401.0), 6.0)])), (Some(6.0), None));
     }
 

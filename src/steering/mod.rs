@@ -2,7 +2,11 @@
 //!
 //! ```text
 //! rules     what an operator wrote: Policy
-//! rank      one place -> the order of clusters, and why
+//! marks     which of the policy's own prefixes hold an address
+//! measured  its RTT table, ready to be asked
+//! ranker    what clusters cost a client, and the class that it shares a list with
+//! rank      one client -> the order of clusters, and why
+//! pieces, kinds, cells, exact     the steps of compiling
 //! compile   all places -> Mapped: address -> (ranked list, tile)
 //! slots     an address -> one of 64 slots
 //! deal      a slot -> the nodes of a pool
@@ -10,17 +14,18 @@
 //! choose    ranked list, slot, state of the pools -> Choice
 //! ```
 
-mod cells;
+pub mod cells;
 pub mod choose;
 pub mod client;
 pub mod compile;
 pub mod deal;
 pub mod exact;
-mod kinds;
+pub mod kinds;
 pub mod marks;
 mod measured;
 mod pieces;
 pub mod rank;
+pub mod ranker;
 pub mod rules;
 pub mod service;
 pub mod slots;

@@ -7,31 +7,13 @@
 //!       head: by cost     tail: by nearness to the first
 //! ```
 
-use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use super::marks::Mark;
-use super::measured::Measured;
-use super::rules::{Order, Policy};
+use super::ranker::{Basis, Grain, Ranker, Weighed, Why, estimate_ms};
+use super::rules::Policy;
 use crate::cluster::{ClusterId, Inventory};
-use crate::geo::place::{Place, Point};
-
-/// Clients are classed by this many clusters at the head of their list.
-pub const HEAD: usize = 3;
-/// How far a cluster lies behind the best is told this coarsely, in ms.
-pub const GAPS_MS: [f64; 3] = [5.0, 20.0, 60.0];
-
-/// Light takes 10 µs for a kilometre of fibre there and back (200,000 km/s).
-const FIBRE_MS_PER_KM: f64 = 0.01;
-/// What a path of the internet takes, as a multiple of light in a straight fibre: the rule of thumb of measurement campaigns
-/// (Bozkurt, Aqeel, Bhattacherjee, Chandrasekaran, Godfrey, Laughlin, Maggs, Singla: "Dissecting Latency in the Internet's
-/// Fiber Infrastructure", 2018).
-const DETOUR: f64 = 2.1;
-
-/// The round-trip time that a great-circle distance lets expect.
-pub fn estimate_ms(distance_km: f64) -> f64 {
-    distance_km * FIBRE_MS_PER_KM * DETOUR
-}
+use crate::geo::place::Place;
 
 /// One client's order of clusters, and why.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,17 +24,6 @@ pub struct Ranking {
     pub basis: Basis,
     /// All clusters that the rule allows, best first.
     pub order: Vec<Ranked>,
-}
-
-/// What the costs of a client are made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Basis {
-    /// Great-circle distance.
-    Estimate,
-    /// Measured round-trip times: they say that another cluster is more than the margin better than the nearest.
-    Measured,
-    /// Nothing: no coordinates. The order is that of the file.
-    File,
 }
 
 /// A cluster in a client's order.
@@ -70,19 +41,6 @@ pub struct Ranked {
     pub cost_ms: f64,
     /// Why it stands here.
     pub why: Why,
-}
-
-/// Why a cluster stands where it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// The rule names it.
-    Rule,
-    /// Its cost.
-    Cost,
-    /// Behind the head of the list: its nearness to the best.
-    Nearness,
-    /// Its place in the policy.
-    File,
 }
 
 /// Ranks the candidates (the policy's clusters that have addresses of the answer's family, in the order of the file) for one
@@ -103,254 +61,206 @@ pub fn rank(
     let mut costs = Vec::new();
     let order = ranker.order(&class);
     ranker.costs(&class, &order, &weighed, &mut costs);
-    let ranked = order.iter().zip(costs).enumerate().map(|(rank, (&position, cost_ms))| Ranked {
-        cluster: candidates[position],
-        distance_km: weighed.distance_km.get(position).copied(),
-        estimate_ms: weighed.distance_km.get(position).map(|&km| estimate_ms(km)),
-        row: weighed.rows[position].map(|row| row as usize),
-        cost_ms,
-        why: match class.tail {
-            _ if rank < class.named => Why::Rule,
-            Tail::File => Why::File,
-            _ if rank < class.head.len() => Why::Cost,
-            _ => Why::Nearness,
-        },
+    let ranked = order.iter().zip(costs).enumerate().map(|(rank, (&position, cost_ms))| {
+        let distance_km = weighed.distance_km.get(position).copied();
+        Ranked {
+            cluster: candidates[position],
+            distance_km,
+            estimate_ms: distance_km.map(estimate_ms),
+            row: weighed.rows[position].map(|row| row as usize),
+            cost_ms,
+            why: class.why(rank),
+        }
     });
     Ranking { rule, basis: weighed.basis, order: ranked.collect() }
 }
 
-/// How finely clients are classed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grain {
-    /// By so many clusters at the head, those that a rule names included.
-    pub head: usize,
-    /// By at least so many that no rule names.
-    pub unnamed: usize,
-    /// Whether by how far they lie behind the best, too.
-    pub gaps: bool,
-}
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::Duration;
 
-impl Grain {
-    /// As finely as it is done at all.
-    pub const FINEST: Grain = Grain { head: HEAD, unnamed: 1, gaps: true };
-    /// From the finest to the coarsest, of which the last makes at most one class per cluster and rule.
-    pub const ALL: [Grain; 5] = [
-        Grain::FINEST,
-        Grain { head: 3, unnamed: 1, gaps: false },
-        Grain { head: 2, unnamed: 1, gaps: false },
-        Grain { head: 1, unnamed: 1, gaps: false },
-        Grain { head: 1, unnamed: 0, gaps: false },
+    use super::*;
+    use crate::cluster::Cluster;
+    use crate::geo::place::{Continent, Country, Point, Prefix};
+    use crate::steering::marks::tests::{policy, rule_for};
+    use crate::steering::rules::{From, Order, Rtt, RttFrom, Rule};
+
+    /// The clusters of these tests, in the order of the file.
+    const WORLD: [(&str, f64, f64); 6] = [
+        ("sin", 1.35, 103.82),
+        ("jkt", -6.21, 106.85),
+        ("bkk", 13.76, 100.50),
+        ("fra", 50.11, 8.68),
+        ("par", 48.86, 2.35),
+        ("gru", -23.55, -46.63),
     ];
-}
 
-/// What all clients of one ranked list share. Clusters are places among the candidates.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Class {
-    /// Those at the head of the list.
-    head: Vec<usize>,
-    /// How many of them a rule names.
-    named: usize,
-    /// How far each of the first lies behind the best: see [`GAPS_MS`].
-    gaps: [u8; HEAD],
-    tail: Tail,
-}
-
-/// The order of the clusters behind the head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Tail {
-    /// By nearness to this one: the best of those that no rule names.
-    Near(usize),
-    /// As in the file.
-    File,
-    /// There are none: the rule says so.
-    None,
-}
-
-/// What a client's clusters cost. Indexed by places among the candidates.
-#[derive(Debug)]
-pub(super) struct Weighed {
-    /// Empty where the client's coordinates are not known.
-    distance_km: Vec<f64>,
-    /// The row of the RTT table that holds for each.
-    rows: Vec<Option<u32>>,
-    cost_ms: Vec<f64>,
-    basis: Basis,
-}
-
-impl Default for Weighed {
-    fn default() -> Weighed {
-        Weighed { distance_km: Vec::new(), rows: Vec::new(), cost_ms: Vec::new(), basis: Basis::File }
-    }
-}
-
-/// A policy and the clusters that it may choose among, ready to rank many clients.
-#[derive(Debug)]
-pub(super) struct Ranker<'a> {
-    policy: &'a Policy,
-    candidates: &'a [ClusterId],
-    points: Vec<Point>,
-    /// For each candidate: all of them, the nearest to it first.
-    neighbours: Vec<Vec<usize>>,
-    /// For each rule: the candidates that it names, in its order.
-    named: Vec<Vec<usize>>,
-    measured: Measured,
-    margin_ms: f64,
-}
-
-impl<'a> Ranker<'a> {
-    pub(super) fn new(policy: &'a Policy, candidates: &'a [ClusterId], inventory: &Inventory) -> Ranker<'a> {
-        let points: Vec<Point> = candidates.iter().map(|&id| inventory.cluster(id).place).collect();
-        let nearest_to = |&from: &Point| {
-            let mut all: Vec<(u64, usize)> =
-                points.iter().enumerate().map(|(to, &point)| (metres(from, point), to)).collect();
-            all.sort_unstable();
-            all.into_iter().map(|(_, to)| to).collect()
-        };
-        let neighbours = points.iter().map(nearest_to).collect();
-        let named = policy.rules.iter().map(|rule| {
-            let (Order::Prefer(named) | Order::Only(named)) = &rule.order;
-            let mut positions: Vec<usize> = Vec::with_capacity(named.len());
-            for id in named {
-                let position = candidates.iter().position(|candidate| candidate == id);
-                positions.extend(position.filter(|position| !positions.contains(position)));
-            }
-            positions
+    pub(in crate::steering) fn world() -> Inventory {
+        let clusters = WORLD.map(|(key, lat, lon)| Cluster {
+            key: key.into(),
+            place: Point::new(lat, lon).unwrap(),
+            region: None,
+            capacity: None,
+            check: None,
+            nodes: Vec::new(),
         });
-        Ranker {
-            policy,
-            candidates,
-            neighbours,
-            named: named.collect(),
-            measured: Measured::new(policy, candidates),
-            margin_ms: policy.rtt_margin.as_secs_f64() * 1000.0,
-            points,
+        Inventory { clusters: clusters.into() }
+    }
+
+    pub(in crate::steering) fn id(key: &str) -> ClusterId {
+        world().id(key).unwrap()
+    }
+
+    pub(in crate::steering) fn at(country: &str, continent: Continent, lat: f64, lon: f64) -> Place {
+        Place {
+            continent: Some(continent),
+            country: Country::parse(country),
+            point: Point::new(lat, lon),
+            ..Place::default()
         }
     }
 
-    /// The table of measured round-trip times.
-    pub(super) fn measured(&self) -> &Measured {
-        &self.measured
+    fn kuala_lumpur() -> Place {
+        at("MY", Continent::Asia, 3.139, 101.687)
     }
 
-    /// The cluster at a place among the candidates.
-    pub(super) fn cluster(&self, position: usize) -> ClusterId {
-        self.candidates[position]
+    fn rio() -> Place {
+        at("BR", Continent::SouthAmerica, -22.91, -43.17)
     }
 
-    /// The rule that holds for a client: the first that matches.
-    pub(super) fn rule(&self, place: &Place, mark: &Mark) -> Option<usize> {
-        self.policy.rules.iter().enumerate().position(|(number, rule)| {
-            let named = rule.from.prefixes.is_empty() || mark.rules.binary_search(&(number as u32)).is_ok();
-            named && rule.from.matches_place(place)
-        })
+    fn ranked(policy: &Policy, place: &Place) -> Ranking {
+        rank(policy, &policy.clusters, &world(), place, [192, 0, 2, 1].into())
     }
 
-    /// What each candidate costs a client.
-    pub(super) fn weigh(&self, place: &Place, mark: &Mark, weighed: &mut Weighed) {
-        let Weighed { distance_km, rows, cost_ms, basis } = weighed;
-        distance_km.clear();
-        if let Some(client) = place.point {
-            // In whole metres, so that the last digits of different machines' arithmetic decide nothing.
-            distance_km.extend(self.points.iter().map(|&point| metres(client, point) as f64 / 1000.0));
-        }
-        self.measured.rows(place, mark, rows);
-        cost_ms.clear();
-        let ms = |row: u32| self.policy.rtt[row as usize].ms;
-        let nearest = (0..distance_km.len()).min_by(|&a, &b| distance_km[a].total_cmp(&distance_km[b]));
-        let measured = rows.iter().flatten().map(|&row| ms(row));
-        let best = measured.clone().fold(f64::INFINITY, f64::min);
-        let worst = measured.fold(0.0, f64::max);
-        // Without coordinates the first of the file stands for the nearest.
-        let normal = rows.get(nearest.unwrap_or(0)).copied().flatten().map(ms);
-        if normal.is_some_and(|normal| best + self.margin_ms < normal) {
-            *basis = Basis::Measured;
-            // One that is not measured keeps its estimate, but never passes the best that is.
-            let unmeasured =
-                |position| distance_km.get(position).map_or(worst, |&km| estimate_ms(km).max(best));
-            cost_ms.extend(
-                rows.iter().enumerate().map(|(position, row)| row.map_or_else(|| unmeasured(position), ms)),
-            );
-        } else if nearest.is_some() {
-            *basis = Basis::Estimate;
-            cost_ms.extend(distance_km.iter().map(|&km| estimate_ms(km)));
-        } else {
-            *basis = Basis::File;
-            cost_ms.resize(self.candidates.len(), 0.0);
-        }
+    fn keys(ranking: &Ranking) -> String {
+        let world = world();
+        let keys: Vec<&str> =
+            ranking.order.iter().map(|ranked| &*world.cluster(ranked.cluster).key).collect();
+        keys.join(" ")
     }
 
-    /// The class of a client for whom this rule holds.
-    pub(super) fn class(&self, rule: Option<usize>, weighed: &Weighed, grain: Grain) -> Class {
-        let mut head = rule.map_or(Vec::new(), |rule| self.named[rule].clone());
-        let named = head.len();
-        let only = rule.is_some_and(|rule| matches!(self.policy.rules[rule].order, Order::Only(_)));
-        let tail = match weighed.basis {
-            _ if only => Tail::None,
-            Basis::File => Tail::File,
-            Basis::Estimate | Basis::Measured => {
-                self.extend_by_cost(&mut head, grain.head.max(named + grain.unnamed), weighed);
-                // Coarsest of all: the first of the rule stands for the best.
-                head.get(named).or(head.first()).map_or(Tail::None, |&best| Tail::Near(best))
-            }
+    fn for_country(country: &str, order: Order) -> Rule {
+        let countries = vec![Country::parse(country).unwrap()];
+        Rule { from: From { countries, ..From::default() }, order }
+    }
+
+    #[test]
+    fn a_viewer_in_kuala_lumpur_goes_to_singapore_and_one_in_rio_to_sao_paulo() {
+        let ranking = ranked(&policy(6), &kuala_lumpur());
+        // Frankfurt is a little nearer to Singapore than Paris is.
+        assert_eq!(keys(&ranking), "sin jkt bkk fra par gru");
+        assert_eq!(keys(&ranked(&policy(6), &rio())), "gru par fra jkt sin bkk");
+        let singapore = &ranking.order[0];
+        assert_eq!(singapore.distance_km.map(f64::round), Some(309.0));
+        assert_eq!(singapore.estimate_ms.map(f64::round), Some(6.0));
+        assert_eq!((ranking.basis, singapore.why), (Basis::Estimate, Why::Cost));
+        assert_eq!(ranking.order[3].why, Why::Nearness);
+    }
+
+    #[test]
+    fn behind_the_head_the_order_is_by_nearness_to_the_first() {
+        // From Sydney itself São Paulo is nearer than Frankfurt; from Jakarta, the first of its list, it is not.
+        let sydney = at("AU", Continent::Oceania, -33.87, 151.21);
+        let ranking = ranked(&policy(6), &sydney);
+        assert_eq!(keys(&ranking), "jkt sin bkk fra par gru");
+        assert!(ranking.order[3].distance_km > ranking.order[5].distance_km);
+        assert!(ranking.order.is_sorted_by(|a, b| a.cost_ms <= b.cost_ms), "and costs never fall");
+    }
+
+    #[test]
+    fn an_unknown_place_gets_the_order_of_the_file() {
+        let mut policy = policy(6);
+        policy.clusters.reverse();
+        let ranking = ranked(&policy, &Place::default());
+        assert_eq!(keys(&ranking), "gru par fra bkk jkt sin");
+        assert_eq!((ranking.basis, ranking.order[0].why), (Basis::File, Why::File));
+        policy.rules = vec![Rule { from: From::default(), order: Order::Prefer(vec![id("bkk")]) }];
+        assert_eq!(keys(&ranked(&policy, &Place::default())), "bkk gru par fra jkt sin");
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_decides() {
+        let mut policy = policy(6);
+        policy.rules = vec![
+            for_country("ID", Order::Only(vec![id("jkt")])),
+            for_country("MY", Order::Prefer(vec![id("jkt")])),
+            for_country("MY", Order::Only(vec![id("gru")])),
+        ];
+        let ranking = ranked(&policy, &kuala_lumpur());
+        assert_eq!((ranking.rule, ranking.order[0].why), (Some(1), Why::Rule));
+        assert_eq!(ranked(&policy, &rio()).rule, None);
+    }
+
+    #[test]
+    fn prefer_puts_these_first_and_the_rest_by_nearness_to_the_client() {
+        let mut policy = policy(6);
+        policy.rules = vec![for_country("BR", Order::Prefer(["fra", "par", "sin"].map(id).into()))];
+        let ranking = ranked(&policy, &rio());
+        // Not by nearness to Frankfurt: a Brazilian whose preferred clusters are all down goes to São Paulo.
+        assert_eq!(keys(&ranking), "fra par sin gru jkt bkk");
+        assert_eq!(ranking.order[0].cost_ms, ranking.order[3].cost_ms, "preferred at the cost of the best");
+    }
+
+    #[test]
+    fn only_allows_these_and_no_others() {
+        let mut policy = policy(6);
+        policy.rules = vec![for_country("BR", Order::Only(["par", "gru"].map(id).into()))];
+        assert_eq!(keys(&ranked(&policy, &rio())), "par gru");
+        // Paris has no address of the family that is asked for.
+        let without: Vec<ClusterId> =
+            policy.clusters.iter().copied().filter(|&any| any != id("par")).collect();
+        let ranking = rank(&policy, &without, &world(), &rio(), [192, 0, 2, 1].into());
+        assert_eq!(keys(&ranking), "gru");
+    }
+
+    #[test]
+    fn keys_of_a_rule_must_all_match_and_prefixes_are_one_of_them() {
+        let mut policy = policy(6);
+        let mut rule = for_country("BR", Order::Only(vec![id("fra")]));
+        rule.from.prefixes = vec![Prefix::parse("192.0.2.0/24").unwrap()];
+        policy.rules = vec![rule];
+        let to = |place: &Place, address: [u8; 4]| {
+            keys(&rank(&policy, &policy.clusters, &world(), place, address.into()))[..3].to_owned()
         };
-        let mut class = Class { head, named, gaps: [0; HEAD], tail };
-        if grain.gaps && weighed.basis != Basis::File {
-            let mut costs = Vec::new();
-            self.costs(&class, &class.head, weighed, &mut costs);
-            for (gap, cost) in class.gaps.iter_mut().zip(&costs) {
-                *gap = GAPS_MS.iter().filter(|&&edge| cost - costs[0] >= edge).count() as u8;
-            }
-        }
-        class
+        assert_eq!(to(&rio(), [192, 0, 2, 9]), "fra");
+        assert_eq!(to(&rio(), [192, 0, 3, 9]), "gru", "another network");
+        assert_eq!(to(&kuala_lumpur(), [192, 0, 2, 9]), "sin", "another country");
     }
 
-    /// Puts the cheapest of those that are not on `head` there, until it is `len` long.
-    fn extend_by_cost(&self, head: &mut Vec<usize>, len: usize, weighed: &Weighed) {
-        let Weighed { distance_km, rows, cost_ms, basis } = weighed;
-        let better = |&a: &usize, &b: &usize| {
-            let known = |position: usize| *basis == Basis::Measured && rows[position].is_some();
-            let km = |position: usize| distance_km.get(position).copied().unwrap_or(0.0);
-            let by_cost = cost_ms[a].total_cmp(&cost_ms[b]);
-            by_cost.then_with(|| Reverse(known(a)).cmp(&Reverse(known(b)))).then(km(a).total_cmp(&km(b)))
-        };
-        while head.len() < len {
-            let rest = (0..cost_ms.len()).filter(|position| !head.contains(position));
-            let Some(best) = rest.min_by(better) else { return };
-            head.push(best);
-        }
+    fn measured(rows: &[(&str, f64)]) -> Policy {
+        let mut policy = policy(6);
+        let from = RttFrom::Country(Country::parse("MY").unwrap());
+        policy.rtt = rows.iter().map(|&(to, ms)| Rtt { from, to: id(to), ms }).collect();
+        policy
     }
 
-    /// The whole list of a class.
-    pub(super) fn order(&self, class: &Class) -> Vec<usize> {
-        let all: &mut dyn Iterator<Item = usize> = match class.tail {
-            Tail::Near(best) => &mut self.neighbours[best].iter().copied(),
-            Tail::File => &mut (0..self.candidates.len()),
-            Tail::None => &mut std::iter::empty(),
-        };
-        let mut behind = vec![true; self.candidates.len()];
-        for &position in &class.head {
-            behind[position] = false;
-        }
-        class.head.iter().copied().chain(all.filter(|&position| behind[position])).collect()
+    #[test]
+    fn the_table_counts_only_where_another_is_more_than_the_margin_better_than_the_nearest() {
+        let within = ranked(&measured(&[("sin", 50.0), ("bkk", 30.0)]), &kuala_lumpur());
+        assert_eq!((within.basis, &keys(&within)[..7]), (Basis::Estimate, "sin jkt"));
+        assert_eq!(within.order[0].row, Some(0), "told, though not used");
+        let beyond = ranked(&measured(&[("sin", 50.1), ("bkk", 30.0)]), &kuala_lumpur());
+        // Jakarta keeps its estimate of 25 ms, but an estimate never passes what was measured to be best.
+        assert_eq!((beyond.basis, &keys(&beyond)[..11]), (Basis::Measured, "bkk jkt sin"));
+        assert_eq!([0, 1, 2].map(|rank| beyond.order[rank].cost_ms), [30.0, 30.0, 50.1]);
+        let unmeasured = ranked(&measured(&[("bkk", 1.0)]), &kuala_lumpur());
+        assert_eq!(unmeasured.basis, Basis::Estimate, "nothing is said of the nearest");
     }
 
-    /// What a client's clusters count as, in the order of its list (or of the head of it): never less than the one before.
-    ///
-    /// One that a rule names counts as no more than those behind it, since the rule wants it before them; one behind the head
-    /// as no less than those before it.
-    pub(super) fn costs(&self, class: &Class, order: &[usize], weighed: &Weighed, costs: &mut Vec<f64>) {
-        costs.clear();
-        costs.extend(order.iter().map(|&position| weighed.cost_ms[position]));
-        for rank in (1..costs.len().min(class.named + 1)).rev() {
-            costs[rank - 1] = costs[rank - 1].min(costs[rank]);
-        }
-        for rank in class.head.len().max(1)..costs.len() {
-            costs[rank] = costs[rank].max(costs[rank - 1]);
-        }
+    #[test]
+    fn without_coordinates_the_first_of_the_file_stands_for_the_nearest() {
+        let place = Place { point: None, ..kuala_lumpur() };
+        let ranking = ranked(&measured(&[("sin", 90.0), ("jkt", 60.0), ("gru", 300.0)]), &place);
+        assert_eq!((ranking.basis, &keys(&ranking)[..7]), (Basis::Measured, "jkt sin"));
+        let ranking = ranked(&measured(&[("sin", 61.0), ("jkt", 60.0)]), &place);
+        assert_eq!((ranking.basis, &keys(&ranking)[..7]), (Basis::File, "sin jkt"));
     }
-}
 
-/// A distance in whole metres.
-fn metres(a: Point, b: Point) -> u64 {
-    (a.distance_km(b) * 1000.0).round() as u64
+    #[test]
+    fn rules_stand_over_the_table_and_nearness() {
+        let mut policy = measured(&[("sin", 90.0), ("bkk", 30.0)]);
+        policy.rtt_margin = Duration::ZERO;
+        policy.rules = vec![rule_for(vec![], Order::Prefer(vec![id("sin")]))];
+        assert_eq!(&keys(&ranked(&policy, &kuala_lumpur()))[..7], "sin bkk");
+    }
 }

@@ -2,8 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::geo::place::Prefix;
-
 /// The type of the OPT record.
 pub const OPT: u16 = 41;
 /// The least that a client's payload size means (RFC 6891 §6.2.3).
@@ -64,11 +62,10 @@ impl Subnet {
         }
     }
 
-    /// A subnet for a query of our own making; `None` where `source` exceeds the family's bits.
+    /// The network of `source` bits around an address; `None` where the family has fewer.
     pub fn new(address: IpAddr, source: u8) -> Option<Subnet> {
-        let network = Prefix::around(address, source).address();
         let mut octets = [0; 16];
-        let (family, bits) = match network {
+        let (family, bits) = match address {
             IpAddr::V4(v4) => {
                 octets[..4].copy_from_slice(&v4.octets());
                 (1, 32)
@@ -78,6 +75,8 @@ impl Subnet {
                 (2, 128)
             }
         };
+        let known = u128::MAX.checked_shl(128u32.saturating_sub(source.into())).unwrap_or(0);
+        let octets = (u128::from_be_bytes(octets) & known).to_be_bytes();
         (source <= bits).then_some(Subnet { family, source, address: octets })
     }
 

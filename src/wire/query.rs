@@ -342,7 +342,7 @@ mod tests {
 
     pub(super) fn packet(name: &str, qtype: u16, behind: &[u8], additional: u8) -> (Vec<u8>, usize) {
         let mut buf = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, additional];
-        super::super::name::encode(name.as_bytes(), None, &mut buf).unwrap();
+        crate::wire::name::encode(name.as_bytes(), None, &mut buf).unwrap();
         buf.extend(qtype.to_be_bytes());
         buf.extend([0, 1]);
         buf.extend(behind);

@@ -107,7 +107,7 @@ struct Slot {
 const EMPTY: u32 = u32::MAX;
 
 /// All zones, ready to answer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Zones {
     slots: Box<[Slot]>,
     pub(super) nodes: Vec<Node>,

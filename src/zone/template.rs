@@ -21,7 +21,7 @@ const POINTER_MAX: usize = 0x3fff - 255;
 pub const BODY_MAX: usize = 65_535 - 1024;
 
 /// A template's place in the [`Templates`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TemplateId(pub u32);
 
 /// What stands behind the question.

@@ -1,5 +1,5 @@
 //! What the tests share: a world made of texts, and questions to it without sockets.
-#![allow(dead_code, unreachable_pub)] // Each test binary uses its own part.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // Each test binary uses its own part.
 
 pub mod ask;
 pub mod message;

@@ -6,7 +6,6 @@ use super::World;
 use super::policies::Policies;
 use super::services::{Resolved, called};
 use crate::cluster::{ClusterId, Family, Inventory};
-use crate::files::document::Wholeness;
 use crate::files::issue::{At, Issue};
 use crate::files::policies::WrittenOrder;
 use crate::files::words::listed;
@@ -28,12 +27,18 @@ pub(super) fn check(
     let mut told: HashSet<(usize, usize, Family)> = HashSet::new();
     for service in services {
         let Some(at) = service.policy else { continue };
+        if world.is_torn(service.zone) {
+            continue;
+        }
         let policy = &policies.all[at].policy;
         if policy.clusters.is_empty() {
             no_clusters(service, world, issues);
             continue;
         }
         checked(service, policy, inventory, world, issues);
+        if policy.clusters.iter().any(|id| !world.clusters.clusters[usize::from(id.0)].is_whole) {
+            continue;
+        }
         let families = families(service, policy, inventory, issues);
         fallback(service, &families, inventory, issues);
         for family in families {
@@ -50,7 +55,7 @@ pub(super) fn check(
 }
 
 fn no_clusters(service: &Resolved<'_>, world: &World, issues: &mut Vec<Issue>) {
-    if world.clusters.clusters.is_empty() && world.clusters.wholeness == Wholeness::Whole {
+    if world.clusters.clusters.is_empty() {
         let what = format!("there is no cluster to answer {} with", called(service.written));
         let remedy = "define clusters in clusters.toml, beside the zones";
         issues.push(Issue::error(service.written.owner.at.clone(), what).remedy(remedy));

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::cluster::{Cluster, Inventory};
 use crate::files::checks::WrittenCheck;
 use crate::files::clusters::ClustersFile;
-use crate::files::document::Written;
+use crate::files::document::{Wholeness, Written};
 use crate::files::issue::{At, Issue, Severity};
 use crate::files::server::ServerFile;
 use crate::files::steering::SteeringFile;
@@ -47,6 +47,13 @@ pub struct World {
     pub zones: Vec<WrittenZone>,
     /// What the files name.
     pub includes: Includes,
+}
+
+impl World {
+    /// Whether something of a zone's file or of clusters.toml was not understood: what is missing may stand there.
+    fn is_torn(&self, zone: usize) -> bool {
+        [self.clusters.wholeness, self.zones[zone].steering.wholeness].contains(&Wholeness::Torn)
+    }
 }
 
 /// A zone: its master file, and what is steered in it.
@@ -109,13 +116,13 @@ pub fn link(world: World, issues: &mut Vec<Issue>) -> Option<Linked> {
     let policies = policies::Policies::resolve(&world, &names, issues);
     let services = services::resolve(&world, &names, &policies, issues);
     coverage::check(&world, &inventory, &policies, &services, issues);
-    promise::check(&inventory, &checks, &policies, &services, issues);
+    promise::check(&world, &inventory, &checks, &policies, &services, issues);
     usage::check(&world, &policies, &services, issues);
     if issues.iter().any(|issue| issue.severity == Severity::Error) {
         return None;
     }
     let used = services.iter().filter_map(|service| service.policy).collect();
-    let (policies, ids) = policies.shared(&used);
+    let (policies, ids) = policies.shared(&used, issues)?;
     let mut steered = vec![Vec::new(); world.zones.len()];
     let mut linked = Vec::new();
     for service in services {
@@ -155,4 +162,87 @@ fn checks(world: &World) -> Vec<Check> {
         check
     };
     world.clusters.checks.iter().map(with_roots).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::issue::Source;
+    use crate::files::{clusters, server, show, steering};
+    use crate::steering::rules::Order;
+    use crate::steering::service::AllDown;
+
+    const CLUSTERS: &str = "
+        check = { tcp = { kind = \"tcp\", port = 80 }, other = { kind = \"http\" } }
+        [cluster.bkk]
+        place = [13.76, 100.50]
+        check = \"other\"
+        node = { n1 = [\"192.0.2.31\"] }
+        [cluster.ams]
+        place = [52.37, 4.90]
+        check = \"tcp\"
+        node = { n1 = [\"192.0.2.41\"] }
+        [policy.asia]
+        clusters = [\"bkk\"]
+        [policy.all]
+        rule = [{ from = { country = [\"NL\"] }, prefer = [\"ams\"] }]
+    ";
+
+    /// Links CLUSTERS with a zone.
+    fn linked(zone: &str) -> (Option<Linked>, String) {
+        let source = |path: &str, text: &str| Arc::new(Source { path: path.into(), text: text.into() });
+        let mut issues = Vec::new();
+        let origin = Name::parse("example.com.", None).unwrap();
+        let zone = steering::read(&source("example.com.toml", zone), &origin, &mut issues);
+        let world = World {
+            server: server::read(&source("steerdns.toml", "listen = [\"[::1]:0\"]"), &mut issues),
+            clusters: clusters::read(&source("clusters.toml", CLUSTERS), &mut issues),
+            zones: vec![WrittenZone { origin, records: Vec::new(), records_at: Vec::new(), steering: zone }],
+            includes: Includes::default(),
+        };
+        let linked = link(world, &mut issues);
+        (linked, show::issues(&issues, show::Format::Short))
+    }
+
+    #[test]
+    fn names_become_ids_in_the_order_of_the_file() {
+        let (linked, said) = linked(
+            "[service.a]\npolicy = \"all\"\ncheck = \"other\"\nall_down = { fallback = \"ams\" }\n\
+             [service.b]\npolicy = \"asia\"\n",
+        );
+        assert_eq!(said, "");
+        let linked = linked.unwrap();
+        let (bkk, ams) = (linked.inventory.id("bkk").unwrap(), linked.inventory.id("ams").unwrap());
+        assert_eq!((bkk.0, ams.0), (0, 1));
+        let [a, b] = &linked.services[..] else { panic!("two services") };
+        assert_eq!(a.all_down, AllDown::Fallback(ams));
+        assert_eq!(a.check.map(|check| &*linked.checks[usize::from(check.0)].key), Some("other"));
+        assert_eq!(b.check, None);
+        let policy = |service: &Service| &linked.policies[usize::from(service.policy.0)];
+        assert_eq!(policy(a).clusters, [bkk, ams]);
+        assert_eq!(policy(a).rules[0].order, Order::Prefer(vec![ams]));
+        assert_eq!(policy(b).clusters, [bkk]);
+        assert_eq!(linked.zones[0].services, [ServiceId(0), ServiceId(1)]);
+    }
+
+    #[test]
+    fn services_with_equal_policies_share_one() {
+        let (linked, said) = linked(
+            "[service.a]\npolicy = \"asia\"\n[service.b]\nclusters = [\"bkk\"]\n[service.c]\n[service.d]\npolicy = \"all\"\n\
+             [service.e]\npolicy = \"own\"\n[policy.own]\necs = false",
+        );
+        assert_eq!(said, "");
+        let linked = linked.unwrap();
+        let keys: Vec<&str> = linked.policies.iter().map(|policy| &*policy.key).collect();
+        assert_eq!(keys, ["asia", "all", "example.com/own", "service c.example.com."]);
+        let policies: Vec<u16> = linked.services.iter().map(|service| service.policy.0).collect();
+        assert_eq!(policies, [0, 0, 3, 1, 2]);
+    }
+
+    #[test]
+    fn before_the_first_service_nothing_is_said_to_be_unused() {
+        let (linked, said) = linked("");
+        assert_eq!(said, "");
+        assert!(linked.unwrap().policies.is_empty());
+    }
 }

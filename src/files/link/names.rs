@@ -75,6 +75,7 @@ impl<'w> Names<'w> {
         let issue = Issue::error(key.at.clone(), format!("no {noun} is called `{}`", shown(&key.value)));
         issues.push(issue.remedy(match (nearest(&key.value, known.iter().copied()), known.len()) {
             (Some(near), _) => format!("there is `{near}`"),
+            (None, 0) if !self.file.is_there => "there is no clusters.toml beside the zones".into(),
             (None, 0) => format!("there is no {noun} at all"),
             (None, count) if count <= LISTED_MAX => format!("there is {}", listed(&known, "and")),
             (None, count) => format!("none of {count} is like it"),

@@ -14,21 +14,23 @@ use crate::files::steering::{ServicePolicy, WrittenService};
 use crate::files::words::shown;
 use crate::steering::rules::{Order, Policy, PolicyId, Rule};
 
-/// The most policies, those inline included: each has a map of the whole address space.
+/// The most different policies that services use: each has a map of the whole address space.
 pub const POLICIES_MAX: usize = 4096;
 
 /// All policies that are written, used or not.
 pub(super) struct Policies<'w> {
     pub(super) all: Vec<Resolved<'w>>,
+    /// The places in `all` of those with a name, by the zone in whose file they stand (`None`: clusters.toml).
+    named: HashMap<(Option<usize>, &'w str), usize>,
+    /// The places in `all` of those that stand in a service.
+    inline: HashMap<*const WrittenPolicy, usize>,
 }
 
 /// A policy, resolved.
 pub(super) struct Resolved<'w> {
     /// As it is written.
     pub(super) written: &'w WrittenPolicy,
-    /// The zone in whose file it stands; `None`: clusters.toml.
-    pub(super) zone: Option<usize>,
-    /// Whether it has no name of its own.
+    /// Whether it stands in a service.
     pub(super) is_inline: bool,
     /// The policy; what could not be resolved is left out, and has its issue.
     pub(super) policy: Policy,
@@ -37,42 +39,38 @@ pub(super) struct Resolved<'w> {
 impl<'w> Policies<'w> {
     /// Resolves all policies of all files.
     pub(super) fn resolve(world: &'w World, names: &Names<'_>, issues: &mut Vec<Issue>) -> Policies<'w> {
-        let mut all: Vec<Resolved<'w>> = Vec::new();
+        let mut policies = Policies { all: Vec::new(), named: HashMap::new(), inline: HashMap::new() };
         for written in &world.clusters.policies {
+            policies.named.insert((None, &written.key.value), policies.all.len());
             let policy = resolve(written, written.key.value.clone(), world, names, issues);
-            all.push(Resolved { written, zone: None, is_inline: false, policy });
+            policies.all.push(Resolved { written, is_inline: false, policy });
         }
         for (zone, file) in world.zones.iter().enumerate() {
+            let origin = file.origin.to_string();
             for written in &file.steering.policies {
-                let shared =
-                    world.clusters.policies.iter().find(|shared| shared.key.value == written.key.value);
-                if let Some(shared) = shared {
-                    let what = format!("policy `{}` is one of clusters.toml, too", shown(&written.key.value));
-                    let issue = Issue::error(written.key.at.clone(), what);
-                    issues.push(
-                        issue
-                            .also(shared.key.at.clone(), "the other one")
-                            .remedy("give it a name of its own"),
+                let word: &str = &written.key.value;
+                if let Some(shared) = policies.named.get(&(None, word)) {
+                    let issue = Issue::error(
+                        written.key.at.clone(),
+                        format!("policy `{}` is one of clusters.toml, too", shown(word)),
                     );
+                    let other = policies.all[*shared].written.key.at.clone();
+                    issues.push(issue.also(other, "the other one").remedy("give it a name of its own"));
                 }
-                let origin = file.origin.to_string();
-                let key = format!("{}/{}", origin.trim_end_matches('.'), written.key.value).into();
+                policies.named.insert((Some(zone), word), policies.all.len());
+                let key = format!("{}/{word}", origin.trim_end_matches('.')).into();
                 let policy = resolve(written, key, world, names, issues);
-                all.push(Resolved { written, zone: Some(zone), is_inline: false, policy });
+                policies.all.push(Resolved { written, is_inline: false, policy });
             }
             for service in &file.steering.services {
                 if let ServicePolicy::Inline(written) = &service.policy {
+                    policies.inline.insert(&raw const **written, policies.all.len());
                     let policy = resolve(written, written.key.value.clone(), world, names, issues);
-                    all.push(Resolved { written, zone: Some(zone), is_inline: true, policy });
+                    policies.all.push(Resolved { written, is_inline: true, policy });
                 }
             }
         }
-        if let Some(one) = all.get(POLICIES_MAX) {
-            let what = format!("{} policies are more than {POLICIES_MAX}", all.len());
-            let remedy = "services with the same rules may share a policy by its name";
-            issues.push(Issue::error(one.written.key.at.clone(), what).remedy(remedy));
-        }
-        Policies { all }
+        policies
     }
 
     /// The place in `all` of a service's policy, or an issue.
@@ -86,34 +84,43 @@ impl<'w> Policies<'w> {
     ) -> Option<usize> {
         let key = match &service.policy {
             ServicePolicy::Unread => return None,
-            ServicePolicy::Inline(inline) => {
-                return self.all.iter().position(|policy| std::ptr::eq(policy.written, &**inline));
-            }
+            ServicePolicy::Inline(inline) => return self.inline.get(&(&raw const **inline)).copied(),
             ServicePolicy::Named(key) => key,
         };
-        let visible = |policy: &&Resolved<'_>| !policy.is_inline && policy.zone.is_none_or(|of| of == zone);
-        let place =
-            self.all.iter().position(|policy| visible(&policy) && policy.written.key.value == key.value);
+        let of = |zone| self.named.get(&(zone, &*key.value)).copied();
+        let place = of(Some(zone)).or_else(|| of(None));
         if place.is_none() && world.zones[zone].steering.wholeness == Wholeness::Whole {
-            let known = self.all.iter().filter(visible).map(|policy| &*policy.written.key.value);
-            names.unknown(key, "policy", known, issues);
+            let own = &world.zones[zone].steering.policies;
+            let visible = world.clusters.policies.iter().chain(own);
+            names.unknown(key, "policy", visible.map(|policy| &*policy.key.value), issues);
         }
         place
     }
 
-    /// The used policies without repetition, and the id of each that is used.
-    pub(super) fn shared(&self, used: &BTreeSet<usize>) -> (Vec<Policy>, HashMap<usize, PolicyId>) {
+    /// The used policies without repetition, and the id of each that is used; an issue where there are too many.
+    pub(super) fn shared(
+        &self,
+        used: &BTreeSet<usize>,
+        issues: &mut Vec<Issue>,
+    ) -> Option<(Vec<Policy>, HashMap<usize, PolicyId>)> {
         let mut shared: Vec<Policy> = Vec::new();
         let mut ids = HashMap::new();
         for &at in used {
-            let policy = &self.all[at].policy;
-            let place = shared.iter().position(|other| is_same(other, policy)).unwrap_or_else(|| {
+            let Resolved { policy, written, .. } = &self.all[at];
+            let same = shared.iter().position(|other| is_same(other, policy));
+            let place = same.unwrap_or_else(|| {
                 shared.push(policy.clone());
                 shared.len() - 1
             });
+            if shared.len() > POLICIES_MAX {
+                let what = format!("services have more than {POLICIES_MAX} different policies");
+                let remedy = "services with the same rules share a policy";
+                issues.push(Issue::error(written.key.at.clone(), what).remedy(remedy));
+                return None;
+            }
             ids.insert(at, PolicyId(u16::try_from(place).expect("at most POLICIES_MAX")));
         }
-        (shared, ids)
+        Some((shared, ids))
     }
 }
 
@@ -193,6 +200,10 @@ fn among_the_clusters(
     issues: &mut Vec<Issue>,
 ) {
     let Some(listed) = &written.clusters else { return };
+    if clusters.len() < listed.value.len() {
+        // One of them does not exist: it may be meant for this one.
+        return;
+    }
     for key in rule.order.clusters() {
         // A cluster that does not exist has been told as such.
         let id = names.cluster(key, &mut Vec::new());

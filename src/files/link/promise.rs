@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::World;
 use super::policies::Policies;
 use super::services::{Resolved, called};
 use crate::cluster::Inventory;
@@ -20,6 +21,7 @@ const FALL_MIN: u32 = 2;
 
 /// Checks every service with every check that judges its nodes.
 pub(super) fn check(
+    world: &World,
     inventory: &Inventory,
     checks: &[Check],
     policies: &Policies<'_>,
@@ -28,6 +30,9 @@ pub(super) fn check(
 ) {
     for service in services {
         let Some(policy) = service.policy.map(|at| &policies.all[at].policy) else { continue };
+        if world.is_torn(service.zone) {
+            continue;
+        }
         let clusters = policy.clusters.iter().copied().chain(service.fallback());
         let used: BTreeSet<_> = match (service.check, &service.written.check) {
             (Some(check), _) => BTreeSet::from([check]),
@@ -99,15 +104,25 @@ fn remedy(check: &Check, limit: Duration, total: Duration, has_within: bool) -> 
     // The timeout counts twice: as the lateness that is noticed, and as the last deadline.
     let timeout = Check { timeout: less(check.timeout, excess_ms.div_ceil(2)), ..check.clone() };
     let interval = Check { interval: less(check.interval, excess_ms), ..check.clone() };
-    let turned = if timeout.timeout >= TIMEOUT_MIN && fits(&timeout) {
-        Some(format!("`timeout` of check `{}` at most \"{}\"", check.key, shown(timeout.timeout)))
-    } else if interval.interval >= INTERVAL_MIN && fits(&interval) {
-        Some(format!("`interval` of check `{}` at most \"{}\"", check.key, shown(interval.interval)))
-    } else {
-        let fewer = (FALL_MIN..check.fall).rev().map(|fall| Check { fall, ..check.clone() });
-        let fall = fewer.into_iter().find(fits);
-        fall.map(|turned| format!("`fall` of check `{}` at most {}", check.key, turned.fall))
-    };
+    let fewer = (FALL_MIN..check.fall).rev().map(|fall| Check { fall, ..check.clone() });
+    let fall = fewer.into_iter().find(fits).unwrap_or_else(|| check.clone());
+    let worst = Detection::worst(check);
+    let mut turns = [
+        (
+            worst.lateness + worst.deadline,
+            timeout.timeout >= TIMEOUT_MIN && fits(&timeout),
+            format!("`timeout` of check `{}` at most \"{}\"", check.key, shown(timeout.timeout)),
+        ),
+        (
+            worst.interval,
+            interval.interval >= INTERVAL_MIN && fits(&interval),
+            format!("`interval` of check `{}` at most \"{}\"", check.key, shown(interval.interval)),
+        ),
+        (worst.reprobes, fits(&fall), format!("`fall` of check `{}` at most {}", check.key, fall.fall)),
+    ];
+    // The largest part first: there is most to gain.
+    turns.sort_by_key(|(part, ..)| std::cmp::Reverse(*part));
+    let turned = turns.into_iter().find(|(_, fits, _)| *fits).map(|(_, _, turned)| turned);
     let whole = shown(Duration::from_millis(
         u64::try_from(total.as_millis()).unwrap_or(u64::MAX).div_ceil(1000) * 1000,
     ));
@@ -118,5 +133,53 @@ fn remedy(check: &Check, limit: Duration, total: Duration, has_within: bool) -> 
     match turned {
         Some(turned) => format!("make {turned}, or {service}"),
         None => format!("make `interval` and `timeout` of check `{}` less, or {service}", check.key),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::duration::parse;
+    use crate::health::check::Kind;
+    use proptest::prelude::*;
+
+    fn check(interval_ms: u64, timeout_ms: u64, fall: u32) -> Check {
+        Check {
+            key: "ingest".into(),
+            kind: Kind::Tcp,
+            port: 1935,
+            interval: Duration::from_millis(interval_ms),
+            timeout: Duration::from_millis(timeout_ms),
+            fall,
+            rise: 5,
+        }
+    }
+
+    proptest! {
+        // Whoever turns the number that the remedy names, as far as it says, keeps the promise.
+        #[test]
+        fn the_remedy_is_one(
+            interval_ms in 100u64..60_000,
+            timeout_ms in 50u64..60_000,
+            fall in 1u32..=100,
+            limit_s in 1u64..60,
+        ) {
+            let check = check(interval_ms, timeout_ms, fall);
+            let (limit, total) = (Duration::from_secs(limit_s), Detection::worst(&check).total());
+            prop_assume!(total > limit);
+            let told = remedy(&check, limit, total, false);
+            let ttl = told.split("`ttl` at least \"").nth(1).and_then(|rest| rest.split('"').next());
+            prop_assert!(ttl.and_then(parse).unwrap() >= total, "{}", told);
+            let mut turned = check;
+            let word = told.split('`').nth(1).unwrap();
+            let value = told.split(" at most ").nth(1).map(|rest| rest.split([',', ' ']).next().unwrap().trim_matches('"'));
+            match (word, value) {
+                ("timeout", Some(value)) => turned.timeout = parse(value).unwrap(),
+                ("interval", Some(value)) => turned.interval = parse(value).unwrap(),
+                ("fall", Some(value)) => turned.fall = value.parse().unwrap(),
+                _ => return Ok(()),
+            }
+            prop_assert!(Detection::worst(&turned).total() <= limit, "{}", told);
+        }
     }
 }

@@ -8,8 +8,7 @@ use super::policies::{Policies, Resolved as Policy};
 use super::services::Resolved as Service;
 use crate::cluster::ClusterId;
 use crate::files::clusters::ClustersFile;
-use crate::files::document::Wholeness;
-use crate::files::issue::{At, Issue};
+use crate::files::issue::{At, Issue, Severity};
 use crate::files::words::shown;
 use crate::steering::rules::Order;
 
@@ -21,10 +20,8 @@ pub(super) fn check(
     issues: &mut Vec<Issue>,
 ) {
     addresses(&world.clusters, issues);
-    let torn = world.clusters.wholeness == Wholeness::Torn
-        || world.zones.iter().any(|zone| zone.steering.wholeness == Wholeness::Torn);
-    // Before the first service all is unused, and what was not understood may use it.
-    if services.is_empty() || torn {
+    // Before the first service all is unused; where there are errors, what could not be read may use it.
+    if services.is_empty() || issues.iter().any(|issue| issue.severity == Severity::Error) {
         return;
     }
     unused_policies(policies, services, issues);
@@ -33,12 +30,8 @@ pub(super) fn check(
 }
 
 fn unused_policies(policies: &Policies<'_>, services: &[Service<'_>], issues: &mut Vec<Issue>) {
-    // A service whose policy is not known may have meant any.
-    if services.iter().any(|service| service.policy.is_none()) {
-        return;
-    }
     let used: HashSet<usize> = services.iter().filter_map(|service| service.policy).collect();
-    for (at, policy) in policies.all.iter().enumerate().filter(|(at, _)| !used.contains(at)) {
+    for (at, policy) in policies.all.iter().enumerate() {
         if !policy.is_inline && !used.contains(&at) {
             let key = &policy.written.key;
             let what = format!("no service uses policy `{}`", shown(&key.value));
@@ -83,7 +76,7 @@ fn reach(policy: &Policy<'_>) -> Vec<ClusterId> {
             Order::Prefer(_) => return policy.policy.clusters.clone(),
             Order::Only(only) => reached.extend(only),
         }
-        if written.is_for_everyone() {
+        if written.is_for_everyone {
             return reached;
         }
     }

@@ -3,6 +3,8 @@
 use std::net::Ipv4Addr;
 use std::ops::Range;
 
+use domain::utils::base64;
+
 use crate::files::lexer::{Fault, Token, decimal, shown};
 use crate::wire::name;
 
@@ -138,6 +140,18 @@ impl<'a> Fields<'a> {
             return Err(self.fault("an odd number of hexadecimal digits"));
         }
         Ok(())
+    }
+
+    /// Base64 (RFC 4648 §4) to the end of the record, blanks within as one likes; at least one word.
+    pub(super) fn base64(&mut self, what: &str, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let mut all = self.word(what)?.to_string();
+        while let Some(token) = self.take() {
+            all.push_str(token.written(self.text));
+        }
+        let octets =
+            base64::decode::<Vec<u8>>(&all).map_err(|_| self.fault(&format!("the {what} is not base64")))?;
+        out.extend(octets);
+        self.bounded(out)
     }
 
     /// Refuses what is longer than RDATA may be.

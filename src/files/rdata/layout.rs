@@ -1,7 +1,8 @@
 //! Types whose RDATA is a row of plain fields: what `domain` lacks, as a table; and how all are written.
 
-use crate::files::lexer::Fault;
+use crate::files::lexer::{Fault, decimal};
 use crate::files::rdata::fields::Fields;
+use crate::files::rdata::{apl, type_bitmap};
 use crate::wire::name::wire_len;
 
 /// One field of a row.
@@ -9,6 +10,11 @@ use crate::wire::name::wire_len;
 enum Field {
     U8,
     U16,
+    U32,
+    /// An algorithm of DNSSEC, by number or name.
+    Algorithm,
+    /// A kind of certificate (RFC 4398 §2.1), by number or name.
+    CertificateType,
     Ipv4,
     Name,
     String,
@@ -16,10 +22,16 @@ enum Field {
     Strings,
     /// One string or two.
     OneOrTwoStrings,
-    /// The octets of one string without a length in front, to the end of the record; at least one.
+    /// The octets of one string without a length in front, to the end of the record.
     Rest,
     /// Hexadecimal digits to the end of the record.
     Hex,
+    /// Base64 to the end of the record.
+    Base64,
+    /// Record types to the end of the record.
+    Types,
+    /// Address prefixes to the end of the record (RFC 3123).
+    Prefixes,
     /// So many octets as pairs of hexadecimal digits with `-` between (RFC 7043).
     Pairs(usize),
     /// Four groups of hexadecimal digits with `:` between (RFC 6742 §2).
@@ -33,6 +45,40 @@ pub(super) struct Layout {
     fields: &'static [(&'static str, Field)],
 }
 
+/// Names of DNSSEC algorithms (RFC 4034 appendix A.1 and its successors).
+pub(super) const ALGORITHMS: [(&str, u8); 16] = [
+    ("RSAMD5", 1),
+    ("DH", 2),
+    ("DSA", 3),
+    ("RSASHA1", 5),
+    ("DSA-NSEC3-SHA1", 6),
+    ("RSASHA1-NSEC3-SHA1", 7),
+    ("RSASHA256", 8),
+    ("RSASHA512", 10),
+    ("ECC-GOST", 12),
+    ("ECDSAP256SHA256", 13),
+    ("ECDSAP384SHA384", 14),
+    ("ED25519", 15),
+    ("ED448", 16),
+    ("INDIRECT", 252),
+    ("PRIVATEDNS", 253),
+    ("PRIVATEOID", 254),
+];
+
+/// Names of kinds of certificates (RFC 4398 §2.1).
+const CERTIFICATE_TYPES: [(&str, u16); 10] = [
+    ("PKIX", 1),
+    ("SPKI", 2),
+    ("PGP", 3),
+    ("IPKIX", 4),
+    ("ISPKI", 5),
+    ("IPGP", 6),
+    ("ACPKIX", 7),
+    ("IACPKIX", 8),
+    ("URI", 253),
+    ("OID", 254),
+];
+
 const STRINGS: &[(&str, Field)] = &[("string", Field::Strings)];
 
 /// The types read here. Those that `domain` knows by number alone have their mnemonics here, too.
@@ -41,6 +87,16 @@ const LAYOUTS: &[Layout] = &[
     row(19, "X25", &[("address", Field::String)]),
     row(20, "ISDN", &[("address", Field::OneOrTwoStrings)]),
     row(21, "RT", &[("preference", Field::U16), ("host", Field::Name)]),
+    row(
+        25,
+        "KEY",
+        &[
+            ("flags", Field::U16),
+            ("protocol", Field::U8),
+            ("algorithm", Field::Algorithm),
+            ("key", Field::Base64),
+        ],
+    ),
     row(26, "PX", &[("preference", Field::U16), ("map822", Field::Name), ("mapx400", Field::Name)]),
     row(
         27,
@@ -48,6 +104,18 @@ const LAYOUTS: &[Layout] = &[
         &[("longitude", Field::String), ("latitude", Field::String), ("altitude", Field::String)],
     ),
     row(36, "KX", &[("preference", Field::U16), ("exchanger", Field::Name)]),
+    row(
+        37,
+        "CERT",
+        &[
+            ("type", Field::CertificateType),
+            ("key-tag", Field::U16),
+            ("algorithm", Field::Algorithm),
+            ("certificate", Field::Base64),
+        ],
+    ),
+    row(42, "APL", &[("prefix", Field::Prefixes)]),
+    row(49, "DHCID", &[("data", Field::Base64)]),
     row(
         53,
         "SMIMEA",
@@ -59,6 +127,7 @@ const LAYOUTS: &[Layout] = &[
         ],
     ),
     row(56, "NINFO", STRINGS),
+    row(62, "CSYNC", &[("serial", Field::U32), ("flags", Field::U16), ("type", Field::Types)]),
     row(99, "SPF", STRINGS),
     row(104, "NID", &[("preference", Field::U16), ("node", Field::Locator)]),
     row(105, "L32", &[("preference", Field::U16), ("locator", Field::Ipv4)]),
@@ -137,6 +206,9 @@ impl Layout {
             match field {
                 Field::U8 => out.extend(&fields.number(what, u8::MAX.into())?.to_be_bytes()[3..]),
                 Field::U16 => out.extend(&fields.number(what, u16::MAX.into())?.to_be_bytes()[2..]),
+                Field::U32 => out.extend(fields.number(what, u32::MAX)?.to_be_bytes()),
+                Field::Algorithm => out.push(named(fields, what, &ALGORITHMS)?),
+                Field::CertificateType => out.extend(named(fields, what, &CERTIFICATE_TYPES)?.to_be_bytes()),
                 Field::Ipv4 => out.extend(fields.ipv4(what)?.octets()),
                 Field::Name => fields.name(what, out)?,
                 Field::String => fields.string(what, out)?,
@@ -154,9 +226,6 @@ impl Layout {
                 }
                 Field::Rest => {
                     let octets = fields.needed(what)?.octets(fields.text);
-                    if octets.is_empty() {
-                        return Err(fields.fault(&format!("an empty {what}")));
-                    }
                     out.extend(octets);
                     fields.bounded(out)?;
                 }
@@ -167,6 +236,9 @@ impl Layout {
                         fields.needed(what)?;
                     }
                 }
+                Field::Base64 => fields.base64(what, out)?,
+                Field::Types => type_bitmap::read(fields, out)?,
+                Field::Prefixes => apl::read(fields, out)?,
                 Field::Pairs(octets) => groups(fields, what, '-', *octets, 2, out)?,
                 Field::Locator => groups(fields, what, ':', 4, 4, out)?,
             }
@@ -179,7 +251,9 @@ impl Layout {
         for (_, field) in self.fields {
             let taken = match field {
                 Field::U8 => Some(1),
-                Field::U16 => Some(2),
+                Field::Algorithm => Some(1),
+                Field::U16 | Field::CertificateType => Some(2),
+                Field::U32 => Some(4),
                 Field::Ipv4 => Some(4),
                 Field::Locator => Some(8),
                 Field::Pairs(octets) => Some(*octets),
@@ -187,7 +261,10 @@ impl Layout {
                 Field::String => string_len(wire),
                 Field::Strings => strings_len(wire, usize::MAX),
                 Field::OneOrTwoStrings => strings_len(wire, 2),
-                Field::Rest | Field::Hex => Some(wire.len()).filter(|&len| len > 0),
+                Field::Rest => Some(wire.len()),
+                Field::Hex | Field::Base64 => Some(wire.len()).filter(|&len| len > 0),
+                Field::Types => type_bitmap::is_sound(wire).then_some(wire.len()),
+                Field::Prefixes => apl::is_sound(wire).then_some(wire.len()),
             };
             match taken.and_then(|taken| wire.get(taken..)) {
                 Some(rest) => wire = rest,
@@ -196,6 +273,18 @@ impl Layout {
         }
         wire.is_empty()
     }
+}
+
+/// A number of `T`, or one of its names in either case.
+fn named<T: Copy + TryFrom<u64>>(
+    fields: &mut Fields<'_>,
+    what: &str,
+    names: &[(&str, T)],
+) -> Result<T, Fault> {
+    let word = fields.word(what)?;
+    let name = names.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, number)| *number);
+    name.or_else(|| decimal(word).and_then(|number| T::try_from(number).ok()))
+        .ok_or_else(|| fields.fault(&format!("`%` is no {what}: neither a number nor a known name")))
 }
 
 fn string_len(wire: &[u8]) -> Option<usize> {

@@ -14,7 +14,7 @@ const ALTITUDE_ZERO_CM: i64 = 10_000_000;
 const SIZE_CM_MAX: i64 = 9_000_000_000;
 
 /// Reads `d1 [m1 [s1]] N|S d2 [m2 [s2]] E|W alt [size [horizontal [vertical precision]]]` (RFC 1876 §3).
-pub(super) fn read(fields: &mut Fields<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) fn read(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let latitude = angle(fields, "latitude", 90, ["N", "S"])?;
     let longitude = angle(fields, "longitude", 180, ["E", "W"])?;
     let altitude_cm = metres(fields, "altitude")?;
@@ -29,11 +29,11 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<Vec<u8>, Fault> {
         *size =
             power(cm).ok_or_else(|| fields.fault(&format!("`%` is no {what}: that is 0m to 90000000m")))?;
     }
-    let mut wire = vec![0, sizes[0], sizes[1], sizes[2]];
-    wire.extend(latitude.to_be_bytes());
-    wire.extend(longitude.to_be_bytes());
-    wire.extend(altitude.to_be_bytes());
-    Ok(wire)
+    out.extend([0, sizes[0], sizes[1], sizes[2]]);
+    out.extend(latitude.to_be_bytes());
+    out.extend(longitude.to_be_bytes());
+    out.extend(altitude.to_be_bytes());
+    Ok(())
 }
 
 /// Whether `wire` is what a LOC may be (RFC 1876 §2); other versions than 0 may look as they like.

@@ -4,11 +4,13 @@
 //! otherwise than NSD and Knot is read here: `layout` (URI, SPF, AFSDB, …), `loc`, and `svcb`, whose keys with
 //! a `9` or a `z` and whose escaped protocols `domain` refuses.
 
+mod apl;
 mod fields;
 mod layout;
 mod loc;
 mod scanner;
 mod svcb;
+mod type_bitmap;
 
 use std::ops::Range;
 use std::str::FromStr;
@@ -59,24 +61,26 @@ pub(in crate::files) fn read(
         return generic(rtype, &mut fields);
     }
     let mut out = Vec::new();
-    match rtype {
-        known::LOC => out = loc::read(&mut fields)?,
-        known::SVCB | known::HTTPS => {
-            let priority =
-                u16::try_from(fields.number("priority", u16::MAX.into())?).expect("at most u16::MAX");
-            out.extend(priority.to_be_bytes());
-            fields.name("target", &mut out)?;
-            svcb::read(&mut fields, &mut out)?;
-        }
+    let read = match rtype {
+        known::LOC => loc::read(&mut fields, &mut out),
+        known::SVCB | known::HTTPS => service_binding(&mut fields, &mut out),
         _ => match layout::of(rtype) {
-            Some(layout) => layout.read(&mut fields, &mut out)?,
-            None => scanner::read(rtype, &mut fields, &mut out)?,
+            Some(layout) => layout.read(&mut fields, &mut out),
+            None => scanner::read(rtype, &mut fields, &mut out),
         },
-    }
+    };
+    read.map_err(|fault| written_as(rtype, fault))?;
     if fields.take().is_some() {
         return Err(written_as(rtype, fields.fault(&format!("`%` is more than {} holds", a(rtype)))));
     }
     Ok(out.into())
+}
+
+/// Priority, target and parameters (RFC 9460 §2.1).
+fn service_binding(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    out.extend(&fields.number("priority", u16::MAX.into())?.to_be_bytes()[2..]);
+    fields.name("target", out)?;
+    svcb::read(fields, out)
 }
 
 /// `\# length hex` (RFC 3597 §5): any type; of a known one it must be what its text form could have given.
@@ -91,8 +95,11 @@ fn generic(rtype: u16, fields: &mut Fields<'_>) -> Result<Box<[u8]>, Fault> {
     }
     if !is_sound(rtype, &out) {
         let span = marker.unwrap_or(length);
-        return Err(Fault::new(span, format!("these octets are no data of {}", a(rtype)))
-            .remedy("names stand in full, without compression (RFC 3597 §4)"));
+        let fault = Fault::new(span, format!("these octets are no data of {}", a(rtype)));
+        return Err(match layout::fields(rtype) {
+            Some(fields) => fault.remedy(format!("write it in its own form: `{fields}`")),
+            None => fault,
+        });
     }
     Ok(out.into())
 }
@@ -113,7 +120,7 @@ fn is_sound(rtype: u16, wire: &[u8]) -> bool {
 }
 
 /// `an MX`, `a TXT`.
-fn a(rtype: u16) -> String {
+pub(in crate::files) fn a(rtype: u16) -> String {
     let mnemonic = mnemonic(rtype);
     let spelt_with_vowel = mnemonic.starts_with(['A', 'E', 'H', 'I', 'L', 'M', 'N', 'O', 'R', 'S', 'X']);
     let spoken_as_word =

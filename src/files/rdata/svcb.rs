@@ -16,8 +16,6 @@ const ECH: u16 = 5;
 const IPV6HINT: u16 = 6;
 const DOHPATH: u16 = 7;
 const OHTTP: u16 = 8;
-/// The key that is never to be used (RFC 9460 §14.3.2).
-const INVALID: u16 = 65_535;
 
 /// The registered keys that have a name.
 const KEYS: [(&str, u16); 9] = [
@@ -45,7 +43,7 @@ pub(super) fn read(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fau
         let Some(key) = key(word).filter(|_| !token.is_quoted()) else {
             return Err(fields.fault("`%` begins with no SvcParamKey").remedy(
                 "the keys are `mandatory`, `alpn`, `no-default-alpn`, `port`, `ipv4hint`, `ech`, `ipv6hint`, \
-                 `dohpath`, `ohttp`, and `key0` to `key65534`",
+                 `dohpath`, `ohttp`, and `key0` to `key65535`",
             ));
         };
         let mut octets: Vec<(u8, bool)> = token.symbols(fields.text).collect();
@@ -56,9 +54,12 @@ pub(super) fn read(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fau
         }
         let generic = word.starts_with("key");
         let value = if generic && is_sound_value(key, &plain) { Some(plain) } else { value(key, &plain) };
-        let value = value.ok_or_else(|| fields.fault(&format!("`%`: {}", form(key))))?;
+        let value =
+            value.ok_or_else(|| fields.fault("`%` has no value of its key's form").remedy(form(key)))?;
         if params.insert(key, value).is_some() {
-            return Err(fields.fault("`%` gives a key for the second time"));
+            return Err(fields
+                .fault("`%` gives a key for the second time")
+                .remedy("a key stands once (RFC 9460 §2.1)"));
         }
     }
     let listed = params.get(&MANDATORY).map_or(&[][..], Vec::as_slice);
@@ -69,14 +70,9 @@ pub(super) fn read(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fau
             return Err(Fault::new(
                 span,
                 format!("`mandatory` lists `{}`, which the record lacks", word(key)),
-            ));
+            )
+            .remedy("add that key, or take it out of the list (RFC 9460 §8)"));
         }
-    }
-    if params.contains_key(&NO_DEFAULT_ALPN) && !params.contains_key(&ALPN) {
-        return Err(Fault::new(
-            fields.last(),
-            "`no-default-alpn` without `alpn` leaves no protocol (RFC 9460 §7.1.1)",
-        ));
     }
     for (key, value) in params {
         out.extend(key.to_be_bytes());
@@ -107,9 +103,7 @@ fn key(word: &str) -> Option<u16> {
     if let Some((_, key)) = KEYS.iter().find(|(name, _)| *name == word) {
         return Some(*key);
     }
-    let digits = word.strip_prefix("key")?;
-    let plain = digits == "0" || !digits.starts_with('0');
-    decimal(digits).filter(|_| plain).and_then(|key| u16::try_from(key).ok()).filter(|&key| key != INVALID)
+    decimal(word.strip_prefix("key")?).and_then(|key| u16::try_from(key).ok())
 }
 
 fn word(key: u16) -> String {
@@ -171,18 +165,17 @@ fn is_sound_value(key: u16, wire: &[u8]) -> bool {
             let keys: Vec<u16> =
                 wire.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
             !keys.is_empty()
-                && wire.len() % 2 == 0
+                && wire.len().is_multiple_of(2)
                 && keys[0] != MANDATORY
                 && keys.windows(2).all(|pair| pair[0] < pair[1])
         }
         ALPN => strings(wire),
         NO_DEFAULT_ALPN | OHTTP => wire.is_empty(),
         PORT => wire.len() == 2,
-        IPV4HINT => !wire.is_empty() && wire.len() % 4 == 0,
+        IPV4HINT => !wire.is_empty() && wire.len().is_multiple_of(4),
         ECH => !wire.is_empty(),
-        IPV6HINT => !wire.is_empty() && wire.len() % 16 == 0,
+        IPV6HINT => !wire.is_empty() && wire.len().is_multiple_of(16),
         DOHPATH => std::str::from_utf8(wire).is_ok_and(|path| path.contains("{?dns}")),
-        INVALID => false,
         _ => true,
     }
 }
@@ -228,10 +221,10 @@ mod tests {
     }
 
     #[test]
-    fn keys_have_names_or_numbers_without_leading_zeros() {
+    fn keys_have_names_or_numbers() {
         assert_eq!(key("alpn"), Some(1));
         assert_eq!(key("key65279"), Some(65_279));
-        for bad in ["ALPN", "key", "key01", "key65535", "key65536", "key+1", "zoo"] {
+        for bad in ["ALPN", "key", "key65536", "key+1", "zoo"] {
             assert_eq!(key(bad), None, "{bad}");
         }
     }

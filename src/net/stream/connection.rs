@@ -61,15 +61,34 @@ pub(super) struct Connection<R> {
     unsent: Vec<u8>,
     /// How many of its questions are in the cold lane; their answers come in any order (RFC 7766 §6.2.1.1).
     late: usize,
-    late_answers: Option<LateAnswers>,
+    errands: Option<Errands>,
     /// The client has sent all that it wanted.
     read_all: bool,
 }
 
-/// Where the cold lane puts answers, and where they are taken; there is room for [`LATE`].
-struct LateAnswers {
-    put: mpsc::Sender<Box<[u8]>>,
-    take: mpsc::Receiver<Box<[u8]>>,
+/// Where errands end; there is room for [`LATE`].
+struct Errands {
+    put: mpsc::Sender<Option<Box<[u8]>>>,
+    take: mpsc::Receiver<Option<Box<[u8]>>>,
+}
+
+/// One errand's way back. It tells its end once, with an answer or, dropped without one, `None`.
+struct Back {
+    put: mpsc::Sender<Option<Box<[u8]>>>,
+    answer: Option<Box<[u8]>>,
+}
+
+impl Back {
+    fn tell(mut self, message: &[u8]) {
+        self.answer = Some(message.into());
+    }
+}
+
+impl Drop for Back {
+    fn drop(&mut self) {
+        // The connection may have ended meanwhile.
+        let _ = self.put.try_send(self.answer.take());
+    }
 }
 
 /// Why a connection ended.
@@ -89,8 +108,8 @@ pub(super) enum End {
 enum Step {
     /// Messages were read and answered; `more` may be waiting.
     Answered { any: bool, more: bool },
-    /// The cold lane has answered.
-    Late(Box<[u8]>),
+    /// The cold lane has answered a question, or dropped it.
+    Late(Option<Box<[u8]>>),
     /// The client sends no more.
     ReadAll,
 }
@@ -103,7 +122,7 @@ impl<R: Respond> Connection<R> {
         desk: Rc<RefCell<Desk<R>>>,
     ) -> Connection<R> {
         let (unread, unsent) = (Vec::new(), Vec::new());
-        Connection { stream, peer, tally, desk, unread, unsent, late: 0, late_answers: None, read_all: false }
+        Connection { stream, peer, tally, desk, unread, unsent, late: 0, errands: None, read_all: false }
     }
 
     /// Serves it to its end.
@@ -160,7 +179,9 @@ impl<R: Respond> Connection<R> {
                 }
                 Step::Late(answer) => {
                     self.late -= 1;
-                    if let Ok(len) = u16::try_from(answer.len()) {
+                    if let Some(answer) = answer
+                        && let Ok(len) = u16::try_from(answer.len())
+                    {
                         self.unsent.extend(len.to_be_bytes());
                         self.unsent.extend(&answer);
                     }
@@ -172,8 +193,8 @@ impl<R: Respond> Connection<R> {
 
     /// The next thing that happens.
     fn step(&mut self, cx: &mut Context) -> Poll<io::Result<Step>> {
-        if let Some(answers) = &mut self.late_answers
-            && let Poll::Ready(Some(answer)) = answers.take.poll_recv(cx)
+        if let Some(errands) = &mut self.errands
+            && let Poll::Ready(Some(answer)) = errands.take.poll_recv(cx)
         {
             return Poll::Ready(Ok(Step::Late(answer)));
         }
@@ -252,17 +273,14 @@ impl<R: Respond> Connection<R> {
     fn later(&mut self, answering: &Answering<R>, ask: Ask, buf: &mut [u8]) -> Option<usize> {
         let query = header(&ask.query, ask.query.len())?;
         if self.late < LATE {
-            let answers = self.late_answers.get_or_insert_with(|| {
+            let errands = self.errands.get_or_insert_with(|| {
                 let (put, take) = mpsc::channel(LATE);
-                LateAnswers { put, take }
+                Errands { put, take }
             });
-            let put = answers.put.clone();
-            let way = move |message: &[u8]| {
-                // The connection may have ended meanwhile.
-                let _ = put.try_send(message.into());
-            };
+            let back = Back { put: errands.put.clone(), answer: None };
+            self.late += 1; // and one less when `back` is gone, refused errands included
+            let way = |message: &[u8]| back.tell(message);
             if answering.lane.put(Errand::new(ask, self.peer, Transport::Tcp, way)) {
-                self.late += 1;
                 self.tally.handed_on();
                 return None;
             }

@@ -1,9 +1,9 @@
 //! TCP (RFC 7766), on tokio: a thread has its listeners, its connections and its buffers to itself.
 //!
 //! Whatever one read brought is answered with one write. A connection between two messages holds no buffer
-//! of its own; one whose client does not read holds at most what [`connection`] says, and is not read from
-//! meanwhile. Who comes when all seats are taken gets the seat of whoever has been idle the longest, so that
-//! connections that are merely held open keep nobody out.
+//! of its own; one whose client does not read holds at most 16 KiB of answers and one more, and is not read
+//! from meanwhile. Who comes when all seats are taken gets the seat of whoever has been idle the longest, so
+//! that connections that are merely held open keep nobody out.
 
 mod connection;
 mod seats;

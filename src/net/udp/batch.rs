@@ -283,3 +283,103 @@ unsafe fn clear_interface(header: *mut mmsghdr) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::answer::totals::Totals;
+    use crate::answer::worker::Transport;
+    use crate::cluster::Family;
+    use crate::net::listen;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn socket() -> UdpSocket {
+        let socket = listen::bind("127.0.0.1:0".parse().unwrap(), 1, 0).unwrap().udp.remove(0);
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+    }
+
+    /// A batch of so many datagrams, the n-th of n octets that are all n, and their sender.
+    fn filled(n: u8, server: &UdpSocket) -> (Batch, UdpSocket) {
+        let client = socket();
+        for i in 1..=n {
+            client.send_to(&vec![i; usize::from(i)], server.local_addr().unwrap()).unwrap();
+        }
+        let mut batch = Batch::new(server.local_addr().unwrap());
+        assert_eq!(
+            batch.receive(server).unwrap(),
+            usize::from(n),
+            "loopback delivers before `send_to` returns"
+        );
+        (batch, client)
+    }
+
+    fn received(client: &UdpSocket) -> Vec<u8> {
+        let mut buf = [0; 2048];
+        let (len, _) = client.recv_from(&mut buf).unwrap();
+        buf[..len].to_vec()
+    }
+
+    #[test]
+    fn what_is_kept_is_sent_and_the_rest_is_not() {
+        let server = socket();
+        let (mut batch, client) = filled(5, &server);
+        let tally = Tally::new(Transport::Udp, Family::V4);
+        for at in [1, 3, 4] {
+            let (peer, len, buf) = batch.query(at).unwrap();
+            assert_eq!((peer, len), (client.local_addr().unwrap().ip(), at + 1));
+            buf[len] = 99;
+            batch.keep(at, len + 1);
+        }
+        batch.send(&server, &tally);
+        assert_eq!(
+            [received(&client), received(&client), received(&client)],
+            [vec![2, 2, 99], vec![4, 4, 4, 4, 99], vec![5, 5, 5, 5, 5, 99]]
+        );
+        // Nothing of it is left for the next batch.
+        client.send_to(&[7; 1280], server.local_addr().unwrap()).unwrap();
+        assert_eq!(batch.receive(&server).unwrap(), 1);
+        assert_eq!(batch.query(0).unwrap().1, 1280);
+        batch.keep(0, 1);
+        batch.send(&server, &tally);
+        assert_eq!(received(&client), [7]);
+    }
+
+    #[test]
+    fn a_datagram_that_was_cut_off_is_no_query() {
+        let server = socket();
+        let mut batch = Batch::new(server.local_addr().unwrap());
+        let client = socket();
+        client.send_to(&[1; BUFFER + 1], server.local_addr().unwrap()).unwrap();
+        client.send_to(&[1; BUFFER], server.local_addr().unwrap()).unwrap();
+        assert_eq!(batch.receive(&server).unwrap(), 2);
+        assert!(batch.query(0).is_none());
+        assert!(batch.query(1).is_some());
+    }
+
+    #[test]
+    fn an_answer_that_the_kernel_refuses_holds_up_no_other() {
+        let server = socket();
+        let (mut batch, client) = filled(3, &server);
+        // SAFETY: the header leads to a slot's `peer`, which is a sockaddr_in here.
+        unsafe { (*(*batch.header(1)).msg_hdr.msg_name.cast::<sockaddr_in>()).sin_port = 0 };
+        assert!(batch.query(1).is_none(), "port 0 is never answered");
+        (0..3).for_each(|at| batch.keep(at, at + 1)); // but if it were
+        let tally = Arc::new(Tally::new(Transport::Udp, Family::V4));
+        batch.send(&server, &tally);
+        assert_eq!([received(&client), received(&client)], [vec![1], vec![3, 3, 3]]);
+        assert_eq!(Totals::of(&[tally]).paths[0].send_failures, 1);
+    }
+
+    #[test]
+    fn the_socket_s_timeout_ends_a_wait() {
+        let server = socket();
+        server.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        let error = Batch::new(server.local_addr().unwrap()).receive(&server).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+}

@@ -1,185 +1,19 @@
-//! A TOML document, read key by key: a key that nobody asks for is a mistake, and every value knows where it stands.
-//!
-//! ```text
-//! read(source)  ->  Table  --take("listen")-->  Value  --text(), whole(0..=64), duration(..), list(), table()-->
-//!                     └──finish(): what nobody took is an unknown key, with the nearest known one
-//! ```
+//! One value of a TOML document: its type, its range, and what is said where it is another.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::ops::{Range, RangeInclusive};
-use std::path::{Path, PathBuf};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue, Error};
+use toml::de::DeValue;
 
-use super::duration;
-use super::issue::{At, Issue, Source};
-use super::lines::Lines;
-use super::syntax::Syntax;
-use super::words::{key_fault, listed, nearest, shown};
-
-/// A value, and where it is written.
-#[derive(Clone, Debug)]
-pub struct Written<T> {
-    /// The value.
-    pub value: T,
-    /// Where it is written.
-    pub at: At,
-}
-
-impl<T> Written<T> {
-    /// The same place, with what `change` makes of the value.
-    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Written<U> {
-        Written { value: change(self.value), at: self.at }
-    }
-}
-
-/// Whether all of a document was understood as TOML.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Wholeness {
-    /// It was.
-    #[default]
-    Whole,
-    /// It was not: what seems to be missing may stand in what was not understood.
-    Torn,
-}
-
-/// Parses a document and lets `walk` read it: mistakes of syntax and those that `walk` finds are told together.
-///
-/// What `walk` says of a line that is no TOML is left out: it would be about our guess, not about the text.
-pub fn read<T>(
-    source: &Arc<Source>,
-    issues: &mut Vec<Issue>,
-    walk: impl FnOnce(Table<'_>, &mut Vec<Issue>) -> T,
-) -> (T, Wholeness) {
-    let (root, errors): (_, Vec<Error>) = DeTable::parse_recoverable(&source.text);
-    let lines = Lines::new(&source.text);
-    let syntax = Syntax::new(source, &lines, root.get_ref(), &errors);
-    let wholeness = if errors.is_empty() { Wholeness::Whole } else { Wholeness::Torn };
-    let document = Document { source, wholeness };
-    let table = Table::new(document, root.get_ref(), String::new(), document.at(0..0));
-    let mut found = Vec::new();
-    let read = walk(table, &mut found);
-    found.retain(|issue| issue.at.as_ref().is_none_or(|at| !syntax.tears(lines.index(at.span.start))));
-    issues.extend(syntax.issues);
-    issues.extend(found);
-    (read, wholeness)
-}
-
-/// What all parts of a document share.
-#[derive(Clone, Copy)]
-struct Document<'d> {
-    source: &'d Arc<Source>,
-    wholeness: Wholeness,
-}
-
-impl Document<'_> {
-    fn at(self, span: Range<usize>) -> At {
-        At { source: self.source.clone(), span }
-    }
-}
-
-/// A table whose keys are taken one by one.
-pub struct Table<'d> {
-    document: Document<'d>,
-    /// How sentences call it, ``check `ingest` ``; empty for the whole document.
-    title: String,
-    at: At,
-    /// What has not been taken, in the order of the file.
-    left: Vec<Value<'d>>,
-    is_empty: bool,
-    known: Vec<&'static str>,
-}
-
-impl<'d> Table<'d> {
-    fn new(document: Document<'d>, table: &'d DeTable<'d>, title: String, at: At) -> Table<'d> {
-        let value = |(key, value): (&'d Spanned<_>, &'d Spanned<_>)| Value::new(document, key, value);
-        let mut left: Vec<Value<'d>> = table.iter().map(value).collect();
-        left.sort_by_key(|value| value.key_at.span.start);
-        Table { document, title, at, left, is_empty: table.is_empty(), known: Vec::new() }
-    }
-
-    /// Where it begins: its key, or its braces.
-    pub fn at(&self) -> &At {
-        &self.at
-    }
-
-    /// Whether nothing at all is written in it.
-    pub fn is_empty(&self) -> bool {
-        self.is_empty
-    }
-
-    /// The value of a key that may be absent.
-    pub fn take(&mut self, key: &'static str) -> Option<Value<'d>> {
-        self.known.push(key);
-        let place = self.left.iter().position(|value| value.key == key)?;
-        Some(self.left.remove(place))
-    }
-
-    /// The value of a key that must be there; `example` is a line that would do.
-    pub fn need(&mut self, key: &'static str, example: &str, issues: &mut Vec<Issue>) -> Option<Value<'d>> {
-        let value = self.take(key);
-        if value.is_none() {
-            self.missing(key, example, issues);
-        }
-        value
-    }
-
-    /// Says that a key is missing, unless it may stand in what was not understood.
-    pub fn missing(&self, key: &str, example: &str, issues: &mut Vec<Issue>) {
-        if self.document.wholeness == Wholeness::Torn {
-            return;
-        }
-        let what = match &*self.title {
-            "" => format!("`{key}` is missing"),
-            title => format!("{title} has no `{key}`"),
-        };
-        issues.push(Issue::error(self.at.clone(), what).remedy(format!("e.g. `{example}`")));
-    }
-
-    /// All values that have not been taken: of a table whose keys are names that the operator gives.
-    pub fn named(&mut self) -> Vec<Value<'d>> {
-        std::mem::take(&mut self.left)
-    }
-
-    /// Takes all tables that have not been taken.
-    pub fn tables(&mut self) -> Vec<Value<'d>> {
-        let (tables, left) = std::mem::take(&mut self.left).into_iter().partition(Value::is_table);
-        self.left = left;
-        tables
-    }
-
-    /// Where the first of these keys is written, of those that have not been taken.
-    pub fn first_of(&self, keys: &[&str]) -> Option<At> {
-        self.left.iter().find(|value| keys.contains(&value.key)).map(|value| value.key_at.clone())
-    }
-
-    /// Says of a key that is known elsewhere why it may not stand here, if it does.
-    pub fn refuse(&mut self, key: &'static str, what: &str, remedy: &str, issues: &mut Vec<Issue>) {
-        if let Some(place) = self.left.iter().position(|value| value.key == key) {
-            let value = self.left.remove(place);
-            issues.push(Issue::error(value.key_at, what).remedy(remedy));
-        }
-    }
-
-    /// Ends the reading: what has not been taken is unknown.
-    pub fn finish(self, issues: &mut Vec<Issue>) {
-        for value in &self.left {
-            let of = if self.title.is_empty() { String::new() } else { format!(" of {}", self.title) };
-            let key = shown(value.key);
-            let issue = Issue::error(value.key_at.clone(), format!("`{key}` is not a key{of}"));
-            let free = self.known.iter().copied();
-            issues.push(match nearest(value.key, free) {
-                Some(meant) => issue.remedy(format!("there is `{meant}`")),
-                None if self.known.is_empty() => issue,
-                None => issue.remedy(format!("there is {}", listed(&self.known, "and"))),
-            });
-        }
-    }
-}
+use super::table::Table;
+use super::{Document, Written, beside};
+use crate::files::duration;
+use crate::files::issue::{At, Issue};
+use crate::files::words::{key_fault, listed, nearest, shown};
 
 /// A value and its key.
 #[derive(Clone)]
@@ -195,7 +29,7 @@ pub struct Value<'d> {
 }
 
 impl<'d> Value<'d> {
-    fn new(
+    pub(super) fn new(
         document: Document<'d>,
         key: &'d Spanned<Cow<'d, str>>,
         value: &'d Spanned<DeValue<'d>>,
@@ -305,7 +139,9 @@ impl<'d> Value<'d> {
             DeValue::Integer(_) => self.as_whole().map(|whole| whole as f64),
             DeValue::Float(float) => float.as_str().parse().ok(),
             _ => {
-                self.mistyped("a number", None, issues);
+                let digits = self.as_text().filter(|text| text.parse::<f64>().is_ok());
+                let remedy = digits.map(|digits| format!("write `{digits}`, without quotes"));
+                self.mistyped("a number", remedy, issues);
                 return None;
             }
         };
@@ -445,27 +281,3 @@ impl<'d> Value<'d> {
 
 /// What a key must be.
 const LABEL_REMEDY: &str = "keys are one label each: letters, digits, hyphens between";
-
-/// The path that `text` means in the file `named_in`: relative to its directory.
-pub fn beside(named_in: &str, text: &str) -> PathBuf {
-    Path::new(named_in).parent().unwrap_or(Path::new("")).join(text)
-}
-
-/// Says of keys that differ in nothing but case that they are the same; `noun` is what they name.
-pub fn same_keys<'k>(keys: impl Iterator<Item = &'k Written<Arc<str>>>, noun: &str, issues: &mut Vec<Issue>) {
-    let mut seen: HashMap<String, &Written<Arc<str>>> = HashMap::new();
-    for key in keys {
-        if let Some(first) = seen.insert(key.value.to_ascii_lowercase(), key) {
-            let (one, other) = (shown(&key.value), shown(&first.value));
-            let what = format!("{noun} `{one}` differs from `{other}` in case alone");
-            issues.push(Issue::error(key.at.clone(), what).also(first.at.clone(), "the other one"));
-        }
-    }
-}
-
-/// Says that there are more of something than there may be; `nouns` names them.
-pub fn at_most(count: usize, max: usize, nouns: &str, at: &At, issues: &mut Vec<Issue>) {
-    if count > max {
-        issues.push(Issue::error(at.clone(), format!("{count} {nouns} are more than {max}")));
-    }
-}

@@ -1,0 +1,249 @@
+//! What our UDP engine adds to the kernel's own price: its CPU time per query against a thread that does
+//! nothing but recvmmsg, set QR, sendmmsg. `cargo bench --bench floor [rounds]`; Linux.
+//!
+//! Each round loads the echo, the engine, and the echo again (the other way round in every second round) from
+//! a closed loop on another core, and reads the CPU clocks of their threads. The ratio of the two echoes tells
+//! how far the figures of this machine can be trusted.
+#![allow(unsafe_code, reason = "the floor is made of the system calls themselves")]
+#![allow(clippy::disallowed_methods, reason = "a bench has clocks and sockets of its own")]
+
+fn main() {
+    #[cfg(target_os = "linux")]
+    linux::run();
+    #[cfg(not(target_os = "linux"))]
+    println!("floor: the engine that it measures is for Linux");
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::mem::zeroed;
+    use std::net::{IpAddr, SocketAddr, UdpSocket};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::thread::JoinHandleExt;
+    use std::ptr::null_mut;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread::{self, JoinHandle};
+    use std::time::{Duration, Instant};
+
+    use steerdns::answer::tally::Tally;
+    use steerdns::answer::worker::{Fact, Reply, Transport, Worker};
+    use steerdns::cluster::Family;
+    use steerdns::net::answering::Answering;
+    use steerdns::net::{errand, listen, udp};
+    use steerdns::snapshot::{Live, Snapshot};
+
+    const ROUNDS: usize = 40;
+    /// Queries of one slice: some 0.1 s.
+    const QUERIES: usize = 100_000;
+    /// Queries on their way at a time.
+    const WINDOW: usize = 128;
+    const BATCH: usize = 32;
+    /// As in the engine, so that the floor has no worse a layout.
+    const BUFFER: usize = 1344;
+
+    pub(super) fn run() {
+        let rounds = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(ROUNDS);
+        let two_cores = thread::available_parallelism().is_ok_and(|cores| cores.get() >= 2);
+        let server_core = two_cores.then_some(1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let servers = [
+            started(&stop, server_core, echo),
+            started(&stop, server_core, engine),
+            started(&stop, server_core, echo),
+        ];
+        if two_cores {
+            pin(0);
+        }
+        let mut ratios = [Vec::new(), Vec::new()];
+        let mut spent = [Vec::new(), Vec::new()];
+        for round in 0..=rounds {
+            let mut ns = [0.0; 3];
+            let order = if round % 2 == 0 { [0, 1, 2] } else { [2, 1, 0] };
+            for i in order {
+                ns[i] = slice(&servers[i]);
+            }
+            if round == 0 {
+                continue; // warms up
+            }
+            let floor = (ns[0] + ns[2]) / 2.0;
+            spent[0].push(floor);
+            spent[1].push(ns[1]);
+            ratios[0].push(ns[2] / ns[0]);
+            ratios[1].push(ns[1] / floor);
+        }
+        stop.store(true, Ordering::Relaxed);
+        for server in servers {
+            server.thread.join().expect("a server's thread ends in order");
+        }
+        println!("{rounds} rounds of {QUERIES} queries; lower quartile, median, upper quartile");
+        println!("  echo     ns per query    {}", quartiles(&mut spent[0], 0));
+        println!("  steerdns ns per query    {}", quartiles(&mut spent[1], 0));
+        println!("  echo     to itself       {}", quartiles(&mut ratios[0], 3));
+        println!("  steerdns to echo         {}", quartiles(&mut ratios[1], 3));
+    }
+
+    fn quartiles(values: &mut [f64], digits: usize) -> String {
+        values.sort_by(f64::total_cmp);
+        let at = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
+        format!("{:>8.digits$} {:>8.digits$} {:>8.digits$}", at(0.25), at(0.5), at(0.75))
+    }
+
+    struct Served {
+        address: SocketAddr,
+        thread: JoinHandle<()>,
+    }
+
+    fn started(
+        stop: &Arc<AtomicBool>,
+        core: Option<usize>,
+        serve: impl FnOnce(UdpSocket, &Arc<AtomicBool>) + Send + 'static,
+    ) -> Served {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listeners = listen::bind(any, 1, 0).expect("loopback has free ports");
+        let socket = listeners.udp.into_iter().next().expect("one was asked for");
+        let stop = Arc::clone(stop);
+        let thread = thread::spawn(move || {
+            if let Some(core) = core {
+                pin(core);
+            }
+            serve(socket, &stop);
+        });
+        Served { address: listeners.address, thread }
+    }
+
+    /// Sets QR, and counts it: the least that an engine may be asked to do.
+    fn respond(
+        _: &Snapshot,
+        _: &mut Worker,
+        _: Instant,
+        buf: &mut [u8],
+        len: usize,
+        _: IpAddr,
+        _: Transport,
+    ) -> Reply {
+        buf[2] |= 0x80;
+        Reply::Done(len, Fact { rcode: 0, qtype: 1, truncated: false, ecs: false, steered: None })
+    }
+
+    fn engine(socket: UdpSocket, stop: &Arc<AtomicBool>) {
+        let live = Arc::new(Live::new(Snapshot::default()));
+        let (lane, _errands) = errand::lane(1);
+        let answering = Answering { live, respond, lane, stop: Arc::clone(stop) };
+        let tally = Tally::new(Transport::Udp, Family::V4);
+        udp::serve(&Arc::new(socket), &answering, Worker::default(), &tally).expect("the socket is good");
+    }
+
+    /// Messages for recvmmsg and sendmmsg, kept in place for their whole life.
+    #[repr(C, align(64))]
+    struct Messages {
+        headers: [libc::mmsghdr; BATCH],
+        iovs: [libc::iovec; BATCH],
+        peers: [libc::sockaddr_in; BATCH],
+        buffers: [[u8; BUFFER]; BATCH],
+    }
+
+    impl Messages {
+        fn new(named: bool) -> Box<Messages> {
+            // SAFETY: all of it is plain data that may be zero.
+            let mut it: Box<Messages> = Box::new(unsafe { zeroed() });
+            let all = &raw mut *it;
+            for i in 0..BATCH {
+                // SAFETY: the pointers stay within `it`, which is boxed and does not move.
+                unsafe {
+                    (*all).iovs[i].iov_base = (&raw mut (*all).buffers[i]).cast();
+                    (*all).iovs[i].iov_len = BUFFER;
+                    let header = &raw mut (*all).headers[i].msg_hdr;
+                    (*header).msg_iov = &raw mut (*all).iovs[i];
+                    (*header).msg_iovlen = 1;
+                    if named {
+                        (*header).msg_name = (&raw mut (*all).peers[i]).cast();
+                        (*header).msg_namelen = size_of::<libc::sockaddr_in>() as u32;
+                    }
+                }
+            }
+            it
+        }
+
+        fn receive(&mut self, socket: &UdpSocket) -> usize {
+            let (fd, headers) = (socket.as_raw_fd(), self.headers.as_mut_ptr());
+            // SAFETY: the headers lead to what they say, within `self`.
+            let n =
+                unsafe { libc::recvmmsg(fd, headers, BATCH as u32, libc::MSG_WAITFORONE as _, null_mut()) };
+            usize::try_from(n).unwrap_or(0)
+        }
+
+        fn send(&mut self, socket: &UdpSocket, n: usize) {
+            let mut sent = 0;
+            while sent < n {
+                let (fd, headers) = (socket.as_raw_fd(), self.headers[sent..n].as_mut_ptr());
+                // SAFETY: as in `receive`.
+                let done = unsafe { libc::sendmmsg(fd, headers, (n - sent) as u32, 0) };
+                sent += usize::try_from(done).unwrap_or(0).max(1);
+            }
+        }
+    }
+
+    /// The floor.
+    fn echo(socket: UdpSocket, stop: &Arc<AtomicBool>) {
+        let mut messages = Messages::new(true);
+        while !stop.load(Ordering::Relaxed) {
+            let n = messages.receive(&socket);
+            for i in 0..n {
+                messages.iovs[i].iov_len = messages.headers[i].msg_len as usize;
+                messages.buffers[i][2] |= 0x80;
+            }
+            messages.send(&socket, n);
+            for i in 0..n {
+                messages.iovs[i].iov_len = BUFFER;
+            }
+        }
+    }
+
+    /// Loads a server by a closed loop; its thread's CPU nanoseconds per answer.
+    fn slice(server: &Served) -> f64 {
+        let client = UdpSocket::bind("127.0.0.1:0").expect("loopback has free ports");
+        client.connect(server.address).expect("loopback is reachable");
+        client.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout that is not zero");
+        let query = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\x01\x06ingest\x04live\x07example\x03com\0\0\x01\0\x01\
+                      \0\0\x29\x04\xD0\0\0\0\0\0\x0B\0\x08\0\x07\0\x01\x18\0\xCB\0\x71";
+        let (mut queries, mut answers) = (Messages::new(false), Messages::new(false));
+        for i in 0..BATCH {
+            queries.buffers[i][..query.len()].copy_from_slice(query);
+            queries.iovs[i].iov_len = query.len();
+        }
+        let begun = cpu_ns(&server.thread);
+        let (mut answered, mut under_way) = (0, 0);
+        while answered < QUERIES {
+            while under_way + BATCH <= WINDOW {
+                queries.send(&client, BATCH);
+                under_way += BATCH;
+            }
+            let n = answers.receive(&client);
+            answered += n;
+            under_way = if n == 0 { 0 } else { under_way - n }; // nothing comes any more: those are lost
+        }
+        (cpu_ns(&server.thread) - begun) as f64 / answered as f64
+    }
+
+    fn cpu_ns(thread: &JoinHandle<()>) -> u64 {
+        let mut clock = 0;
+        // SAFETY: the thread has not been joined; both places live until the calls return.
+        unsafe {
+            let mut time: libc::timespec = zeroed();
+            assert_eq!(libc::pthread_getcpuclockid(thread.as_pthread_t(), &raw mut clock), 0);
+            assert_eq!(libc::clock_gettime(clock, &raw mut time), 0);
+            time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+        }
+    }
+
+    /// Keeps this thread on one core; where that is not allowed, it goes where it goes.
+    fn pin(core: usize) {
+        // SAFETY: the set is plain data, and lives until the call returns.
+        unsafe {
+            let mut set: libc::cpu_set_t = zeroed();
+            libc::CPU_SET(core, &mut set);
+            libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set);
+        }
+    }
+}

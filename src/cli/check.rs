@@ -1,0 +1,101 @@
+//! `steerdns check`
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use super::Config;
+use crate::files::issue::{Issue, Severity};
+use crate::files::show;
+use crate::files::words::counted;
+use crate::load::{Loaded, load};
+
+/// Reads and compiles everything as `serve` does, and says all that is wrong with it. Fails where an error is.
+#[derive(Debug, clap::Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    config: Config,
+    /// Fail on warnings, too.
+    #[arg(long)]
+    strict: bool,
+    /// How mistakes are told.
+    #[arg(long, value_enum, default_value_t = Format::Full)]
+    format: Format,
+}
+
+/// How mistakes are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// With the lines of the files.
+    Full,
+    /// One a line, for editors.
+    Short,
+    /// One JSON object a line, for programs.
+    Json,
+}
+
+impl Check {
+    pub(super) fn run(self) -> ExitCode {
+        let loaded = load(&self.config.config);
+        let issues = match &loaded {
+            Ok(loaded) => &loaded.issues,
+            Err(issues) => issues,
+        };
+        let format = match self.format {
+            Format::Full if std::io::stdout().is_terminal() => show::Format::Coloured,
+            Format::Full => show::Format::Full,
+            Format::Short => show::Format::Short,
+            Format::Json => show::Format::Json,
+        };
+        print!("{}", show::issues(issues, format));
+        if self.format == Format::Full {
+            if let Ok(loaded) = &loaded {
+                println!("{}", summary(loaded));
+            }
+            if !issues.is_empty() {
+                println!("{}", show::counts(issues));
+            }
+        }
+        let grave = |issue: &Issue| self.strict || issue.severity == Severity::Error;
+        if loaded.is_err() || issues.iter().any(grave) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    }
+}
+
+/// What was read, and what it is compiled to.
+fn summary(loaded: &Loaded) -> String {
+    let plan = &loaded.plan;
+    let nodes: usize = plan.inventory.clusters.iter().map(|cluster| cluster.nodes.len()).sum();
+    let counts = [
+        counted(plan.origins.len(), "zone"),
+        counted(plan.zones.name_count(), "name"),
+        counted(plan.services.len(), "service"),
+        counted(plan.inventory.clusters.len(), "cluster"),
+        counted(nodes, "node"),
+        counted(plan.targets.len(), "probe target"),
+    ];
+    let mut lines = vec![counts.join(", ")];
+    for database in &loaded.geography.databases {
+        let about = database.about();
+        lines.push(format!("{}: {}, {} networks", database.name(), about.kind, about.networks));
+    }
+    if loaded.geography.databases.is_empty() {
+        lines.push(format!("embedded country table: {}", crate::geo::embedded::about()));
+    }
+    for map in &plan.maps {
+        let mapped = &map.mapped;
+        lines.push(format!(
+            "map: {} ranked lists, {} IPv4 tiles, {} IPv6 tiles, {:.1} MB",
+            mapped.lists.len(),
+            mapped.v4.tile_count(),
+            mapped.v6.tile_count(),
+            mapped.bytes() as f64 / 1e6,
+        ));
+    }
+    let took = loaded.took;
+    lines.push(format!(
+        "read in {:.2} s, located in {:.2} s, compiled in {:.2} s",
+        took.reading.as_secs_f64(),
+        took.geography.as_secs_f64(),
+        took.compiling.as_secs_f64(),
+    ));
+    lines.join("\n")
+}

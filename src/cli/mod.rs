@@ -1,0 +1,107 @@
+//! The command line: one file a command, each of them one call into the library.
+
+mod check;
+mod demo;
+mod demo_node;
+mod explain;
+mod reload;
+mod serve;
+mod status;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::admin::control;
+use crate::files::show;
+use crate::load;
+
+/// An authoritative nameserver that sends every viewer to the nearest healthy cluster.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about,
+    disable_version_flag = true,
+    arg_required_else_help = true,
+    after_help = "Start here:\n  \
+        steerdns demo                        a whole world on this machine, to try with dig\n  \
+        steerdns check                       reads all files and says what is wrong with them\n  \
+        steerdns serve                       answers\n  \
+        steerdns explain play.live.example.com --client 203.0.113.7\n                                       \
+        the answer for that viewer, and every reason for it"
+)]
+pub struct Command {
+    #[command(subcommand)]
+    word: Option<Word>,
+    /// Which version this is; with --verbose, what is built in.
+    #[arg(long)]
+    version: bool,
+    /// More of it.
+    #[arg(long, requires = "version")]
+    verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Word {
+    Serve(serve::Serve),
+    Check(check::Check),
+    Explain(explain::Explain),
+    Demo(demo::Demo),
+    Reload(reload::Reload),
+    Status(status::Status),
+}
+
+/// Where the server's file is.
+#[derive(Debug, clap::Args)]
+struct Config {
+    /// The server's file; all other paths are relative to the file that names them.
+    #[arg(long, value_name = "FILE", default_value = "steerdns.toml")]
+    config: PathBuf,
+}
+
+impl Command {
+    /// Does what it says: 0 where all went well, 1 where it did not, 2 where the command line is wrong.
+    pub fn run(self) -> ExitCode {
+        if self.version {
+            return version(self.verbose);
+        }
+        match self.word {
+            Some(Word::Serve(serve)) => serve.run(),
+            Some(Word::Check(check)) => check.run(),
+            Some(Word::Explain(explain)) => explain.run(),
+            Some(Word::Demo(demo)) => demo.run(),
+            Some(Word::Reload(reload)) => reload.run(),
+            Some(Word::Status(status)) => status.run(),
+            None => version(false),
+        }
+    }
+}
+
+fn version(verbose: bool) -> ExitCode {
+    println!("{}", load::VERSION);
+    if verbose {
+        println!("embedded country table: {}", crate::geo::embedded::about());
+    }
+    ExitCode::SUCCESS
+}
+
+/// A runtime for one request to a running server.
+fn wait<T>(future: impl Future<Output = T>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    Ok(runtime.map_err(|error| error.to_string())?.block_on(future))
+}
+
+/// Says why a command failed, on standard error.
+fn failed(what: impl std::fmt::Display) -> ExitCode {
+    eprintln!("steerdns: {what}");
+    ExitCode::FAILURE
+}
+
+/// Asks the server that runs with this file: its words, good or bad.
+fn ask_server(config: &Path, method: &str, what: &str) -> Result<Result<String, String>, String> {
+    let server = load::server(config).map_err(|issues| show::issues(&issues, show::Format::Full))?;
+    let socket = control::socket(&server.state);
+    wait(control::ask(&socket, method, what))?
+        .map_err(|error| format!("no server answers on `{}`: {error}", socket.display()))
+}

@@ -1,0 +1,24 @@
+//! `steerdns status`
+
+use std::process::ExitCode;
+
+use super::{Config, failed};
+
+/// The state of the running server, as JSON.
+#[derive(Debug, clap::Args)]
+pub(super) struct Status {
+    #[command(flatten)]
+    config: Config,
+}
+
+impl Status {
+    pub(super) fn run(self) -> ExitCode {
+        match super::ask_server(&self.config.config, "GET", "/status") {
+            Ok(Ok(json)) => {
+                println!("{json}");
+                ExitCode::SUCCESS
+            }
+            Ok(Err(what)) | Err(what) => failed(what),
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! A choice in words: the same [`Choice`] that answers, with every reason for it.
+
+use std::fmt::{self, Write as _};
+use std::net::IpAddr;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::cluster::{ClusterId, Family};
+use crate::geo::place::Place;
+use crate::geo::sources::Known;
+use crate::health::verdict::Verdict;
+use crate::plan::{Placed, Plan, Route};
+use crate::snapshot::Snapshot;
+use crate::steering::choose::{Choice, Standing};
+use crate::steering::client::{Client, Whose};
+use crate::steering::rank::{Ranking, rank};
+use crate::steering::ranker::{Basis, Why};
+use crate::steering::rules::{Order, Policy};
+use crate::wire::edns::Subnet;
+
+/// Everything that led to an answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explanation {
+    /// The service.
+    pub service: String,
+    /// `A` or `AAAA`.
+    pub family: &'static str,
+    /// The policy.
+    pub policy: String,
+    /// Whose address decided, and which.
+    pub client: String,
+    /// What each source says of that address.
+    pub known: Vec<String>,
+    /// What they say together; empty where no source was asked.
+    pub place: String,
+    /// The rule that holds.
+    pub rule: String,
+    /// What the costs are made of; empty where no source was asked.
+    pub basis: &'static str,
+    /// The ranked list, best first.
+    pub list: Vec<Listed>,
+    /// The client's slot, 0..64.
+    pub slot: u8,
+    /// SCOPE PREFIX-LENGTH.
+    pub scope: u8,
+    /// Why that scope.
+    pub scope_why: String,
+    /// The cluster that answers; `None`: SERVFAIL.
+    pub cluster: Option<String>,
+    /// Why that one: `first`, `next`, …
+    pub reason: &'static str,
+    /// The addresses of the answer.
+    pub answer: Vec<IpAddr>,
+    /// Their TTL in seconds.
+    pub ttl_s: u32,
+    /// Why that TTL.
+    pub ttl_why: String,
+}
+
+/// A cluster of the ranked list.
+#[derive(Clone, Debug, Serialize)]
+pub struct Listed {
+    /// Its key.
+    pub cluster: String,
+    /// What it costs, in ms.
+    pub cost_ms: f32,
+    /// Why it stands there; empty where no source was asked.
+    pub why: String,
+    /// Its pool: `up`, `unknown`, `dead` or `withdrawn`.
+    pub standing: &'static str,
+    /// Its nodes.
+    pub nodes: Vec<ListedNode>,
+}
+
+/// An address of a cluster.
+#[derive(Clone, Debug, Serialize)]
+pub struct ListedNode {
+    /// The node's key.
+    pub node: String,
+    /// The address.
+    pub address: IpAddr,
+    /// The verdict: `up`, `suspect`, `down`, `unknown`.
+    pub verdict: &'static str,
+    /// How long it is held, in seconds.
+    pub age_s: u64,
+    /// The last failure's words; empty where there was none, or it is over.
+    pub cause: String,
+    /// The operator's word over it; empty without one.
+    pub pinned: String,
+}
+
+/// Explains what a client gets from a route. `known` is what sources say of the address that decides, if they were
+/// asked.
+pub fn explain(
+    snapshot: &Snapshot,
+    route: &Route,
+    subnet: Option<&Subnet>,
+    peer: IpAddr,
+    now: Instant,
+    known: Option<(&[Known], &Place)>,
+) -> Explanation {
+    let plan = &*snapshot.plan;
+    let service = &plan.services[route.service.0 as usize];
+    let policy = &plan.policies[usize::from(service.policy.0)];
+    let client = plan.client(route, subnet, peer);
+    let placed = plan.place(route, &client);
+    let choice = snapshot.choose(route, &placed);
+    let set = choice.map(|choice| snapshot.addresses(route, &choice, placed.slot, client.whose, 0));
+    let ranking = known.map(|(_, place)| {
+        let having = |id: &ClusterId| plan.inventory.cluster(*id).has(route.family);
+        let candidates: Vec<_> = policy.clusters.iter().copied().filter(having).collect();
+        rank(policy, &candidates, &plan.inventory, place, client.address)
+    });
+    let ttl_s = set.map_or(0, |set| set.ttl_s(route.ttl_s, now));
+    Explanation {
+        service: service.owner.to_string(),
+        family: if route.family == Family::V4 { "A" } else { "AAAA" },
+        policy: policy.key.to_string(),
+        client: whose(&client, subnet, policy),
+        known: known.map(|(known, _)| known.iter().map(told).collect()).unwrap_or_default(),
+        place: known.map(|(_, place)| words(place)).unwrap_or_default(),
+        rule: ranking.as_ref().map(|ranking| rule(plan, policy, ranking)).unwrap_or_default(),
+        basis: ranking.as_ref().map_or("", |ranking| match ranking.basis {
+            Basis::Estimate => "great-circle distance",
+            Basis::Measured => "measured round-trip times",
+            Basis::File => "the order of the file: no coordinates are known",
+        }),
+        list: listed(snapshot, route, &placed, ranking.as_ref(), now),
+        slot: placed.slot,
+        scope: if subnet.is_some() { placed.scope } else { 0 },
+        scope_why: scope_why(&client, subnet, &placed),
+        cluster: choice.map(|choice| plan.inventory.cluster(choice.cluster).key.to_string()),
+        reason: choice.map_or("servfail", |choice| choice.reason.word()),
+        answer: set.map(|set| addresses(set.octets(), route.family)).unwrap_or_default(),
+        ttl_s,
+        ttl_why: ttl_why(route, ttl_s, choice),
+    }
+}
+
+fn whose(client: &Client, subnet: Option<&Subnet>, policy: &Policy) -> String {
+    let address = client.address;
+    match (client.whose, subnet) {
+        (Whose::Subnet { before: 0 }, Some(subnet)) => {
+            format!("{address}/{}, the client subnet", subnet.source())
+        }
+        (Whose::Subnet { .. }, _) => format!("{address}, within the 6to4 client subnet"),
+        (Whose::Unroutable(_), _) => {
+            format!("{address}, the resolver's: the client subnet is not on the public internet")
+        }
+        (Whose::Resolver, Some(_)) if !policy.ecs => {
+            format!("{address}, the resolver's: the policy does not use client subnets")
+        }
+        (Whose::Resolver, Some(_)) => format!("{address}, the resolver's: the client subnet has length 0"),
+        (Whose::Resolver, None) => format!("{address}, the resolver's: the query has no client subnet"),
+    }
+}
+
+fn told(known: &Known) -> String {
+    match &known.says {
+        Some((place, network)) => format!("{}: {network} is {}", known.source, words(place)),
+        None => format!("{}: nothing", known.source),
+    }
+}
+
+fn words(place: &Place) -> String {
+    let part = |name: &str, value: Option<String>| value.map(|value| format!("{name} {value}"));
+    let parts = [
+        part("continent", place.continent.map(|continent| continent.code().to_owned())),
+        part("country", place.country.map(|country| country.to_string())),
+        part("subdivision", place.subdivision.map(|subdivision| subdivision.to_string())),
+        part("at", place.point.map(|point| point.to_string())),
+        part("AS", place.asn.map(|asn| asn.to_string())),
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { "unknown".into() } else { parts.join(", ") }
+}
+
+fn rule(plan: &Plan, policy: &Policy, ranking: &Ranking) -> String {
+    let Some(at) = ranking.rule else { return "none: by nearness".into() };
+    let (word, clusters) = match &policy.rules[at].order {
+        Order::Prefer(clusters) => ("prefer", clusters),
+        Order::Only(clusters) => ("only", clusters),
+    };
+    let keys: Vec<_> = clusters.iter().map(|id| &*plan.inventory.cluster(*id).key).collect();
+    format!("rule {} of `{}`: {word} {}", at + 1, policy.key, keys.join(", "))
+}
+
+fn scope_why(client: &Client, subnet: Option<&Subnet>, placed: &Placed<'_>) -> String {
+    let scope = placed.scope;
+    match (client.whose, subnet) {
+        (_, None) => "no client subnet in the query".into(),
+        (Whose::Resolver, Some(_)) => "the client subnet was not used".into(),
+        (Whose::Unroutable(_), _) => format!("the special-purpose block is a /{scope}"),
+        (Whose::Subnet { before }, _) if placed.tile_bits + before == scope => {
+            format!("all clients of this /{scope} share the ranked list")
+        }
+        (Whose::Subnet { .. }, _) => {
+            format!("the tile is a /{}, spread over slots by /{scope}", placed.tile_bits)
+        }
+    }
+}
+
+fn ttl_why(route: &Route, ttl_s: u32, choice: Option<Choice>) -> String {
+    match choice {
+        None => "nothing to keep".into(),
+        Some(_) if ttl_s < route.ttl_s => {
+            format!("in doubt: decided within {ttl_s} s (else {} s)", route.ttl_s)
+        }
+        Some(_) => "the service's".into(),
+    }
+}
+
+fn listed(
+    snapshot: &Snapshot,
+    route: &Route,
+    placed: &Placed<'_>,
+    ranking: Option<&Ranking>,
+    now: Instant,
+) -> Vec<Listed> {
+    let clusters = placed.list.clusters.iter().zip(&placed.list.costs_ms);
+    let of = |(id, cost_ms): (&ClusterId, &f32)| {
+        let cluster = snapshot.plan.inventory.cluster(*id);
+        let ranked = ranking.and_then(|ranking| ranking.order.iter().find(|ranked| ranked.cluster == *id));
+        let why = ranked.map(|ranked| {
+            let basis = match ranked.why {
+                Why::Rule => "the rule",
+                Why::Cost => "cost",
+                Why::Nearness => "nearness to the best",
+                Why::File => "order of the file",
+            };
+            match ranked.distance_km {
+                Some(km) => format!("{basis}, {km:.0} km"),
+                None => basis.into(),
+            }
+        });
+        Listed {
+            cluster: cluster.key.to_string(),
+            cost_ms: *cost_ms,
+            why: why.unwrap_or_default(),
+            standing: match snapshot.pool(*id, route).pool.standing {
+                Standing::Up => "up",
+                Standing::Unknown => "unknown",
+                Standing::Dead => "dead",
+                Standing::Withdrawn => "withdrawn",
+            },
+            nodes: nodes(snapshot, route, *id, now),
+        }
+    };
+    clusters.map(of).collect()
+}
+
+fn nodes(snapshot: &Snapshot, route: &Route, id: ClusterId, now: Instant) -> Vec<ListedNode> {
+    let plan = &*snapshot.plan;
+    let cluster = plan.inventory.cluster(id);
+    let check = plan.kind(route).check_in(cluster);
+    let held = &snapshot.pools[usize::from(id.0)].held;
+    let of =
+        held.iter().filter(|held| Some(held.target.check) == check && held.target.family() == route.family);
+    let nodes = of.map(|of| {
+        let node = &cluster.nodes[usize::from(of.target.node)];
+        let failing = !matches!(of.held.verdict, Verdict::Up);
+        let cause = of.held.cause.as_ref().filter(|_| failing);
+        ListedNode {
+            node: node.key.to_string(),
+            address: of.target.aim.key.address,
+            verdict: of.held.verdict.word(),
+            age_s: now.saturating_duration_since(of.held.since).as_secs(),
+            cause: cause.map(|cause| cause.to_string()).unwrap_or_default(),
+            pinned: node
+                .pinned
+                .as_ref()
+                .map_or(String::new(), |pinned| format!("{}: {}", pinned.word.word(), pinned.why)),
+        }
+    });
+    nodes.collect()
+}
+
+fn addresses(octets: &[u8], family: Family) -> Vec<IpAddr> {
+    match family {
+        Family::V4 => {
+            octets.chunks_exact(4).filter_map(|v4| Some(IpAddr::from(*v4.first_chunk::<4>()?))).collect()
+        }
+        Family::V6 => {
+            octets.chunks_exact(16).filter_map(|v6| Some(IpAddr::from(*v6.first_chunk::<16>()?))).collect()
+        }
+    }
+}
+
+impl Explanation {
+    /// The same in a few lines, for `_why` TXT: each at most 255 octets.
+    pub fn short(&self) -> Vec<String> {
+        let list: Vec<_> = self
+            .list
+            .iter()
+            .take(4)
+            .map(|listed| {
+                let up = listed.nodes.iter().filter(|node| matches!(node.verdict, "up" | "suspect")).count();
+                format!(
+                    "{} {:.0}ms {} {up}/{}",
+                    listed.cluster,
+                    listed.cost_ms,
+                    listed.standing,
+                    listed.nodes.len()
+                )
+            })
+            .collect();
+        let mut lines = vec![
+            format!("client {}", self.client),
+            format!("policy {}: {}", self.policy, list.join(", ")),
+            format!("slot {} scope {}: {}", self.slot, self.scope, self.scope_why),
+            format!(
+                "answer {} ({}) ttl {}: {}",
+                self.cluster.as_deref().unwrap_or("servfail"),
+                self.reason,
+                self.ttl_s,
+                self.answer.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ")
+            ),
+        ];
+        let failing = self.list.iter().flat_map(|listed| &listed.nodes).filter(|node| !node.cause.is_empty());
+        lines.extend(failing.take(8).map(|node| {
+            format!("{} {} {} {} s: {}", node.node, node.address, node.verdict, node.age_s, node.cause)
+        }));
+        for line in &mut lines {
+            while line.len() > 255 {
+                line.pop();
+            }
+        }
+        lines
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} {}, policy `{}`", self.service, self.family, self.policy)?;
+        writeln!(f, "client   {}", self.client)?;
+        for known in &self.known {
+            writeln!(f, "         {known}")?;
+        }
+        if !self.place.is_empty() {
+            writeln!(f, "place    {}", self.place)?;
+            writeln!(f, "rule     {}", self.rule)?;
+            writeln!(f, "costs    {}", self.basis)?;
+        }
+        for (rank, listed) in self.list.iter().enumerate() {
+            let mark = if self.cluster.as_deref() == Some(&*listed.cluster) { "*" } else { " " };
+            let mut line = format!(
+                "{:>7} {mark} {:<10} {:>6.1} ms  {}",
+                rank + 1,
+                listed.cluster,
+                listed.cost_ms,
+                listed.standing
+            );
+            if !listed.why.is_empty() {
+                write!(line, "  ({})", listed.why)?;
+            }
+            writeln!(f, "{line}")?;
+            for node in &listed.nodes {
+                let mut line = format!(
+                    "            {:<12} {:<24} {} for {} s",
+                    node.node,
+                    node.address.to_string(),
+                    node.verdict,
+                    node.age_s
+                );
+                if !node.cause.is_empty() {
+                    write!(line, ", {}", node.cause)?;
+                }
+                if !node.pinned.is_empty() {
+                    write!(line, ", override {}", node.pinned)?;
+                }
+                writeln!(f, "{line}")?;
+            }
+        }
+        writeln!(f, "slot     {}", self.slot)?;
+        writeln!(f, "scope    {} ({})", self.scope, self.scope_why)?;
+        match &self.cluster {
+            Some(cluster) => writeln!(f, "answer   {cluster} ({})", self.reason)?,
+            None => writeln!(f, "answer   SERVFAIL: all down")?,
+        }
+        for address in &self.answer {
+            writeln!(f, "         {address}")?;
+        }
+        write!(f, "ttl      {} ({})", self.ttl_s, self.ttl_why)
+    }
+}

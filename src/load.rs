@@ -1,0 +1,244 @@
+//! Reads the disk: all that steerdns.toml names, down to a Plan.
+//!
+//! ```text
+//! files::read (TOML, master files, RTT tables)  -> Linked   \
+//! GeoIP databases, geofeeds                     -> Geography -> Places -> Plan
+//! ```
+#![allow(clippy::disallowed_methods)] // This is the shell that reads.
+
+use std::cell::RefCell;
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::files;
+use crate::files::document::Written;
+use crate::files::issue::{At, Issue, Severity, Source};
+use crate::files::link::Linked;
+use crate::files::read::{Disk, read};
+use crate::files::server::ServerFile;
+use crate::files::zone;
+use crate::files::zone::{ZoneFile, loose_ends};
+use crate::geo::database::Database;
+use crate::geo::geofeed::Geofeed;
+use crate::geo::place::{Place, Prefix};
+use crate::geo::places::Places;
+use crate::geo::sources::{Known, sources};
+use crate::plan::{Parts, Plan, Settings, ZonePart};
+use crate::wire::name::Name;
+
+/// What `version.bind` tells.
+pub const VERSION: &str = concat!("steerdns ", env!("CARGO_PKG_VERSION"));
+
+/// The files, read and compiled.
+#[derive(Debug)]
+pub struct Loaded {
+    /// steerdns.toml.
+    pub server: ServerFile,
+    /// What they say, compiled.
+    pub plan: Plan,
+    /// Where addresses are, by source: large, and only needed to explain. Drop it before serving.
+    pub geography: Geography,
+    /// Warnings.
+    pub issues: Vec<Issue>,
+    /// What it took.
+    pub took: Took,
+}
+
+/// How long the parts of a load took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Took {
+    /// Reading and linking the files of the zones.
+    pub reading: Duration,
+    /// Reading GeoIP databases and geofeeds.
+    pub geography: Duration,
+    /// Compiling policies and zones.
+    pub compiling: Duration,
+}
+
+/// Where addresses are, by source.
+#[derive(Debug, Default)]
+pub struct Geography {
+    /// GeoIP databases; none: the embedded one.
+    pub databases: Vec<Database>,
+    /// Geofeeds.
+    pub geofeeds: Vec<Geofeed>,
+}
+
+impl Geography {
+    /// What each source says of an address, and all of them together.
+    pub fn of(&self, address: IpAddr) -> (Vec<Known>, Place) {
+        (sources(&self.databases, &self.geofeeds, address), *self.places().at(address))
+    }
+
+    /// All of it as one.
+    pub fn places(&self) -> Places {
+        Places::new(&self.databases, &self.geofeeds)
+    }
+}
+
+/// Reads and compiles all that `config` names. The errors, with the warnings beside them, where there are any.
+pub fn load(config: &Path) -> Result<Loaded, Vec<Issue>> {
+    load_with(config, |_| {})
+}
+
+/// The same, with what `adjust` makes of the linked files.
+pub fn load_with(config: &Path, adjust: impl FnOnce(&mut Linked)) -> Result<Loaded, Vec<Issue>> {
+    load_from(config, Disk { file: &|path| fs::read(path), names: &names }, adjust)
+}
+
+/// steerdns.toml alone: where the server's files are.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn server(config: &Path) -> Result<ServerFile, Vec<Issue>> {
+    let unreadable =
+        |what: String| vec![Issue { severity: Severity::Error, at: None, what, remedy: None, also: None }];
+    let text = fs::read_to_string(config)
+        .map_err(|error| unreadable(format!("`{}` cannot be read: {error}", config.display())))?;
+    let source = Arc::new(Source { path: config.to_string_lossy().into(), text });
+    let mut issues = Vec::new();
+    let server = files::server::read(&source, &mut issues);
+    let grave = issues.iter().any(|issue| issue.severity == Severity::Error);
+    if grave { Err(issues) } else { Ok(server) }
+}
+
+/// The same, from another disk, and with what `adjust` makes of the linked files.
+pub fn load_from(
+    config: &Path,
+    disk: Disk<'_>,
+    adjust: impl FnOnce(&mut Linked),
+) -> Result<Loaded, Vec<Issue>> {
+    let began = Instant::now();
+    let (linked, mut issues) = world(config, disk);
+    let read = Instant::now();
+    let mut linked = linked.ok_or_else(|| std::mem::take(&mut issues))?;
+    adjust(&mut linked);
+    let geography = geography(&linked.server, disk, &mut issues);
+    if issues.iter().any(|issue| issue.severity == Severity::Error) {
+        return Err(issues);
+    }
+    let places = geography.places();
+    let located = Instant::now();
+    let server = linked.server.clone();
+    let fed = geography.geofeeds.iter().flat_map(|feed| feed.entries.iter().map(|entry| entry.prefix));
+    let plan = match Plan::new(parts(linked, fed.collect()), &places) {
+        Ok(plan) => plan,
+        Err(large) => {
+            let what = large.to_string();
+            issues.push(Issue { severity: Severity::Error, at: None, what, remedy: None, also: None });
+            return Err(issues);
+        }
+    };
+    let took = Took { reading: read - began, geography: located - read, compiling: located.elapsed() };
+    Ok(Loaded { server, plan, geography, issues, took })
+}
+
+/// Reads and links the files of the zones.
+fn world(config: &Path, disk: Disk<'_>) -> (Option<Linked>, Vec<Issue>) {
+    let zones: RefCell<Vec<ZoneFile>> = RefCell::default();
+    let read_zone = |source: &Arc<Source>, origin: &Name, issues: &mut Vec<Issue>| {
+        let mut include = |path: &str, from: &str| include(disk, path, from);
+        let file = zone::read(source, origin, &mut include, issues);
+        let (records, at) = (file.records.clone(), file.at.clone());
+        zones.borrow_mut().push(file);
+        (records, at)
+    };
+    let (linked, mut issues) = read(config, disk, &read_zone);
+    if let Some(linked) = &linked {
+        for file in zones.borrow().iter() {
+            let steered =
+                |name: &Name| linked.services.iter().any(|service| stands_for(&service.owner, name));
+            loose_ends(file, &steered, &mut issues);
+        }
+    }
+    (linked, issues)
+}
+
+/// Whether a service of this owner can answer for `name`.
+fn stands_for(owner: &Name, name: &Name) -> bool {
+    let parent = if owner.is_wildcard() { owner.parent() } else { None };
+    owner == name || parent.is_some_and(|parent| *name != parent && name.is_within(&parent))
+}
+
+/// The text that `$INCLUDE` names: relative to the file that says so.
+fn include(disk: Disk<'_>, path: &str, from: &str) -> Result<Arc<Source>, String> {
+    let path = Path::new(from).parent().unwrap_or(Path::new("")).join(path);
+    let octets =
+        (disk.file)(&path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
+    let text = String::from_utf8(octets).map_err(|_| format!("`{}` is not UTF-8 text", path.display()))?;
+    Ok(Arc::new(Source { path: path.to_string_lossy().into(), text }))
+}
+
+fn names(directory: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        // Other names than UTF-8 are not ours; directories neither. Links are followed.
+        if let (Ok(name), true) = (entry.file_name().into_string(), entry.path().is_file()) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Reads the databases and geofeeds.
+fn geography(server: &ServerFile, disk: Disk<'_>, issues: &mut Vec<Issue>) -> Geography {
+    let mut geography = Geography::default();
+    for path in &server.geoip.databases {
+        let Some(octets) = octets(path, disk, issues) else { continue };
+        match Database::new(&path.value.to_string_lossy(), octets) {
+            Ok(database) => geography.databases.push(database),
+            Err(error) => issues.push(Issue::error(path.at.clone(), error.to_string())),
+        }
+    }
+    for path in &server.geoip.geofeeds {
+        let Some(octets) = octets(path, disk, issues) else { continue };
+        let name = path.value.to_string_lossy();
+        match String::from_utf8(octets) {
+            Ok(text) => {
+                let source = Arc::new(Source { path: name.into(), text });
+                let (geofeed, found) = files::geofeed::parse(&source);
+                issues.extend(found);
+                geography.geofeeds.push(geofeed);
+            }
+            Err(_) => issues.push(Issue::error(path.at.clone(), format!("`{name}` is not UTF-8 text"))),
+        }
+    }
+    geography
+}
+
+fn octets(path: &Written<PathBuf>, disk: Disk<'_>, issues: &mut Vec<Issue>) -> Option<Vec<u8>> {
+    let at: At = path.at.clone();
+    let octets = (disk.file)(&path.value);
+    octets
+        .map_err(|error| {
+            issues.push(Issue::error(at, format!("`{}` cannot be read: {error}", path.value.display())))
+        })
+        .ok()
+}
+
+/// What the files say, as the Plan takes it.
+fn parts(linked: Linked, fed: Vec<Prefix>) -> Parts {
+    let Linked { server, inventory, checks, policies, services, zones } = linked;
+    let zones = zones.into_iter().map(|zone| {
+        let services = zone.services.iter().map(|id| services[id.0 as usize].clone()).collect();
+        ZonePart { origin: zone.origin, records: zone.records, services }
+    });
+    Parts {
+        zones: zones.collect(),
+        inventory,
+        checks: checks.into_iter().map(Arc::new).collect(),
+        policies,
+        settings: Settings {
+            nsid: server.nsid.as_deref().unwrap_or_default().as_bytes().into(),
+            version: VERSION.into(),
+            payload_max: server.edns_size,
+            why: server.explain_allow,
+        },
+        fed,
+    }
+}

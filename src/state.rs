@@ -1,0 +1,231 @@
+//! Verdicts that survive a restart: one JSON file, written whole or not at all.
+#![allow(clippy::disallowed_methods, reason = "this shell writes the disk")]
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::health::board::{KEPT_MAX, Kept};
+use crate::health::target::TargetKey;
+
+/// The file's name in the state directory.
+pub const FILE: &str = "verdicts.json";
+/// Not read if larger, in octets: some 200,000 verdicts.
+const SIZE_MAX: u64 = 64 << 20;
+/// The version of the format that is written, and the only one that is read.
+const VERSION: u32 = 1;
+
+/// Writes the verdicts of `now` into the directory, which is made if it is not there. A reader, or a machine that
+/// loses its power, sees the old file or the new one.
+pub fn write(directory: &Path, kept: &[Kept], now: SystemTime) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    let (path, fresh) = (directory.join(FILE), directory.join(format!("{FILE}.new")));
+    let mut file = File::create(&fresh)?;
+    file.write_all(text(kept, now).as_bytes())?;
+    file.sync_all()?;
+    drop(file);
+    fs::rename(&fresh, &path)?;
+    File::open(directory)?.sync_all()
+}
+
+/// Reads the verdicts in the directory, aged up to `now`. None where there is no file.
+pub fn read(directory: &Path, now: SystemTime) -> Result<Vec<Kept>, Unreadable> {
+    let path = directory.join(FILE);
+    let unreadable = |what: String| Unreadable { path: path.clone(), what };
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        opened => opened.map_err(|error| unreadable(error.to_string()))?,
+    };
+    let mut text = String::new();
+    file.take(SIZE_MAX + 1).read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;
+    if text.len() as u64 > SIZE_MAX {
+        return Err(unreadable(format!("larger than {} MiB", SIZE_MAX >> 20)));
+    }
+    parse(&text, now).map_err(unreadable)
+}
+
+/// A state file that cannot be used. Nothing is lost but the verdicts: they begin as unknown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The file.
+    pub path: PathBuf,
+    /// Why, in one sentence.
+    pub what: String,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; all verdicts begin as unknown", self.path.display(), self.what)
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    steerdns_state: u32,
+    verdicts: Vec<Row>,
+}
+
+/// Times are milliseconds since 1970-01-01 UTC.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    cluster: String,
+    node: String,
+    address: IpAddr,
+    check: String,
+    kind: String,
+    probe: SocketAddr,
+    verdict: Word,
+    since_unix_ms: u64,
+    observed_unix_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cause: Option<(String, String)>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Word {
+    Up,
+    Down,
+}
+
+/// The file's text.
+fn text(kept: &[Kept], now: SystemTime) -> String {
+    let rows = kept.iter().map(|kept| Row {
+        cluster: kept.key.cluster.to_string(),
+        node: kept.key.node.to_string(),
+        address: kept.key.address,
+        check: kept.key.check.to_string(),
+        kind: kept.kind.clone(),
+        probe: kept.probe,
+        verdict: if kept.up { Word::Up } else { Word::Down },
+        since_unix_ms: unix_ms(now, kept.stood),
+        observed_unix_ms: unix_ms(now, kept.observed),
+        cause: kept.cause.clone(),
+    });
+    let written = Written { steerdns_state: VERSION, verdicts: rows.collect() };
+    let mut text = serde_json::to_string_pretty(&written).expect("strings and numbers alone");
+    text.push('\n');
+    text
+}
+
+/// The file's text, read; an error is one sentence.
+fn parse(text: &str, now: SystemTime) -> Result<Vec<Kept>, String> {
+    let written: Written =
+        serde_json::from_str(text).map_err(|error| format!("not a state file of steerdns: {error}"))?;
+    if written.steerdns_state != VERSION {
+        return Err(format!("state of version {}, not {VERSION}", written.steerdns_state));
+    }
+    let kept = written.verdicts.into_iter().map(|row| Kept {
+        key: TargetKey {
+            cluster: row.cluster.into(),
+            node: row.node.into(),
+            address: row.address,
+            check: row.check.into(),
+        },
+        probe: row.probe,
+        kind: row.kind,
+        up: matches!(row.verdict, Word::Up),
+        stood: age(row.since_unix_ms, now),
+        observed: age(row.observed_unix_ms, now),
+        cause: row.cause,
+    });
+    Ok(kept.collect())
+}
+
+fn unix_ms(now: SystemTime, age: Duration) -> u64 {
+    let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(age);
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How long ago that was. A clock that was set back a little makes it just now; one that was set back far makes it
+/// older than anything that is kept: its word cannot be trusted.
+fn age(unix_ms: u64, now: SystemTime) -> Duration {
+    let (then, now) = (Duration::from_millis(unix_ms), now.duration_since(UNIX_EPOCH).unwrap_or_default());
+    match now.checked_sub(then) {
+        Some(age) => age,
+        None if then - now <= KEPT_MAX => Duration::ZERO,
+        None => Duration::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, proptest};
+
+    use super::*;
+
+    fn kept(node: &str, observed_s: u64) -> Kept {
+        let address: IpAddr = "2001:db8::1".parse().unwrap();
+        Kept {
+            key: TargetKey { cluster: "sin".into(), node: node.into(), address, check: "ingest".into() },
+            probe: SocketAddr::new(address, 1935),
+            kind: "rtmp".into(),
+            up: node == "sin-1",
+            stood: Duration::from_secs(observed_s + 60),
+            observed: Duration::from_secs(observed_s),
+            cause: (node != "sin-1").then(|| ("connect".into(), "refused".into())),
+        }
+    }
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_800_000_000 + seconds)
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_has_aged() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("state");
+        assert_eq!(read(&state, at(0)).unwrap(), []);
+        write(&state, &[kept("sin-1", 1), kept("sin-2", 2)], at(0)).unwrap();
+        assert_eq!(read(&state, at(30)).unwrap(), [kept("sin-1", 31), kept("sin-2", 32)]);
+    }
+
+    #[test]
+    fn a_new_file_replaces_the_old_one_and_leaves_nothing_beside_it() {
+        let directory = tempfile::tempdir().unwrap();
+        write(directory.path(), &[kept("sin-1", 1)], at(0)).unwrap();
+        write(directory.path(), &[], at(1)).unwrap();
+        assert_eq!(read(directory.path(), at(1)).unwrap(), []);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_broken_or_foreign_file_is_an_error_in_one_sentence() {
+        let whole = text(&[kept("sin-1", 1)], at(0));
+        for broken in ["", "{}", "[1,2]", "\0\0\0\0", &whole[..whole.len() / 2]] {
+            let what = parse(broken, at(0)).unwrap_err();
+            assert!(what.starts_with("not a state file of steerdns: "), "{what}");
+        }
+        let newer = whole.replace("\"steerdns_state\": 1", "\"steerdns_state\": 2");
+        assert_eq!(parse(&newer, at(0)).unwrap_err(), "state of version 2, not 1");
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join(FILE), [0xFF; 10]).unwrap();
+        assert!(read(directory.path(), at(0)).is_err());
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_a_little_makes_it_just_now_and_far_makes_it_too_old() {
+        let text = text(&[kept("sin-1", 0)], at(1000));
+        let observed = |now| parse(&text, now).unwrap()[0].observed;
+        assert_eq!(observed(at(990)), Duration::ZERO);
+        assert!(observed(UNIX_EPOCH) > KEPT_MAX);
+    }
+
+    proptest! {
+        // Reading never panics, whatever the file holds and whatever the clock says.
+        #[test]
+        fn any_times_are_read(since in any::<u64>(), observed in any::<u64>(), seconds in 0u64..1 << 40) {
+            let text = text(&[kept("sin-1", 1)], at(0))
+                .replace("1799999939000", &since.to_string())
+                .replace("1799999999000", &observed.to_string());
+            parse(&text, UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The laws of pacing, in a simulated world: virtual time, seeded chance.
+
+#[path = "../examples/probe_simulation/world.rs"]
+mod world;
+
+use std::time::Duration;
+
+use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
+use steerdns::health::promise::{Detection, PUBLICATION_MAX};
+use world::{Dying, HTTP, Path, RTMP, TCP, World, check};
+
+fn path(loss: f64, rtt_ms: u64, answers: &'static [u32]) -> Path {
+    Path { loss, rtt: Duration::from_millis(rtt_ms), jitter: 0.3, answers }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    // A doubt is decided no later than it says, and no death is unseen for longer than is promised.
+    #[test]
+    fn no_doubt_outlives_its_date_and_no_death_its_promise(
+        interval_ms in 100u64..4000,
+        timeout_ms in 50u64..4000,
+        fall in 1u32..8,
+        rise in 1u32..4,
+        loss in 0.0f64..0.2,
+        rtt_ms in 1u64..1000,
+        answers in 0usize..3,
+        refusing in any::<bool>(),
+        seed in any::<u64>(),
+    ) {
+        let how = check(interval_ms, timeout_ms, fall, rise);
+        let promised = Detection::worst(&how).total() - PUBLICATION_MAX;
+        let dying = if refusing { Dying::Refusing } else { Dying::Silent };
+        let mut world = World::new(6, how, path(loss, rtt_ms, [TCP, HTTP, RTMP][answers]), seed);
+        for _ in 0..3 {
+            world.run(Duration::from_secs(15));
+            for server in 0..6 {
+                world.kill_at_random(server, dying);
+            }
+            world.run(Duration::from_secs(40));
+            for server in 0..6 {
+                if let Some(unseen) = world.unseen(server) {
+                    prop_assert!(unseen <= promised, "unseen for {unseen:?}, promised {promised:?}");
+                }
+                world.revive(server);
+            }
+        }
+        prop_assert_eq!(world.overdue, Duration::ZERO);
+    }
+}
+
+#[test]
+fn near_deaths_are_seen_within_three_seconds_and_refused_ports_within_two() {
+    for (dying, limit) in [(Dying::Silent, 3.0), (Dying::Refusing, 2.0)] {
+        for rtt_ms in [1, 20, 60, 100] {
+            let mut world = World::new(60, check(1000, 2500, 5, 5), path(0.0, rtt_ms, TCP), rtt_ms);
+            world.run(Duration::from_secs(20));
+            (0..60).for_each(|server| world.kill_at_random(server, dying));
+            world.run(Duration::from_secs(10));
+            for server in 0..60 {
+                let unseen = world.unseen(server).expect("seen") + PUBLICATION_MAX;
+                assert!(unseen.as_secs_f64() <= limit, "{dying:?} at {rtt_ms} ms: {unseen:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn packets_lost_now_and_then_kill_nobody() {
+    for answers in [TCP, HTTP, RTMP] {
+        let mut world = World::new(20, check(1000, 2500, 5, 5), path(0.05, 20, answers), 3);
+        world.run(Duration::from_secs(60));
+        let first = world.deaths.len();
+        world.run(Duration::from_secs(600));
+        assert_eq!(world.deaths.len(), first);
+        assert!(world.doubts > 0 && world.started > 12_000);
+        assert_eq!(world.overdue, Duration::ZERO);
+    }
+}
+
+#[test]
+fn a_region_that_dies_is_no_storm_and_no_doubt_outlives_its_date() {
+    let how = check(1000, 2500, 5, 5);
+    let in_a_storm = Detection::in_a_storm(&how);
+    let mut world = World::new(1500, how, path(0.0, 20, TCP), 5);
+    world.run(Duration::from_secs(5));
+    (0..1500).for_each(|server| world.kill(server, Dying::Silent));
+    let before = world.started;
+    for tenth in 1..=80 {
+        world.run(Duration::from_millis(100));
+        let (saved, a_second) = (2000, 2000 + 1500);
+        assert!(world.started - before <= saved + a_second * tenth / 10 + 150);
+    }
+    assert!((0..1500).all(|server| world.unseen(server).is_some_and(|unseen| unseen <= in_a_storm)));
+    assert_eq!(world.overdue, Duration::ZERO);
+}

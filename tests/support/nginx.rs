@@ -1,0 +1,106 @@
+//! nginx with its RTMP module, on free ports of 127.0.0.1, with a configuration of its own.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rcgen::generate_simple_self_signed;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+const BINARY: &str = "/usr/sbin/nginx";
+const RTMP_MODULE: &str = "/usr/lib/nginx/modules/ngx_rtmp_module.so";
+
+pub(crate) struct Nginx {
+    pub(crate) http: SocketAddr,
+    pub(crate) https: SocketAddr,
+    pub(crate) rtmp: SocketAddr,
+    /// What its certificate is signed by, as PEM.
+    pub(crate) roots: Arc<[u8]>,
+    child: Child,
+    _scratch: TempDir,
+}
+
+/// `None`, and said so, where it is not installed; `STEERDNS_REQUIRE_PEERS=1` makes that a failure.
+pub(crate) async fn start() -> Option<Nginx> {
+    if !Path::new(BINARY).exists() || !Path::new(RTMP_MODULE).exists() {
+        assert_ne!(std::env::var("STEERDNS_REQUIRE_PEERS").as_deref(), Ok("1"), "nginx is not installed");
+        eprintln!("SKIPPED: needs nginx and libnginx-mod-rtmp");
+        return None;
+    }
+    // Another program may take a port between its choice and its use: then once more.
+    for _ in 0..5 {
+        let nginx = spawn();
+        if let Some(nginx) = listening(nginx).await {
+            return Some(nginx);
+        }
+    }
+    panic!("nginx does not start");
+}
+
+fn spawn() -> Nginx {
+    let scratch = tempfile::tempdir().unwrap();
+    let certificate = generate_simple_self_signed(["127.0.0.1".into()]).unwrap();
+    let file = |name: &str, text: &str| std::fs::write(scratch.path().join(name), text).unwrap();
+    file("cert.pem", &certificate.cert.pem());
+    file("key.pem", &certificate.signing_key.serialize_pem());
+    let [http, https, rtmp] =
+        [(); 3].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let config = format!(
+        "daemon off; master_process off; pid nginx.pid; error_log error.log;
+        load_module {RTMP_MODULE};
+        events {{ worker_connections 512; }}
+        http {{
+            access_log off; client_body_temp_path body; proxy_temp_path proxy;
+            fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+            server {{ listen {http}; location / {{ return 200 alive; }} location /broken {{ return 503; }} }}
+            server {{
+                listen {https} ssl; ssl_certificate cert.pem; ssl_certificate_key key.pem;
+                location / {{ return 200 alive; }}
+            }}
+        }}
+        rtmp {{ access_log off; server {{ listen {rtmp}; application live {{ live on; }} }} }}"
+    );
+    file("nginx.conf", &config);
+    let mut command = Command::new(BINARY);
+    command.arg("-p").arg(scratch.path()).args(["-c", "nginx.conf", "-e", "error.log"]);
+    let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let roots = certificate.cert.pem().into_bytes().into();
+    Nginx { http, https, rtmp, roots, child, _scratch: scratch }
+}
+
+async fn listening(mut nginx: Nginx) -> Option<Nginx> {
+    let patience = Instant::now() + Duration::from_secs(10);
+    for to in [nginx.http, nginx.https, nginx.rtmp] {
+        while TcpStream::connect(to).await.is_err() {
+            if nginx.child.try_wait().unwrap().is_some() || Instant::now() > patience {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    Some(nginx)
+}
+
+impl Nginx {
+    /// Sends it a signal, by its process id.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Kills it at once (-9).
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
