@@ -7,12 +7,15 @@ use steerdns::zone::record::rtype;
 
 use super::worlds::World;
 
+/// RDATA in lower case, and TTLs.
+type Datas = BTreeSet<(Vec<u8>, u32)>;
+
 /// The records of all zones.
 #[derive(Default)]
 pub struct Facts {
     apexes: BTreeSet<Name>,
     /// Owner and type -> each RDATA with its TTL, in the zone that answers for the owner.
-    sets: BTreeMap<(Name, u16), BTreeSet<(Vec<u8>, u32)>>,
+    sets: BTreeMap<(Name, u16), Datas>,
     /// Owner, type and RDATA of all records, those included that a zone further down hides.
     written: BTreeSet<(Name, u16, Vec<u8>)>,
     /// Owners, and all names between them and their apexes, in the zone that answers for them.

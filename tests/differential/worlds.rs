@@ -198,10 +198,9 @@ impl World {
         let mut plots = vec![Plot::new(dice, format!("w{number}.test."))];
         for _ in 0..dice.below(4) {
             let above = dice.below(plots.len());
-            if let Some(apex) = plots[above].apex_below(dice) {
-                if plots.iter().all(|plot| !plot.origin.eq_ignore_ascii_case(&apex)) {
-                    plots.push(Plot::new(dice, apex));
-                }
+            let Some(apex) = plots[above].apex_below(dice) else { continue };
+            if plots.iter().all(|plot| !plot.origin.eq_ignore_ascii_case(&apex)) {
+                plots.push(Plot::new(dice, apex));
             }
         }
         let apexes: Vec<_> = plots.iter().map(|plot| Name::parse(&plot.origin, None).unwrap()).collect();
