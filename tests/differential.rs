@@ -10,10 +10,18 @@
 
 mod support;
 
+#[path = "differential/chain.rs"]
+mod chain;
+#[path = "differential/compare.rs"]
+mod compare;
 #[path = "differential/facts.rs"]
 mod facts;
+#[path = "differential/faults.rs"]
+mod faults;
 #[path = "differential/licences.rs"]
 mod licences;
+#[path = "differential/plot.rs"]
+mod plot;
 #[path = "differential/sabotage.rs"]
 mod sabotage;
 #[path = "differential/worlds.rs"]
@@ -23,8 +31,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use compare::{Case, compare};
 use facts::Facts;
-use licences::{Case, FAULTS, Fault, LICENCES, compare};
+use faults::{FAULTS, Fault};
+use licences::LICENCES;
 use sabotage::SABOTAGES;
 use steerdns::answer::respond::respond;
 use steerdns::answer::worker::{Reply, Worker};
@@ -45,7 +55,7 @@ const QUESTIONS: usize = 400;
 /// How often new worlds are made.
 const ROUNDS: u64 = 4;
 /// How many mistakes are shown.
-const SHOWN: usize = 40;
+const SHOWN: usize = 12;
 
 /// Worlds, and all that answer for them.
 struct Arena {
