@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // Each test binary uses its own part.
 
 pub mod ask;
+pub mod scenario;
+pub mod world;
 pub mod message;
 pub mod peers;
 
