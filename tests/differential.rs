@@ -113,7 +113,9 @@ fn ask(snapshot: &Snapshot, question: &Question) -> Said {
     let worker = &mut Worker::default();
     let now = Instant::now();
     match respond(snapshot, worker, now, &mut buf, query.len(), question.peer, question.transport) {
-        Reply::Done(len, _) => Said::read(&buf[..len]).unwrap_or_else(|error| panic!("{question:?}: {error}")),
+        Reply::Done(len, _) => {
+            Said::read(&buf[..len]).unwrap_or_else(|error| panic!("{question:?}: {error}"))
+        }
         reply => panic!("no answer but {reply:?}"),
     }
 }
@@ -144,9 +146,14 @@ fn answers_are_those_of_nsd_and_knot() {
                     }
                 }
                 let told = || {
-                    let errors: Vec<_> = judged.verdicts.iter().filter_map(|verdict| verdict.as_ref().err()).collect();
+                    let errors: Vec<_> =
+                        judged.verdicts.iter().filter_map(|verdict| verdict.as_ref().err()).collect();
                     let errors: Vec<String> = errors.iter().map(|error| format!("  {error}")).collect();
-                    format!("seed {seed} round {round}: {question:?}\n{}\n    ours {}", errors.join("\n"), judged.ours)
+                    format!(
+                        "seed {seed} round {round}: {question:?}\n{}\n    ours {}",
+                        errors.join("\n"),
+                        judged.ours
+                    )
                 };
                 if !judged.is_right() {
                     wrong.push(told());

@@ -3,7 +3,10 @@
 //! `STEERDNS_SCENARIOS=renew cargo test --test scenarios` writes the answers that are given into the files: to be read,
 //! line by line, before they are committed.
 #![allow(clippy::unwrap_used, reason = "a test may")]
-#![allow(clippy::disallowed_methods, reason = "scenarios are read from the disk, and virtual time begins somewhere")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "scenarios are read from the disk, and virtual time begins somewhere"
+)]
 
 mod support;
 
@@ -19,7 +22,8 @@ fn directory() -> PathBuf {
 fn every_scenario_holds() {
     let renew = std::env::var("STEERDNS_SCENARIOS").as_deref() == Ok("renew");
     let entries = std::fs::read_dir(directory()).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == "txt")).collect();
+    let mut paths: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|end| end == "txt")).collect();
     paths.sort();
     let only = std::env::var("STEERDNS_SCENARIO").ok();
     paths.retain(|path| only.as_deref().is_none_or(|only| path.to_string_lossy().contains(only)));

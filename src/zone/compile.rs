@@ -130,7 +130,14 @@ impl<'t> Compiler<'t> {
         self.push(node.name.octets(), sets_at, any, other, below)
     }
 
-    fn push(&mut self, name: &[u8], sets_at: usize, any: Any, other: What, below: What) -> Result<(), TooLarge> {
+    fn push(
+        &mut self,
+        name: &[u8],
+        sets_at: usize,
+        any: Any,
+        other: What,
+        below: What,
+    ) -> Result<(), TooLarge> {
         self.zones.nodes.push(Node {
             name_at: u32::try_from(self.zones.words.len()).map_err(|_| TooLarge)?,
             name_len: name.len() as u8,

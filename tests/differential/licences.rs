@@ -141,7 +141,11 @@ fn difference(ours: &Said, theirs: &Said) -> String {
     for (word, ours, theirs) in pairs {
         let some = |a: &BTreeSet<Rr>, b: &BTreeSet<Rr>| a.difference(b).take(4).cloned().collect::<Vec<_>>();
         if ours != theirs {
-            words.push(format!("{word}: ours alone {:?}, theirs alone {:?}", some(ours, theirs), some(theirs, ours)));
+            words.push(format!(
+                "{word}: ours alone {:?}, theirs alone {:?}",
+                some(ours, theirs),
+                some(theirs, ours)
+            ));
         }
     }
     words.join("; ")
@@ -218,7 +222,8 @@ fn truncated(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
     let stream = Question { transport: Transport::Tcp, ..case.question.clone() };
     let (whole, peers_whole) = ((case.ask_ours)(&stream), (case.ask_theirs)(&stream));
     // TC of ours: just where what must be told does not fit.
-    let right = if ours.is("tc") { least(&whole) > limit(case.question) } else { whole_but_extras(ours, &whole) };
+    let right =
+        if ours.is("tc") { least(&whole) > limit(case.question) } else { whole_but_extras(ours, &whole) };
     if right && ours.rcode == theirs.rcode && ours.is("aa") == theirs.is("aa") {
         *ours = whole;
         *theirs = peers_whole;
@@ -241,7 +246,8 @@ fn uneven(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
     // The lowest of theirs, where they are of one RRset and differ, or Knot's last one, where the file's differ.
     let level = |set: &mut BTreeSet<Rr>, ours: &BTreeSet<Rr>| {
         let leveled = set.iter().map(|rr| {
-            let same = |other: &&Rr| other.owner == rr.owner && other.rtype == rr.rtype && other.rdata == rr.rdata;
+            let same =
+                |other: &&Rr| other.owner == rr.owner && other.rtype == rr.rtype && other.rdata == rr.rdata;
             let known = ours.iter().find(same).map(|other| other.ttl_s);
             let is_uneven = case.facts.is_uneven(&rr.owner, rr.rtype);
             Rr { ttl_s: known.filter(|_| is_uneven).unwrap_or(rr.ttl_s), ..rr.clone() }
@@ -276,7 +282,8 @@ fn may_stop(case: &Case<'_>, said: &Said, next: &Name) -> bool {
     let links = said.answer.iter().filter(|rr| rr.rtype == rtype::CNAME).count();
     let looped = said.answer.iter().any(|rr| rr.rtype == rtype::CNAME && rr.owner == next.octets());
     let renamed = said.answer.iter().any(|rr| rr.rtype == rtype::DNAME);
-    let again = case.facts.wildcard(next).is_some() && case.facts.wildcard(next) == case.facts.wildcard(&case.name);
+    let again =
+        case.facts.wildcard(next).is_some() && case.facts.wildcard(next) == case.facts.wildcard(&case.name);
     let outside = case.facts.zone(next).is_none();
     outside || looped || renamed || again || case.facts.is_renamed(next) || links >= CHAIN_MAX
 }
@@ -303,7 +310,8 @@ fn chase(case: &Case<'_>, said: &mut Said, ask: &dyn Fn(&Question) -> Said) {
         if case.facts.zone(&next).is_none() {
             break;
         }
-        let question = Question { name: next.to_string(), transport: Transport::Tcp, ..case.question.clone() };
+        let question =
+            Question { name: next.to_string(), transport: Transport::Tcp, ..case.question.clone() };
         let further = ask(&question);
         let known = said.answer.len();
         said.answer.extend(further.answer);
@@ -345,8 +353,12 @@ fn additional(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
 
 /// Whether a referral of ours has the glue that the peer's has, for nameservers below the cut.
 fn has_glue(ours: &Said, theirs: &Said) -> bool {
-    let cuts: BTreeSet<_> =
-        ours.authority.iter().filter(|rr| rr.rtype == rtype::NS).filter_map(|rr| Name::from_wire(&rr.owner)).collect();
+    let cuts: BTreeSet<_> = ours
+        .authority
+        .iter()
+        .filter(|rr| rr.rtype == rtype::NS)
+        .filter_map(|rr| Name::from_wire(&rr.owner))
+        .collect();
     theirs.additional.iter().all(|rr| {
         let owner = Name::from_wire(&rr.owner).expect("read before");
         !cuts.iter().any(|cut| owner.is_within(cut)) || ours.additional.contains(rr)

@@ -75,8 +75,29 @@ struct Plot {
 }
 
 const LABELS: [&str; 24] = [
-    "a", "b", "c", "d", "w", "x", "mail", "WwW", "A", "_tcp", "_sip", "ns", "0", "42", "xn--bcher-kva", "a-b",
-    r"a\.b", r"sp\032ace", r"\000", r"\255\254", r"q\;q", r"\@", "a-label-of-thirty-one-octets-xyz",
+    "a",
+    "b",
+    "c",
+    "d",
+    "w",
+    "x",
+    "mail",
+    "WwW",
+    "A",
+    "_tcp",
+    "_sip",
+    "ns",
+    "0",
+    "42",
+    "xn--bcher-kva",
+    "a-b",
+    r"a\.b",
+    r"sp\032ace",
+    r"\000",
+    r"\255\254",
+    r"q\;q",
+    r"\@",
+    "a-label-of-thirty-one-octets-xyz",
     "sixty-three-octets-are-the-most-that-a-label-of-the-dns-may-have",
 ];
 const TTLS: [u32; 8] = [0, 1, 20, 60, 300, 3600, 86_400, 0x7fff_ffff];
@@ -103,7 +124,10 @@ const PLAIN: [(&str, &str); 36] = [
     ("URI", "10 1 \"ftp://ftp1.example.com/public\""),
     ("SVCB", "1 . alpn=h2,h3 port=8443 ipv4hint=192.0.2.1,192.0.2.2 ipv6hint=2001:db8::1"),
     ("SVCB", "2 Elsewhere.example. key667=hello"),
-    ("HTTPS", "1 . alpn=\"h2,h3\" ech=AEn+DQBFKwAgACABWIHUGj4u+PIggYXcR5JF0gYk3dCRioBW8uJq9H4mKAAIAAEAAQABAANAEnB1YmxpYy50bHMtZWNoLmRldgAA"),
+    (
+        "HTTPS",
+        "1 . alpn=\"h2,h3\" ech=AEn+DQBFKwAgACABWIHUGj4u+PIggYXcR5JF0gYk3dCRioBW8uJq9H4mKAAIAAEAAQABAANAEnB1YmxpYy50bHMtZWNoLmRldgAA",
+    ),
     ("HTTPS", "1 Svc.Elsewhere.example. no-default-alpn alpn=h3"),
     ("DNSKEY", "256 3 5 AQPSKmynfzW4kyBv015MUG2DeIQ3Cbl+BBZH4b/0PY1kxkmvHjcZc8no"),
     ("CDS", "60485 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118"),
@@ -139,8 +163,30 @@ const NAMED: [(&str, &str); 13] = [
 ];
 /// What is asked for, apart from what is there.
 const ASKED: [&str; 24] = [
-    "A", "A", "A", "AAAA", "NS", "SOA", "MX", "TXT", "CNAME", "DNAME", "DS", "SRV", "ANY", "PTR", "HTTPS", "CAA",
-    "DNSKEY", "NSEC", "RRSIG", "NSEC3PARAM", "HINFO", "TYPE65534", "TYPE1000", "ANY",
+    "A",
+    "A",
+    "A",
+    "AAAA",
+    "NS",
+    "SOA",
+    "MX",
+    "TXT",
+    "CNAME",
+    "DNAME",
+    "DS",
+    "SRV",
+    "ANY",
+    "PTR",
+    "HTTPS",
+    "CAA",
+    "DNSKEY",
+    "NSEC",
+    "RRSIG",
+    "NSEC3PARAM",
+    "HINFO",
+    "TYPE65534",
+    "TYPE1000",
+    "ANY",
 ];
 /// Types that ask for an act: asked for now and then.
 const ACTS: [&str; 6] = ["TYPE128", "TYPE251", "TYPE252", "TYPE253", "TYPE254", "TYPE41"];
@@ -165,8 +211,7 @@ impl World {
             renames.extend(plot.renames());
         }
         let mut names: Vec<String> = plots.iter().flat_map(|plot| plot.names.iter().cloned()).collect();
-        let targets: Vec<&str> =
-            names.iter().chain(others.iter().take(20)).map(String::as_str).collect();
+        let targets: Vec<&str> = names.iter().chain(others.iter().take(20)).map(String::as_str).collect();
         let mut uneven = BTreeSet::new();
         let mut zones = Vec::new();
         for plot in &plots {
@@ -258,7 +303,9 @@ fn odd_case(dice: &mut Dice, name: &str) -> String {
     if dice.chance(60) {
         return name.into();
     }
-    name.chars().map(|c| if dice.chance(50) { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }).collect()
+    name.chars()
+        .map(|c| if dice.chance(50) { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() })
+        .collect()
 }
 
 impl Plot {
@@ -332,7 +379,8 @@ impl Plot {
         let minimum = TTLS[dice.below(TTLS.len())];
         let soa = format!("ns0.{origin} Host.Master.{origin} 2026 3600 600 86400 {minimum}");
         lines.set(origin, "SOA", &[soa]);
-        let ns: Vec<String> = (0..1 + dice.below(3)).map(|at| nameserver(dice, at, origin, targets)).collect();
+        let ns: Vec<String> =
+            (0..1 + dice.below(3)).map(|at| nameserver(dice, at, origin, targets)).collect();
         lines.set(origin, "NS", &ns);
         lines.addresses(dice, &format!("ns0.{origin}"));
         let rename = self.owners.get(&Name::parse(origin, None).unwrap()).map(|(_, kind)| *kind);
@@ -365,7 +413,11 @@ impl Plot {
     }
 
     fn renames(&self) -> Vec<Name> {
-        self.owners.iter().filter(|(_, (_, kind))| *kind == Kind::Rename).map(|(name, _)| name.clone()).collect()
+        self.owners
+            .iter()
+            .filter(|(_, (_, kind))| *kind == Kind::Rename)
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 }
 
@@ -423,7 +475,8 @@ impl Lines {
     fn addresses(&mut self, dice: &mut Dice, owner: &str) {
         if dice.chance(85) {
             let count = 1 + dice.below(3);
-            let rdatas: Vec<_> = (0..count).map(|at| format!("203.0.113.{}", at * 80 + dice.below(80))).collect();
+            let rdatas: Vec<_> =
+                (0..count).map(|at| format!("203.0.113.{}", at * 80 + dice.below(80))).collect();
             self.set(owner, "A", &rdatas);
         }
         if dice.chance(40) {
@@ -453,7 +506,8 @@ impl Lines {
             _ => {
                 let count = 300 + dice.below(200);
                 let long = "m".repeat(50);
-                let rdatas: Vec<_> = (0..count).map(|at| format!("{at} x{at}.{long}.{at}.example.")).collect();
+                let rdatas: Vec<_> =
+                    (0..count).map(|at| format!("{at} x{at}.{long}.{at}.example.")).collect();
                 self.set(owner, "MX", &rdatas);
             }
         }

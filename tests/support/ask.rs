@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::time::Instant;
 
 use hickory_proto::op::Message;
-use hickory_proto::rr::Record;
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::serialize::binary::BinDecodable;
 use steerdns::answer::respond::respond;
 use steerdns::answer::worker::{Fact, Reply, Transport, Worker};
 use steerdns::snapshot::Snapshot;
@@ -177,7 +178,14 @@ impl Answer {
 }
 
 fn line(record: &Record) -> String {
-    format!("{} {} {} {}", record.name, record.ttl, record.record_type(), record.data)
+    let data = match &record.data {
+        // This reader knows DNAME by its number alone.
+        RData::Unknown { code: RecordType::DNAME, rdata } => {
+            Name::from_bytes(&rdata.anything).map_or_else(|error| error.to_string(), |name| name.to_string())
+        }
+        data => data.to_string(),
+    };
+    format!("{} {} {} {data}", record.name, record.ttl, record.record_type())
 }
 
 /// The ECS option of an answer, from FAMILY on.

@@ -98,13 +98,18 @@ impl Said {
             for _ in 0..records {
                 let rr = said.record(octets, &mut at)?;
                 let Some(rr) = rr else { continue };
-                let set = [&mut said.answer, &mut said.authority, &mut said.additional][section].insert(rr.clone());
+                let set =
+                    [&mut said.answer, &mut said.authority, &mut said.additional][section].insert(rr.clone());
                 if !set {
                     said.twice.push(rr);
                 }
             }
         }
-        if at == octets.len() { Ok(said) } else { Err(format!("{} octets behind the end", octets.len() - at)) }
+        if at == octets.len() {
+            Ok(said)
+        } else {
+            Err(format!("{} octets behind the end", octets.len() - at))
+        }
     }
 
     /// The next record; `None`: it was the OPT.

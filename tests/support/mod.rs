@@ -2,10 +2,10 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // Each test binary uses its own part.
 
 pub mod ask;
-pub mod scenario;
-pub mod world;
 pub mod message;
 pub mod peers;
+pub mod scenario;
+pub mod world;
 
 use std::sync::Arc;
 

@@ -80,13 +80,18 @@ pub fn play(text: &str, worlds: &Path) -> Result<Played, String> {
     let mut at = 0;
     while at < lines.len() {
         let line = lines[at];
-        let below = lines[at + 1..].iter().take_while(|line| line.starts_with(' ') || line.is_empty()).count();
+        let below =
+            lines[at + 1..].iter().take_while(|line| line.starts_with(' ') || line.is_empty()).count();
         // Empty lines at the end part it from what follows.
-        let below = lines[at + 1..at + 1 + below].iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
+        let below = lines[at + 1..at + 1 + below]
+            .iter()
+            .rposition(|line| !line.is_empty())
+            .map_or(0, |last| last + 1);
         let block = &lines[at + 1..at + 1 + below];
         played.renewed += &format!("{line}\n");
         if line.starts_with("ask ") {
-            let differs = stage.ask(line, block, at + 1).map_err(|wrong| format!("line {}: {wrong}", at + 1))?;
+            let differs =
+                stage.ask(line, block, at + 1).map_err(|wrong| format!("line {}: {wrong}", at + 1))?;
             played.asked += 1;
             match differs {
                 None => played.renewed.extend(block.iter().map(|line| format!("{line}\n"))),
@@ -119,7 +124,8 @@ impl Stage<'_> {
             [comment, ..] if comment.starts_with('#') => {}
             ["with", world] => {
                 let path = self.worlds.join(format!("{world}.txt"));
-                let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+                let text =
+                    std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
                 self.shared(&text)?;
             }
             ["file", path] => self.files.put(path, &text().collect::<String>()),
@@ -135,7 +141,9 @@ impl Stage<'_> {
                 let time = duration(time)?;
                 self.world.as_mut().ok_or("nothing runs yet")?.after(time);
             }
-            [what @ ("up" | "down" | "fail" | "succeed" | "suspect"), ref whose @ ..] => self.health(what, whose)?,
+            [what @ ("up" | "down" | "fail" | "succeed" | "suspect"), ref whose @ ..] => {
+                self.health(what, whose)?
+            }
             _ => return Err("no such thing can be said here".into()),
         }
         Ok(())
@@ -146,7 +154,8 @@ impl Stage<'_> {
         let lines: Vec<&str> = text.lines().collect();
         let mut at = 0;
         while at < lines.len() {
-            let below = lines[at + 1..].iter().take_while(|line| line.starts_with(' ') || line.is_empty()).count();
+            let below =
+                lines[at + 1..].iter().take_while(|line| line.starts_with(' ') || line.is_empty()).count();
             self.act(lines[at], &lines[at + 1..at + 1 + below])?;
             at += 1 + below;
         }
@@ -155,7 +164,8 @@ impl Stage<'_> {
 
     fn health(&mut self, what: &str, words: &[&str]) -> Result<(), String> {
         let world = self.world.as_mut().ok_or("nothing runs yet")?;
-        let behind = |key: &str| words.iter().position(|word| *word == key).and_then(|at| words.get(at + 1)).copied();
+        let behind =
+            |key: &str| words.iter().position(|word| *word == key).and_then(|at| words.get(at + 1)).copied();
         let (check, time) = (behind("by"), behind("for"));
         let times: usize = behind("x").map_or(Ok(1), str::parse).map_err(|error| format!("{error}"))?;
         let whose = words.iter().take_while(|word| !["by", "for", "x"].contains(word));
@@ -267,9 +277,19 @@ fn shown(question: &Question, answer: &Answer) -> Vec<String> {
     }
     let understood = !["FORMERR", "BADVERS"].contains(&answer.status().as_str());
     if understood {
-        let as_it_came = |option: Vec<u8>| [option[0], option[1], option[2]].into_iter().chain(option[4..].to_vec()).collect::<Vec<u8>>();
-        assert_eq!(answer.subnet().map(as_it_came), question.subnet.clone().map(as_it_came), "the client subnet");
-        assert_eq!(answer.message.edns.is_some(), question.edns.is_some(), "EDNS in the answer as in the query");
+        let as_it_came = |option: Vec<u8>| {
+            [option[0], option[1], option[2]].into_iter().chain(option[4..].to_vec()).collect::<Vec<u8>>()
+        };
+        assert_eq!(
+            answer.subnet().map(as_it_came),
+            question.subnet.clone().map(as_it_came),
+            "the client subnet"
+        );
+        assert_eq!(
+            answer.message.edns.is_some(),
+            question.edns.is_some(),
+            "EDNS in the answer as in the query"
+        );
     } else {
         assert_eq!(answer.subnet(), None, "no client subnet back where none was understood");
     }

@@ -1,6 +1,9 @@
 //! A whole server in memory: files that nobody wrote to a disk, health that nobody probed, time that somebody tells.
 
-#![allow(clippy::disallowed_methods, reason = "files of the repository are read, and virtual time begins somewhere")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "files of the repository are read, and virtual time begins somewhere"
+)]
 
 use std::collections::BTreeMap;
 use std::io;
@@ -40,7 +43,8 @@ impl Files {
             Some(text) => Ok(text.clone().into_bytes()),
             None => std::fs::read(repository().join(plain(path))),
         };
-        let loaded = load_from(Path::new("steerdns.toml"), Disk { file: &file, names: &|of| self.names(of) }, |_| {});
+        let loaded =
+            load_from(Path::new("steerdns.toml"), Disk { file: &file, names: &|of| self.names(of) }, |_| {});
         loaded.map_err(|issues: Vec<Issue>| shown(&issues, Format::Short))
     }
 
@@ -104,8 +108,7 @@ impl World {
         let now = Instant::now();
         let publisher = Publisher::new(plan, &[], now);
         let (news, geography) = (Vec::new(), Geography::default());
-        let mut world =
-            World { snapshot: Snapshot::default(), now, news, geography, publisher, began: now };
+        let mut world = World { snapshot: Snapshot::default(), now, news, geography, publisher, began: now };
         world.publish();
         world
     }
