@@ -9,7 +9,6 @@ use serde::Serialize;
 use crate::cluster::{ClusterId, Family};
 use crate::geo::place::Place;
 use crate::geo::sources::Known;
-use crate::health::verdict::Verdict;
 use crate::plan::{Placed, Plan, Route};
 use crate::snapshot::Snapshot;
 use crate::steering::choose::{Choice, Standing};
@@ -259,8 +258,7 @@ fn nodes(snapshot: &Snapshot, route: &Route, id: ClusterId, now: Instant) -> Vec
         held.iter().filter(|held| Some(held.target.check) == check && held.target.family() == route.family);
     let nodes = of.map(|of| {
         let node = &cluster.nodes[usize::from(of.target.node)];
-        let failing = !matches!(of.held.verdict, Verdict::Up);
-        let cause = of.held.cause.as_ref().filter(|_| failing);
+        let cause = of.held.cause_now();
         ListedNode {
             node: node.key.to_string(),
             address: of.target.aim.key.address,
@@ -287,38 +285,40 @@ fn addresses(octets: &[u8], family: Family) -> Vec<IpAddr> {
     }
 }
 
+/// Clusters that a short explanation lists.
+const SHORT_LIST: usize = 4;
+/// Failing nodes that it lists.
+const SHORT_FAILING: usize = 8;
+
 impl Explanation {
+    /// A cost in ms; `-` where nothing is known that costs are made of.
+    fn cost(&self, listed: &Listed, decimals: usize) -> String {
+        let known = self.list.iter().any(|listed| listed.cost_ms > 0.0);
+        if known { format!("{:.decimals$}ms", listed.cost_ms) } else { "-".into() }
+    }
+
     /// The same in a few lines, for `_why` TXT: each at most 255 octets.
     pub fn short(&self) -> Vec<String> {
-        let list: Vec<_> = self
-            .list
-            .iter()
-            .take(4)
-            .map(|listed| {
-                let up = listed.nodes.iter().filter(|node| matches!(node.verdict, "up" | "suspect")).count();
-                format!(
-                    "{} {:.0}ms {} {up}/{}",
-                    listed.cluster,
-                    listed.cost_ms,
-                    listed.standing,
-                    listed.nodes.len()
-                )
-            })
-            .collect();
-        let mut lines = vec![
-            format!("client {}", self.client),
-            format!("policy {}: {}", self.policy, list.join(", ")),
+        let list = self.list.iter().take(SHORT_LIST).map(|listed| {
+            let up = listed.nodes.iter().filter(|node| matches!(node.verdict, "up" | "suspect")).count();
+            let (cost, nodes) = (self.cost(listed, 0), listed.nodes.len());
+            format!("{} {cost} {} {up}/{nodes}", listed.cluster, listed.standing)
+        });
+        let list = list.collect::<Vec<_>>().join(", ");
+        let answer: Vec<_> = self.answer.iter().map(IpAddr::to_string).collect();
+        let cluster = self.cluster.as_deref().unwrap_or("servfail");
+        let mut lines = vec![format!("client {}", self.client)];
+        if !self.place.is_empty() {
+            lines.push(format!("place {}", self.place));
+            lines.push(format!("rule {}", self.rule));
+        }
+        lines.extend([
+            format!("policy {}: {list}", self.policy),
             format!("slot {} scope {}: {}", self.slot, self.scope, self.scope_why),
-            format!(
-                "answer {} ({}) ttl {}: {}",
-                self.cluster.as_deref().unwrap_or("servfail"),
-                self.reason,
-                self.ttl_s,
-                self.answer.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ")
-            ),
-        ];
+            format!("answer {cluster} ({}) ttl {}: {}", self.reason, self.ttl_s, answer.join(" ")),
+        ]);
         let failing = self.list.iter().flat_map(|listed| &listed.nodes).filter(|node| !node.cause.is_empty());
-        lines.extend(failing.take(8).map(|node| {
+        lines.extend(failing.take(SHORT_FAILING).map(|node| {
             format!("{} {} {} {} s: {}", node.node, node.address, node.verdict, node.age_s, node.cause)
         }));
         for line in &mut lines {
@@ -345,10 +345,10 @@ impl fmt::Display for Explanation {
         for (rank, listed) in self.list.iter().enumerate() {
             let mark = if self.cluster.as_deref() == Some(&*listed.cluster) { "*" } else { " " };
             let mut line = format!(
-                "{:>7} {mark} {:<10} {:>6.1} ms  {}",
+                "{:>7} {mark} {:<10} {:>9}  {}",
                 rank + 1,
                 listed.cluster,
-                listed.cost_ms,
+                self.cost(listed, 1),
                 listed.standing
             );
             if !listed.why.is_empty() {

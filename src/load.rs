@@ -19,7 +19,7 @@ use crate::files::document::Written;
 use crate::files::issue::{At, Issue, Severity, Source};
 use crate::files::link::Linked;
 use crate::files::read::{Disk, read};
-use crate::files::server::ServerFile;
+use crate::files::server::{Geoip, ServerFile};
 use crate::files::zone;
 use crate::files::zone::{ZoneFile, loose_ends};
 use crate::geo::database::Database;
@@ -117,7 +117,7 @@ pub fn load_from(
     let read = Instant::now();
     let mut linked = linked.ok_or_else(|| std::mem::take(&mut issues))?;
     adjust(&mut linked);
-    let geography = geography(&linked.server, disk, &mut issues);
+    let geography = geography_from(&linked.server.geoip, disk, &mut issues);
     if issues.iter().any(|issue| issue.severity == Severity::Error) {
         return Err(issues);
     }
@@ -185,17 +185,28 @@ fn names(directory: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Reads the databases and geofeeds.
-fn geography(server: &ServerFile, disk: Disk<'_>, issues: &mut Vec<Issue>) -> Geography {
+/// Reads these databases and geofeeds.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn geography(geoip: &Geoip) -> Result<Geography, Vec<Issue>> {
+    let mut issues = Vec::new();
+    let disk = Disk { file: &|path| fs::read(path), names: &names };
+    let geography = geography_from(geoip, disk, &mut issues);
+    let grave = issues.iter().any(|issue| issue.severity == Severity::Error);
+    if grave { Err(issues) } else { Ok(geography) }
+}
+
+fn geography_from(geoip: &Geoip, disk: Disk<'_>, issues: &mut Vec<Issue>) -> Geography {
     let mut geography = Geography::default();
-    for path in &server.geoip.databases {
+    for path in &geoip.databases {
         let Some(octets) = octets(path, disk, issues) else { continue };
         match Database::new(&path.value.to_string_lossy(), octets) {
             Ok(database) => geography.databases.push(database),
             Err(error) => issues.push(Issue::error(path.at.clone(), error.to_string())),
         }
     }
-    for path in &server.geoip.geofeeds {
+    for path in &geoip.geofeeds {
         let Some(octets) = octets(path, disk, issues) else { continue };
         let name = path.value.to_string_lossy();
         match String::from_utf8(octets) {

@@ -36,18 +36,42 @@ impl Counter {
 pub const BUCKETS: usize = 29;
 
 /// Durations by size, with one writer and many readers.
-///
-/// The buckets are fixed, each twice as wide as the one before: at most 1 µs, 2 µs, 4 µs … 268 s, and longer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Histogram {
-    buckets: [Counter; BUCKETS + 1],
+    /// The widest duration of each bucket, ascending.
+    bounds: &'static [Duration],
+    /// One more than bounds: the last one is for what is wider than all.
+    buckets: Box<[Counter]>,
     sum_ns: Counter,
 }
 
+/// Buckets each twice as wide as the one before: at most 1 µs, 2 µs, 4 µs … 268 s.
+pub static DOUBLING: [Duration; BUCKETS] = {
+    let mut bounds = [Duration::ZERO; BUCKETS];
+    let mut at = 0;
+    while at < BUCKETS {
+        bounds[at] = Duration::from_micros(1 << at);
+        at += 1;
+    }
+    bounds
+};
+
+impl Default for Histogram {
+    fn default() -> Histogram {
+        Histogram::new(&DOUBLING)
+    }
+}
+
 impl Histogram {
+    /// With these buckets: the widest duration of each, ascending.
+    pub fn new(bounds: &'static [Duration]) -> Histogram {
+        let buckets = (0..=bounds.len()).map(|_| Counter::default()).collect();
+        Histogram { bounds, buckets, sum_ns: Counter::default() }
+    }
+
     /// Counts one duration. Only the owning thread may call it.
     pub fn observe(&self, took: Duration) {
-        self.buckets[bucket(took)].bump();
+        self.buckets[self.bounds.partition_point(|bound| *bound < took)].bump();
         self.sum_ns.add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
     }
 
@@ -60,18 +84,6 @@ impl Histogram {
     pub fn sum(&self) -> Duration {
         Duration::from_nanos(self.sum_ns.count())
     }
-}
-
-/// The widest duration of a bucket.
-fn bound(bucket: usize) -> Duration {
-    Duration::from_micros(1 << bucket)
-}
-
-/// The first bucket that is wide enough; [`BUCKETS`] where none is.
-fn bucket(took: Duration) -> usize {
-    let micros = took.as_nanos().div_ceil(1000);
-    let wide = u128::BITS - micros.saturating_sub(1).leading_zeros();
-    (wide as usize).min(BUCKETS)
 }
 
 /// What a number means.
@@ -141,7 +153,8 @@ impl Exposition {
         let mut below = 0;
         for (i, bucket) in histogram.buckets.iter().enumerate() {
             below += bucket.count();
-            let le = if i < BUCKETS { bound(i).as_secs_f64().to_string() } else { "+Inf".to_owned() };
+            let bound = histogram.bounds.get(i).map(|bound| bound.as_secs_f64().to_string());
+            let le = bound.unwrap_or_else(|| "+Inf".to_owned());
             let labels: Vec<_> = labels.iter().copied().chain([("le", le.as_str())]).collect();
             sample(&mut self.text, &bucket_name, &labels, below.into());
         }
@@ -293,9 +306,11 @@ mod tests {
         #[test]
         fn the_bucket_is_the_first_wide_enough(ns in any::<u64>()) {
             let took = Duration::from_nanos(ns);
-            let i = bucket(took);
-            prop_assert!(i == BUCKETS || took <= bound(i));
-            prop_assert!(i == 0 || took > bound(i - 1));
+            let histogram = Histogram::default();
+            histogram.observe(took);
+            let i = histogram.buckets.iter().position(|bucket| bucket.count() == 1).unwrap();
+            prop_assert!(i == BUCKETS || took <= DOUBLING[i]);
+            prop_assert!(i == 0 || took > DOUBLING[i - 1]);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the files say, compiled: the Plan.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use crate::geo::places::Places;
 use crate::health::check::Check;
 use crate::health::target::{Target, targets};
 use crate::sets::SlotSets;
-use crate::steering::client::{Client, Whose, unroutable_blocks};
+use crate::steering::client::{Client, PlacedNetworks, Whose};
 use crate::steering::compile::{Mapped, compile};
 use crate::steering::deal::Dealt;
 use crate::steering::kinds::RankedList;
@@ -43,6 +44,8 @@ pub struct Plan {
     /// Cluster by cluster: where its answers are counted. As the clusters are numbered, until somebody who remembers
     /// earlier Plans says otherwise.
     pub counted: Vec<CountId>,
+    /// What is answered alike: services with one map and one kind of pools.
+    pub groups: Vec<Group>,
     /// What pools there are; a pool is one of these in one cluster.
     pub kinds: Vec<PoolKind>,
     /// Per policy and set of candidates: address -> ranked list.
@@ -61,6 +64,19 @@ pub struct Plan {
     pub payload_max: u16,
     /// Who may ask `_why`.
     pub why: Vec<Prefix>,
+}
+
+/// Services that are answered alike in one family: all of them are down at the same time.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// The map: a place in [`Plan::maps`].
+    pub map: u16,
+    /// The pools: a place in [`Plan::kinds`].
+    pub kind: u16,
+    /// The clusters that may answer.
+    pub candidates: Vec<ClusterId>,
+    /// The services.
+    pub services: Vec<ServiceId>,
 }
 
 /// How one service is answered in one family.
@@ -105,10 +121,12 @@ impl PoolKind {
 /// A compiled policy with what an answer must know beside it.
 #[derive(Debug)]
 pub struct Map {
+    /// The key of the (first) policy that it is made of.
+    pub policy: Arc<str>,
     /// Address -> ranked list.
     pub mapped: Mapped,
-    /// What an operator placed among addresses that are not on the public internet, in ascending order.
-    pub unroutable: Vec<Prefix>,
+    /// What an operator placed among addresses that are not on the public internet.
+    pub placed: PlacedNetworks,
 }
 
 /// The addresses of one family of one cluster, dealt to the slots.
@@ -173,7 +191,7 @@ impl Plan {
     pub fn client(&self, route: &Route, subnet: Option<&Subnet>, peer: IpAddr) -> Client {
         let subnet = if route.ecs { subnet } else { None };
         let map = &self.maps[usize::from(route.map)];
-        Client::new(subnet, peer, |address| map.unroutable.iter().any(|network| network.contains(address)))
+        Client::new(subnet, peer, &map.placed)
     }
 
     /// Where a client is on a route's map.
@@ -284,6 +302,7 @@ impl Plan {
             records.push(ZoneRecords { records: zone.records, steered });
         }
         let Router { kinds, maps, .. } = router;
+        let groups = groups(&routes, &maps);
         let maps: Vec<_> = maps.into_iter().map(|(_, _, map)| map).collect();
         let deals: Vec<_> = inventory
             .clusters
@@ -313,6 +332,7 @@ impl Plan {
             policies,
             inventory,
             checks,
+            groups,
             kinds,
             maps,
             nsid: settings.nsid,
@@ -360,14 +380,14 @@ impl<'p> Router<'p> {
     fn map(&mut self, id: PolicyId, candidates: Vec<ClusterId>) -> u16 {
         let policy = &self.policies[usize::from(id.0)];
         let known = self.maps.iter().position(|(other, others, _)| {
-            let other = &self.policies[usize::from(other.0)];
-            *others == candidates && same_but_for_key(other, policy)
+            *others == candidates
+                && (*other == id || same_but_for_key(&self.policies[usize::from(other.0)], policy))
         });
         if let Some(known) = known {
             return known as u16;
         }
         let mapped = compile(policy, &candidates, self.inventory, self.places);
-        let map = Map { mapped, unroutable: unroutable(policy, self.fed) };
+        let map = Map { policy: policy.key.clone(), mapped, placed: placed(policy, self.fed) };
         self.maps.push((id, candidates, Arc::new(map)));
         self.maps.len() as u16 - 1
     }
@@ -379,19 +399,25 @@ fn same_but_for_key(a: &Policy, b: &Policy) -> bool {
 }
 
 /// What an operator placed of the addresses that are not on the public internet, by rules, RTTs or geofeeds.
-fn unroutable(policy: &Policy, fed: &[Prefix]) -> Vec<Prefix> {
+fn placed(policy: &Policy, fed: &[Prefix]) -> PlacedNetworks {
     let ruled = policy.rules.iter().flat_map(|rule| &rule.from.prefixes);
     let measured = policy.rtt.iter().filter_map(|rtt| match &rtt.from {
         RttFrom::Prefix(prefix) => Some(prefix),
         _ => None,
     });
-    let special = |prefix: &&Prefix| {
-        unroutable_blocks().any(|block| block.contains(prefix.address()) || prefix.contains(block.address()))
-    };
-    let mut found: Vec<Prefix> = ruled.chain(measured).chain(fed).filter(special).copied().collect();
-    found.sort_unstable();
-    found.dedup();
-    found
+    PlacedNetworks::new(ruled.chain(measured).chain(fed).copied())
+}
+
+fn groups(routes: &[Route], maps: &[(PolicyId, Vec<ClusterId>, Arc<Map>)]) -> Vec<Group> {
+    let mut groups: BTreeMap<(u16, u16), Group> = BTreeMap::new();
+    for route in routes {
+        let group = groups.entry((route.map, route.kind)).or_insert_with(|| {
+            let candidates = maps[usize::from(route.map)].1.clone();
+            Group { map: route.map, kind: route.kind, candidates, services: Vec::new() }
+        });
+        group.services.push(route.service);
+    }
+    groups.into_values().collect()
 }
 
 /// Where `value` stands in `values`; it is put there if it does not.

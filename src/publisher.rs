@@ -1,18 +1,20 @@
 //! The one writer: routes an Event to its one owner; gives the next Snapshot, and the News.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::cluster::ClusterId;
+use crate::cluster::{ClusterId, Family};
 use crate::health::board::{Board, Change, Death, Kept};
 use crate::health::rounds::Observation;
-use crate::health::target::Aim;
+use crate::health::target::{Aim, TargetId};
 use crate::health::verdict::{Cause, Verdict};
 use crate::plan::{Plan, PoolKind};
 use crate::sets::SlotSets;
 use crate::snapshot::{ClusterPools, HeldTarget, LivePool, Snapshot};
 use crate::steering::choose::{Pool, Standing};
+use crate::wire::name::Name;
 
 /// How long steered answers wait for the first outcomes.
 pub const WARMING_MAX: Duration = Duration::from_secs(1);
@@ -33,8 +35,23 @@ pub enum Event {
 pub struct News {
     /// Verdicts that became other ones, in their order.
     pub turned: Vec<Turned>,
+    /// Groups of services that lost their last node, or have one again.
+    pub all_down: Vec<AllDownNews>,
     /// Whether a new Plan is in force.
     pub loaded: bool,
+}
+
+/// A group of services of which all is down, or is so no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllDownNews {
+    /// The first of the services, and how many more are answered alike.
+    pub service: Name,
+    /// How many others are.
+    pub others: usize,
+    /// In which family.
+    pub family: Family,
+    /// Whether all is down now.
+    pub down: bool,
 }
 
 /// A verdict that became another one.
@@ -58,6 +75,10 @@ pub struct Publisher {
     plan: Arc<Plan>,
     board: Board,
     pools: Vec<Arc<ClusterPools>>,
+    /// Each cluster's targets: they stand together.
+    targets: Vec<Range<u32>>,
+    /// Group by group of the Plan: whether none of its clusters is up or unknown.
+    all_down: Vec<bool>,
     /// Clusters whose pools are not what the board says.
     dirty: BTreeSet<ClusterId>,
     /// Until when steered answers wait at the latest; `None`: they do not.
@@ -73,6 +94,8 @@ impl Publisher {
             plan: plan.clone(),
             board: Board::default(),
             pools: Vec::new(),
+            targets: Vec::new(),
+            all_down: Vec::new(),
             dirty: BTreeSet::new(),
             warming: Some(now + WARMING_MAX),
             changed: true,
@@ -95,15 +118,16 @@ impl Publisher {
     /// The Snapshot of all that was handled, where it differs from the last one; and what happened since.
     pub fn publish(&mut self, now: Instant) -> (Option<Snapshot>, News) {
         self.warm(now);
-        let news = std::mem::take(&mut self.news);
         if !std::mem::take(&mut self.changed) {
-            return (None, news);
+            return (None, std::mem::take(&mut self.news));
         }
         for cluster in std::mem::take(&mut self.dirty) {
             self.pools[usize::from(cluster.0)] = Arc::new(self.pools_of(cluster));
         }
-        let warming = self.warming.is_some();
-        (Some(Snapshot { plan: self.plan.clone(), pools: self.pools.clone(), warming }), news)
+        self.count_down();
+        let (warming, all_down) = (self.warming.is_some(), self.all_down.clone());
+        let news = std::mem::take(&mut self.news);
+        (Some(Snapshot { plan: self.plan.clone(), pools: self.pools.clone(), warming, all_down }), news)
     }
 
     /// What is held of every target.
@@ -116,6 +140,8 @@ impl Publisher {
         self.pools =
             plan.inventory.ids().map(|_| Arc::new(ClusterPools { pools: vec![], held: vec![] })).collect();
         self.dirty = plan.inventory.ids().collect();
+        self.targets = spans(&plan);
+        self.all_down = vec![false; plan.groups.len()];
         self.plan = plan;
         self.changed = true;
         self.news.loaded = true;
@@ -150,12 +176,28 @@ impl Publisher {
         }
     }
 
+    /// Finds the groups of which all is down.
+    fn count_down(&mut self) {
+        for (group, down) in self.plan.groups.iter().zip(&mut self.all_down) {
+            let pool = |id: &ClusterId| &self.pools[usize::from(id.0)].pools[usize::from(group.kind)].pool;
+            let lives = |id: &ClusterId| matches!(pool(id).standing, Standing::Up | Standing::Unknown);
+            let now = !group.candidates.iter().any(lives);
+            if std::mem::replace(down, now) != now {
+                self.news.all_down.push(AllDownNews {
+                    service: self.plan.services[group.services[0].0 as usize].owner.clone(),
+                    others: group.services.len() - 1,
+                    family: self.plan.kinds[usize::from(group.kind)].family,
+                    down: now,
+                });
+            }
+        }
+    }
+
     fn pools_of(&self, id: ClusterId) -> ClusterPools {
         let at = usize::from(id.0);
         let pools = self.plan.kinds.iter().zip(&self.plan.serve_all[at]);
         let pools = pools.map(|(kind, all)| self.pool_of(id, kind, all)).collect();
-        let targets = self.board.ids().filter(|target| self.board.target(*target).cluster == id);
-        let held = targets.map(|target| HeldTarget {
+        let held = self.targets[at].clone().map(TargetId).map(|target| HeldTarget {
             target: self.board.target(target).clone(),
             held: self.board.held(target).clone(),
         });
@@ -190,4 +232,15 @@ impl Publisher {
         let sets = SlotSets::new(&table, &deal.addresses, |member| doubts[member]);
         LivePool { pool: Pool { open, standing }, sets }
     }
+}
+
+/// Where each cluster's targets stand among all: `targets` gives them cluster by cluster.
+fn spans(plan: &Plan) -> Vec<Range<u32>> {
+    let mut spans = vec![0..0; plan.inventory.clusters.len()];
+    for (target, at) in plan.targets.iter().zip(0u32..) {
+        let span = &mut spans[usize::from(target.cluster.0)];
+        span.start = if span.end == 0 { at } else { span.start };
+        span.end = at + 1;
+    }
+    spans
 }

@@ -1,5 +1,6 @@
 //! What the server counts and measures, as `/metrics` and `/status` show it.
 
+use std::collections::BTreeSet;
 use std::net::UdpSocket;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use crate::answer::tally::Tally;
 use crate::answer::totals::Totals;
 use crate::answer::worker::Transport;
 use crate::cluster::{CLUSTERS_MAX, CountId, Family};
+use crate::files::server::Geoip;
 use crate::health::rounds::Observation;
 use crate::health::verdict::{Outcome, Verdict};
 use crate::metrics::{Counter, Exposition, Histogram, Kind};
@@ -17,6 +19,7 @@ use crate::net::stream::Counts;
 use crate::plan::Plan;
 use crate::publisher::Turned;
 use crate::snapshot::Snapshot;
+use crate::steering::service::ServiceId;
 
 /// What the server counts and measures.
 #[derive(Debug)]
@@ -28,12 +31,30 @@ pub struct Record {
     streams: Mutex<Vec<Arc<Counts>>>,
     /// The keys of clusters, by [`CountId`]: they only grow, so that a reload does not mix counts.
     counted: Mutex<Vec<Arc<str>>>,
+    /// Where the databases and geofeeds in force are.
+    geoip: Mutex<Geoip>,
     /// Written by the publishing task alone.
     publishing: Publishing,
 }
 
+/// How long a death may take to leave the answers, in steps that tell 2 s from 3 s.
+static REMOVAL: [Duration; 25] = {
+    let mut bounds = [Duration::ZERO; 25];
+    let mut at = 0;
+    while at < 20 {
+        bounds[at] = Duration::from_millis(250 * (at as u64 + 1));
+        at += 1;
+    }
+    let wide = [7, 10, 20, 30, 60];
+    while at < 25 {
+        bounds[at] = Duration::from_secs(wide[at - 20]);
+        at += 1;
+    }
+    bounds
+};
+
 /// What the publishing task counts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Publishing {
     probes: [Counter; 4],
     probe_took: Histogram,
@@ -41,7 +62,7 @@ struct Publishing {
     removal: Histogram,
     unseen: Histogram,
     reloads: [Counter; 2],
-    loaded: Mutex<Option<Instant>>,
+    loaded: Mutex<Instant>,
 }
 
 /// The outcomes of probes, as they are counted.
@@ -58,7 +79,8 @@ impl Record {
             sockets: Mutex::default(),
             streams: Mutex::default(),
             counted: Mutex::default(),
-            publishing: Publishing { loaded: Mutex::new(Some(now)), ..Publishing::default() },
+            geoip: Mutex::default(),
+            publishing: Publishing::new(now),
         }
     }
 
@@ -76,6 +98,16 @@ impl Record {
             CountId(at as u16)
         });
         plan.counted = of.collect();
+    }
+
+    /// Remembers where the databases and geofeeds are that the files in force name.
+    pub fn located_by(&self, geoip: &Geoip) {
+        locked(&self.geoip).clone_from(geoip);
+    }
+
+    /// Where they are.
+    pub fn geoip(&self) -> Geoip {
+        locked(&self.geoip).clone()
     }
 
     /// A count for one more answering thread.
@@ -131,7 +163,7 @@ impl Record {
     pub fn reloaded(&self, taken: bool, now: Instant) {
         self.publishing.reloads[usize::from(!taken)].bump();
         if taken {
-            *locked(&self.publishing.loaded) = Some(now);
+            *locked(&self.publishing.loaded) = now;
         }
     }
 
@@ -150,6 +182,8 @@ impl Record {
         self.write_kernel_drops(&mut text);
         self.publishing.write(&mut text, now);
         write_verdicts(&mut text, snapshot);
+        let help = "Services that have a family of which all nodes are down.";
+        text.family("steerdns_services_all_down", Kind::Gauge, help).sample(&[], all_down(snapshot).len());
         let mut serials =
             text.family("steerdns_zone_serial", Kind::Gauge, "The SOA serial of a zone in force.");
         for (origin, serial) in &snapshot.plan.origins {
@@ -193,7 +227,7 @@ impl Record {
                     "verdict": held.held.verdict.word(),
                     "age_s": now.saturating_duration_since(held.held.since).as_secs(),
                     "decided_within_s": until,
-                    "cause": held.held.cause.as_ref().map(|cause| cause.to_string()),
+                    "cause": held.held.cause_now().map(ToString::to_string),
                     "override": node.pinned.as_ref().map(|pinned| json!({
                         "verdict": pinned.word.word(), "why": pinned.why,
                     })),
@@ -206,16 +240,21 @@ impl Record {
                 "targets": targets.collect::<Vec<_>>(),
             })
         });
-        let services = plan.services.iter().map(|service| {
+        let down = all_down(snapshot);
+        let services = plan.services.iter().zip(0..).map(|(service, id)| {
             let policy = &plan.policies[usize::from(service.policy.0)].key;
-            json!({ "service": service.owner.to_string(), "policy": &**policy, "ttl_s": service.ttl_s })
+            json!({
+                "service": service.owner.to_string(),
+                "policy": &**policy,
+                "ttl_s": service.ttl_s,
+                "all_down": down.contains(&ServiceId(id)),
+            })
         });
         let zones = plan
             .origins
             .iter()
             .map(|(origin, serial)| json!({ "zone": origin.to_string(), "serial": serial }));
-        let loaded =
-            locked(&self.publishing.loaded).map(|loaded| now.saturating_duration_since(loaded).as_secs());
+        let loaded = now.saturating_duration_since(*locked(&self.publishing.loaded)).as_secs();
         json!({
             "version": plan.version,
             "uptime_s": now.saturating_duration_since(self.started).as_secs(),
@@ -234,6 +273,18 @@ impl Record {
 }
 
 impl Publishing {
+    fn new(now: Instant) -> Publishing {
+        Publishing {
+            probes: Default::default(),
+            probe_took: Histogram::default(),
+            transitions: Default::default(),
+            removal: Histogram::new(&REMOVAL),
+            unseen: Histogram::new(&REMOVAL),
+            reloads: Default::default(),
+            loaded: Mutex::new(now),
+        }
+    }
+
     fn write(&self, text: &mut Exposition, now: Instant) {
         let mut probes = text.family("steerdns_probes_total", Kind::Counter, "Outcomes of probes.");
         for (word, count) in OUTCOMES.into_iter().zip(&self.probes) {
@@ -257,10 +308,16 @@ impl Publishing {
         for (word, count) in ["taken", "refused"].into_iter().zip(&self.reloads) {
             reloads.sample(&[("outcome", word)], count.count());
         }
-        let age = locked(&self.loaded).map_or(Duration::ZERO, |loaded| now.saturating_duration_since(loaded));
+        let age = now.saturating_duration_since(*locked(&self.loaded));
         text.family("steerdns_loaded_age_seconds", Kind::Gauge, "Since the files in force were read.")
             .sample(&[], age.as_secs_f64());
     }
+}
+
+/// The services that have a family of which all is down.
+fn all_down(snapshot: &Snapshot) -> BTreeSet<ServiceId> {
+    let groups = snapshot.plan.groups.iter().zip(&snapshot.all_down).filter(|(_, down)| **down);
+    groups.flat_map(|(group, _)| group.services.iter().copied()).collect()
 }
 
 fn write_verdicts(text: &mut Exposition, snapshot: &Snapshot) {

@@ -48,6 +48,8 @@ pub struct Snapshot {
     pub pools: Vec<Arc<ClusterPools>>,
     /// Whether the first outcomes are still awaited: steered answers wait with them.
     pub warming: bool,
+    /// Group by group of the Plan: whether none of its clusters is up or unknown.
+    pub all_down: Vec<bool>,
 }
 
 impl Snapshot {

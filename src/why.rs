@@ -6,6 +6,8 @@ use std::time::Instant;
 use crate::answer::respond::{PLAIN_MAX, why_route};
 use crate::answer::worker::Transport;
 use crate::explain::explain;
+use crate::geo::place::Place;
+use crate::geo::sources::Known;
 use crate::snapshot::Snapshot;
 use crate::wire::edns;
 use crate::wire::query::{self, BUFFER_MIN, HEADER, Lowered};
@@ -15,7 +17,8 @@ use crate::zone::record::rtype;
 /// What a TXT string holds.
 const STRING_MAX: usize = 255;
 
-/// The answer to a query that `respond` found to ask why; `None` where the Snapshot of now has no such service.
+/// The answer to a query that `respond` found to ask why; `None` where the Snapshot of now has no such service. `known`
+/// tells what sources say of an address, if they can be asked.
 ///
 /// Over UDP what does not fit the client is left out, line by line, and TC says so. TTL 0: it is the state of an
 /// instant. The scope is that of the answer which is explained.
@@ -25,6 +28,7 @@ pub fn why(
     peer: IpAddr,
     transport: Transport,
     now: Instant,
+    known: impl Fn(IpAddr) -> Option<(Vec<Known>, Place)>,
 ) -> Option<Vec<u8>> {
     let mut message = query.to_vec();
     message.resize(query.len().max(BUFFER_MIN), 0);
@@ -33,7 +37,9 @@ pub fn why(
     let plan = &*snapshot.plan;
     let route = plan.route(why_route(plan, &name)?);
     let subnet = asked.edns.as_ref().and_then(|edns| edns.subnet.as_ref());
-    let explanation = explain(snapshot, route, subnet, peer, now, None);
+    let told = known(plan.client(route, subnet, peer).address);
+    let told = told.as_ref().map(|(known, place)| (&known[..], place));
+    let explanation = explain(snapshot, route, subnet, peer, now, told);
 
     message.truncate(asked.question_end);
     let taken = match (transport, asked.edns) {

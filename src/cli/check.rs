@@ -80,10 +80,19 @@ fn summary(loaded: &Loaded) -> String {
     if loaded.geography.databases.is_empty() {
         lines.push(format!("embedded country table: {}", crate::geo::embedded::about()));
     }
+    lines.push(format!(
+        "{}, {}",
+        match plan.policies.len() {
+            1 => "1 policy".to_owned(),
+            count => format!("{count} policies"),
+        },
+        counted(plan.maps.len(), "map")
+    ));
     for map in &plan.maps {
         let mapped = &map.mapped;
         lines.push(format!(
-            "map: {} ranked lists, {} IPv4 tiles, {} IPv6 tiles, {:.1} MB",
+            "`{}`: {} ranked lists, {} IPv4 tiles, {} IPv6 tiles, {:.1} MB",
+            map.policy,
             mapped.lists.len(),
             mapped.v4.tile_count(),
             mapped.v6.tile_count(),

@@ -71,13 +71,19 @@ impl Demo {
         let loaded = load_from(Path::new("steerdns.toml"), disk(), |linked| bare = Some(linked.clone()));
         loaded.map_err(|_| NotStarted("the built-in world does not load: a bug".into()))?;
         let bare = bare.ok_or_else(|| NotStarted("the built-in world is empty: a bug".into()))?;
-        let nodes = Arc::new(runtime.block_on(start_nodes(&bare)).map_err(cannot)?);
+        let ipv6 = std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+        if !ipv6 {
+            println!("This machine has no IPv6: the demo does without.");
+        }
+        let nodes = Arc::new(runtime.block_on(start_nodes(&bare, ipv6)).map_err(cannot)?);
         let here = Arc::clone(&nodes);
         let loader: Loader = Arc::new(move || {
             load_from(Path::new("steerdns.toml"), disk(), |linked| {
                 place_on_loopback(linked, &here);
                 if !self.listen.is_empty() {
                     linked.server.listen.clone_from(&self.listen);
+                } else if !ipv6 {
+                    linked.server.listen.retain(SocketAddr::is_ipv4);
                 }
                 linked.server.admin = self.admin.or(linked.server.admin);
                 linked.server.state =
@@ -110,9 +116,8 @@ fn disk() -> Disk<'static> {
     Disk { file: &file, names: &names }
 }
 
-async fn start_nodes(linked: &Linked) -> io::Result<BTreeMap<Arc<str>, (Arc<str>, Node)>> {
+async fn start_nodes(linked: &Linked, ipv6: bool) -> io::Result<BTreeMap<Arc<str>, (Arc<str>, Node)>> {
     let mut nodes = BTreeMap::new();
-    let ipv6 = tokio::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.is_ok();
     for cluster in &linked.inventory.clusters {
         for node in &cluster.nodes {
             let hosts = node.addresses.iter().map(|address| match address.ip {
@@ -251,7 +256,7 @@ fn list(server: &Server) {
     for (cluster, pools) in snapshot.plan.inventory.clusters.iter().zip(&snapshot.pools) {
         for held in &pools.held {
             let key = &held.target.aim.key;
-            let cause = held.held.cause.as_ref().map(|cause| format!("  {cause}")).unwrap_or_default();
+            let cause = held.held.cause_now().map(|cause| format!("  {cause}")).unwrap_or_default();
             println!(
                 "{:<5} {:<7} {:<18} {:<7} {:<8}{cause}",
                 cluster.key,

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use super::{Config, ask_server, failed};
 use crate::asked::Asked;
-use crate::cluster::{Inventory, Override, Word};
+use crate::cluster::Inventory;
 use crate::files::show;
 use crate::health::rounds::Observation;
-use crate::health::verdict::{Outcome, Seen};
-use crate::load::{Loaded, load_with};
+use crate::health::verdict::{Cause, Outcome, Seen};
+use crate::load::{Loaded, load};
 use crate::publisher::{Event, Publisher};
 
 /// Explains an answer: whose address was used, what is known of it, which rule holds, the ranked list with costs, each
@@ -65,16 +65,14 @@ impl Explain {
 
     fn explained(&self, asked: &Asked) -> Result<String, String> {
         let config = &self.config.config;
-        let ask = format!("/explain?{}", asked.query());
-        if self.down.is_empty()
-            && !self.offline
-            && let Ok(told) = ask_server(config, "GET", &ask)
-        {
-            return told;
+        if self.down.is_empty() && !self.offline {
+            match ask_server(config, "GET", &format!("/explain?{}", asked.query())) {
+                Ok(told) => return told,
+                Err(what) => eprintln!("steerdns: {what}; by the files, as if all nodes were up:"),
+            }
         }
-        let loaded = load_with(config, |linked| withdraw(&mut linked.inventory, &self.down));
-        let Loaded { plan, geography, .. } =
-            loaded.map_err(|issues| show::issues(&issues, show::Format::Full))?;
+        let loaded = load(config).map_err(|issues| show::issues(&issues, show::Format::Full))?;
+        let Loaded { plan, geography, .. } = loaded;
         if let Some(unknown) = self.down.iter().find(|key| !is_known(&plan.inventory, key)) {
             return Err(format!("no node and no cluster is called `{unknown}`"));
         }
@@ -82,23 +80,15 @@ impl Explain {
         let mut publisher = Publisher::new(Arc::new(plan), &[], now);
         for target in publisher.board().ids().collect::<Vec<_>>() {
             let aim = Arc::clone(&publisher.board().target(target).aim);
-            let outcome = Outcome::Succeeded(Duration::ZERO);
+            let down = self.down.iter().any(|key| **key == *aim.key.node || **key == *aim.key.cluster);
+            let dead = Cause { layer: "application", what: "--down".into() };
+            let outcome = if down { Outcome::Failed(dead) } else { Outcome::Succeeded(Duration::ZERO) };
             let seen = Seen { outcome, started: now, at: now, decided_by: now };
             publisher.handle(Event::Observed(Observation { aim, seen }), now);
         }
         let (snapshot, _) = publisher.publish(now);
         let explanation = asked.explain(&snapshot.unwrap_or_default(), Some(&geography), now)?;
         Ok(asked.shown(&explanation))
-    }
-}
-
-fn withdraw(inventory: &mut Inventory, keys: &[String]) {
-    for cluster in &mut inventory.clusters {
-        for node in &mut cluster.nodes {
-            if keys.iter().any(|key| **key == *node.key || **key == *cluster.key) {
-                node.pinned = Some(Override { word: Word::Down, why: "--down".into() });
-            }
-        }
     }
 }
 

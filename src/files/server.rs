@@ -12,8 +12,8 @@ use crate::geo::place::Prefix;
 
 /// The most answering threads.
 const THREADS_MAX: i64 = 1024;
-/// The most octets of an NSID: it is a TXT string, too (`id.server`).
-const NSID_OCTETS_MAX: usize = 255;
+/// The most octets of an NSID: it goes into answers of 512 octets beside the longest name.
+const NSID_OCTETS_MAX: usize = 64;
 
 /// What steerdns.toml says, checked.
 #[derive(Clone, Debug)]
@@ -24,13 +24,14 @@ pub struct ServerFile {
     pub zones: Written<PathBuf>,
     /// The directory of what survives a restart; default `state`.
     pub state: PathBuf,
-    /// The answer to NSID, `id.server` and `hostname.bind`; 1 to 255 octets. `None`: no answer.
+    /// The answer to NSID, `id.server` and `hostname.bind`; 1 to 64 octets. `None`: no answer.
     pub nsid: Option<Arc<str>>,
     /// Answering over UDP.
     pub udp: Udp,
     /// Answering over TCP.
     pub tcp: Tcp,
-    /// The largest UDP answer, in octets; 512..=4096, default 1232. Turn down where large answers get lost.
+    /// The largest UDP answer, in octets; 512..=1232, the default: what passes everywhere without
+    /// fragments (RFC 9715). Turn down where large answers get lost.
     pub edns_size: u16,
     /// Where addresses are.
     pub geoip: Geoip,
@@ -222,8 +223,8 @@ fn count(value: &Value<'_>, max: i64, issues: &mut Vec<Issue>) -> Option<u32> {
 }
 
 fn edns(mut table: Table<'_>, issues: &mut Vec<Issue>) -> Option<u16> {
-    // RFC 6891 §6.2.3: less than 512 is treated as 512; §6.2.5: 4096 is the customary most.
-    let size = table.take("size").and_then(|value| value.whole(512..=4096, issues));
+    // RFC 6891 §6.2.3: less than 512 is treated as 512.
+    let size = table.take("size").and_then(|value| value.whole(512..=1232, issues));
     table.finish(issues);
     size.and_then(|size| size.try_into().ok())
 }
@@ -332,7 +333,7 @@ mod tests {
         let server = server(
             "listen = [\"127.0.0.1:53\"]\nzones = \"/srv/zones\"\nnsid = \"sin\"\nlog = \"debug\"\n\
              udp = { threads = 4, engine = \"portable\" }\n\
-             tcp = { idle = \"30s\", per_client = 2, connections = 10 }\nedns = { size = 4096 }\n\
+             tcp = { idle = \"30s\", per_client = 2, connections = 10 }\nedns = { size = 1024 }\n\
              geoip = { databases = [\"a.mmdb\"], geofeeds = [\"b.csv\"] }\n\
              explain = { allow = [\"192.0.2.0/24\"] }\nadmin = { listen = \"127.0.0.1:9353\" }",
         );
@@ -340,7 +341,7 @@ mod tests {
         assert_eq!(server.nsid.as_deref(), Some("sin"));
         assert_eq!(server.udp, Udp { threads: 4, engine: Engine::Portable });
         assert_eq!(server.tcp, Tcp { idle: Duration::from_secs(30), per_client: 2, connections: 10 });
-        assert_eq!((server.edns_size, server.log), (4096, LogLevel::Debug));
+        assert_eq!((server.edns_size, server.log), (1024, LogLevel::Debug));
         assert_eq!(server.geoip.databases[0].value, PathBuf::from("/etc/steerdns/a.mmdb"));
         assert_eq!(server.geoip.geofeeds[0].value, PathBuf::from("/etc/steerdns/b.csv"));
         assert_eq!(format!("{:?}", server.explain_allow), "[192.0.2.0/24]");

@@ -1,7 +1,7 @@
 //! What is held of every target.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,8 @@ pub struct Board {
 #[derive(Clone, Debug)]
 struct Slot {
     target: Target,
+    /// What its address was known as under another check, before a reload; counts until it is observed.
+    likely: Option<Verdict>,
     tracker: Tracker,
     transitions: Transitions,
     /// When the last success or failure was seen.
@@ -112,6 +114,7 @@ impl Board {
     /// unknown.
     pub fn load(&mut self, targets: Vec<Target>, now: Instant) {
         let old = std::mem::take(self);
+        let known = old.by_address();
         for target in targets {
             let id =
                 TargetId(u32::try_from(self.slots.len()).expect("clusters x addresses x checks of a Plan"));
@@ -120,9 +123,29 @@ impl Board {
             self.pools.entry((target.cluster, target.check, target.family())).or_default().push(id);
             self.slots.push(match stays {
                 Some(slot) => Slot { target, ..slot },
-                None => Slot::unknown(target, now),
+                None => {
+                    let key = &target.aim.key;
+                    let likely = known.get(&(key.cluster.clone(), key.node.clone(), key.address)).copied();
+                    Slot { likely, ..Slot::unknown(target, now) }
+                }
             });
         }
+    }
+
+    /// What is known of addresses, whatever the check: the best word of several, since what is wrong under another one is
+    /// soon seen. A reload that changes a check, or where addresses are probed, must not make a whole cluster doubtful.
+    fn by_address(&self) -> HashMap<(Arc<str>, Arc<str>, IpAddr), Verdict> {
+        let mut known = HashMap::new();
+        for slot in &self.slots {
+            let Some(settled) = slot.settled() else { continue };
+            let key = &slot.target.aim.key;
+            let address = (key.cluster.clone(), key.node.clone(), key.address);
+            let word = known.entry(address).or_insert(settled);
+            if settled == Verdict::Up {
+                *word = settled;
+            }
+        }
+        known
     }
 
     /// The target that an [`Aim`] means; `None` where it is gone or is probed otherwise now.
@@ -177,7 +200,7 @@ impl Board {
         let mut masks = Masks::default();
         for (member, id) in self.members(cluster, check, family) {
             let bit = 1u128 << member;
-            match self.held(id).verdict {
+            match self.slot(id).standing() {
                 Verdict::Up => masks.up |= bit,
                 Verdict::Down => masks.down |= bit,
                 Verdict::Unknown => masks.unknown |= bit,
@@ -241,8 +264,26 @@ impl Board {
 }
 
 impl Slot {
+    /// What answers rest on: what is held, or what is likely of a target not observed yet.
+    fn standing(&self) -> Verdict {
+        match (self.tracker.held().verdict, self.likely) {
+            (Verdict::Unknown, Some(likely)) => likely,
+            (held, _) => held,
+        }
+    }
+
+    /// The same, up or down; `None` where nothing is known.
+    fn settled(&self) -> Option<Verdict> {
+        match self.standing() {
+            Verdict::Up | Verdict::Suspect { .. } => Some(Verdict::Up),
+            Verdict::Down => Some(Verdict::Down),
+            Verdict::Unknown => None,
+        }
+    }
+
     fn unknown(target: Target, now: Instant) -> Slot {
         Slot {
+            likely: None,
             target,
             tracker: Tracker::unknown(now),
             transitions: Transitions::default(),
@@ -303,8 +344,6 @@ impl Transitions {
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
 mod tests {
-    use std::net::IpAddr;
-
     use super::*;
     use crate::health::check::{Check, Kind};
 

@@ -43,6 +43,13 @@ pub struct Held {
     pub cause: Option<Cause>,
 }
 
+impl Held {
+    /// The failure that keeps it from being up; `None` where it is up, whatever was before.
+    pub fn cause_now(&self) -> Option<&Cause> {
+        self.cause.as_ref().filter(|_| self.verdict != Verdict::Up)
+    }
+}
+
 /// What a probe saw.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {

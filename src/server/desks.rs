@@ -9,10 +9,11 @@ use tokio::runtime::Runtime;
 use tokio::sync::{oneshot, watch};
 
 use super::listening::cannot_listen;
-use super::start::{Handle, Loader, NotStarted};
+use super::start::{GeographyReader, Handle, NotStarted};
 use crate::admin::{control, http};
 use crate::asked::Asked;
 use crate::files::server::ServerFile;
+use crate::files::show;
 use crate::record::Record;
 use crate::snapshot::Live;
 
@@ -54,12 +55,12 @@ pub(super) fn control_socket(
     handle: &Handle,
     record: &Arc<Record>,
     live: &Arc<Live>,
-    loader: &Loader,
+    read: &GeographyReader,
     ended: &watch::Receiver<bool>,
 ) -> Result<(), NotStarted> {
     let path = control::socket(&server.state);
-    let (handle, record, live, loader) =
-        (handle.clone(), Arc::clone(record), Arc::clone(live), Arc::clone(loader));
+    let (handle, record, live, read) =
+        (handle.clone(), Arc::clone(record), Arc::clone(live), Arc::clone(read));
     let now = Arc::clone(&live);
     let desk = control::Desk {
         reload: Arc::new(move || {
@@ -69,7 +70,7 @@ pub(super) fn control_socket(
         status: Arc::new(move || record.status(&now.now(), Instant::now())),
         explain: Arc::new(move |asked: String| {
             let asked = Asked::parse(&asked)?;
-            let geography = loader().map(|loaded| loaded.geography).unwrap_or_default();
+            let geography = read().map_err(|issues| show::issues(&issues, show::Format::Short))?;
             let explanation = asked.explain(&live.now(), Some(&geography), Instant::now())?;
             Ok(asked.shown(&explanation))
         }),

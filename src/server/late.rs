@@ -1,56 +1,85 @@
 //! The cold lane: questions that wait, for the first outcomes or for an explanation.
 #![allow(clippy::disallowed_methods)] // It hands the clock to everybody.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, mpsc};
 
+use super::start::GeographyReader;
 use crate::answer::respond::respond;
-use crate::answer::worker::{Reply, Worker};
+use crate::answer::tally::Tally;
+use crate::answer::worker::{Reply, Transport, Worker};
+use crate::cluster::Family;
 use crate::net::errand::Errand;
 use crate::publisher::WARMING_MAX;
-use crate::snapshot::{Live, Snapshot};
+use crate::record::Record;
+use crate::snapshot::Live;
 use crate::why::why;
 
-/// Questions that wait at once; as many again wait in the lane, and more are dropped and counted there.
-pub(super) const ERRANDS: usize = 1024;
-/// How often a question looks whether the first outcomes are there.
+/// Questions that wait; more are dropped, and counted by who would have put them here.
+pub(super) const ERRANDS: usize = 4096;
+/// How often it is looked whether the first outcomes are there.
 const LOOK: Duration = Duration::from_millis(10);
+/// How many explanations may read the disk at once: others are answered without what the databases say.
+const READING_MAX: usize = 1;
 /// The longest message.
 const MESSAGE: usize = 65_535;
 
-/// Answers what must wait.
-pub(super) async fn serve(mut errands: mpsc::Receiver<Errand>, live: Arc<Live>) {
-    let seats = Arc::new(Semaphore::new(ERRANDS));
+/// Answers what must wait, one question after the other. What takes long (the disk) is done beside.
+pub(super) async fn serve(
+    mut errands: mpsc::Receiver<Errand>,
+    live: Arc<Live>,
+    record: Arc<Record>,
+    read: GeographyReader,
+) {
+    let tallies = Tallies::new(&record);
+    let reading = Arc::new(Semaphore::new(READING_MAX));
+    let mut worker = Worker::default();
+    let mut buf = vec![0; MESSAGE];
     while let Some(errand) = errands.recv().await {
-        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
-        let live = Arc::clone(&live);
-        tokio::spawn(async move {
-            let until = Instant::now() + WARMING_MAX * 2;
-            while live.now().warming && Instant::now() < until {
-                tokio::time::sleep(LOOK).await;
+        let until = Instant::now() + WARMING_MAX * 2;
+        while live.now().warming && Instant::now() < until {
+            tokio::time::sleep(LOOK).await;
+        }
+        let snapshot = arc_swap::Guard::into_inner(live.now());
+        let query = &errand.ask.query;
+        buf[..query.len()].copy_from_slice(query);
+        let now = Instant::now();
+        match respond(&snapshot, &mut worker, now, &mut buf, query.len(), errand.peer, errand.transport) {
+            Reply::Done(len, fact) => {
+                tallies.of(errand.transport, errand.peer).answered(&fact);
+                errand.answer(&buf[..len]);
             }
-            let snapshot = arc_swap::Guard::into_inner(live.now());
-            if let Some(message) = answer(&snapshot, &errand, Instant::now()) {
-                errand.answer(&message);
+            Reply::Later(_) => {
+                let (seat, read) = (Arc::clone(&reading).try_acquire_owned(), read.clone());
+                tokio::task::spawn_blocking(move || {
+                    let geography = seat.is_ok().then(|| read().ok()).flatten();
+                    let query = &errand.ask.query;
+                    let known = |address: IpAddr| geography.as_ref().map(|geography| geography.of(address));
+                    if let Some(message) = why(&snapshot, query, errand.peer, errand.transport, now, known) {
+                        errand.answer(&message);
+                    }
+                });
             }
-            drop(seat);
-        });
+            Reply::Drop => {}
+        }
     }
 }
 
-fn answer(snapshot: &Snapshot, errand: &Errand, now: Instant) -> Option<Vec<u8>> {
-    let query = &errand.ask.query;
-    let mut buf = query.to_vec();
-    buf.resize(MESSAGE, 0);
-    match respond(snapshot, &mut Worker::default(), now, &mut buf, query.len(), errand.peer, errand.transport)
-    {
-        Reply::Done(len, _) => {
-            buf.truncate(len);
-            Some(buf)
-        }
-        Reply::Later(_) => why(snapshot, query, errand.peer, errand.transport, now),
-        Reply::Drop => None,
+/// Where late answers are counted: this task alone writes them.
+struct Tallies([[Arc<Tally>; 2]; 2]);
+
+impl Tallies {
+    fn new(record: &Record) -> Tallies {
+        let of = |transport| Family::ALL.map(|family| record.tally(transport, family));
+        Tallies([of(Transport::Udp), of(Transport::Tcp)])
+    }
+
+    fn of(&self, transport: Transport, peer: IpAddr) -> &Tally {
+        let [udp, tcp] = &self.0;
+        let pair = if transport == Transport::Udp { udp } else { tcp };
+        &pair[Family::of(peer) as usize]
     }
 }

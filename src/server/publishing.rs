@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::start::{Loader, named};
+use crate::cluster::Family;
 use crate::files::issue::Issue;
 use crate::files::server::ServerFile;
 use crate::files::show;
@@ -140,8 +141,9 @@ fn probe(listed: watch::Receiver<Aims>) -> (JoinHandle<()>, mpsc::Receiver<Obser
 
 /// Puts what was loaded in force with the next Snapshot.
 fn take(publisher: &mut Publisher, record: &Record, loaded: Loaded) {
-    let Loaded { mut plan, geography, .. } = loaded;
+    let Loaded { mut plan, geography, server, .. } = loaded;
     drop(geography);
+    record.located_by(&server.geoip);
     let now = Instant::now();
     record.count(&mut plan);
     record.reloaded(true, now);
@@ -170,6 +172,15 @@ fn refused(issues: &[Issue], record: &Record) -> String {
 
 /// Logs and records what happened.
 fn tell(news: &News, record: &Record, now: Instant) {
+    for all in &news.all_down {
+        let family = if all.family == Family::V4 { "A" } else { "AAAA" };
+        let (service, others) = (&all.service, all.others);
+        if all.down {
+            tracing::error!(%service, others, "all nodes of {service} {family} are down (and of {others} more)");
+        } else {
+            tracing::info!(%service, others, "{service} {family} has a node again (as {others} more)");
+        }
+    }
     for turned in &news.turned {
         let key = &turned.aim.key;
         let cause = turned.cause.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -219,7 +230,11 @@ fn graveyard() -> std_mpsc::Sender<Arc<Snapshot>> {
     named("graveyard", move || {
         let mut waiting: Vec<Arc<Snapshot>> = Vec::new();
         loop {
-            match receiver.recv_timeout(TICK) {
+            let next = match waiting.is_empty() {
+                true => receiver.recv().map_err(|_| std_mpsc::RecvTimeoutError::Disconnected),
+                false => receiver.recv_timeout(TICK),
+            };
+            match next {
                 Ok(old) => waiting.push(old),
                 Err(std_mpsc::RecvTimeoutError::Timeout) => {}
                 Err(std_mpsc::RecvTimeoutError::Disconnected) => return,

@@ -18,13 +18,16 @@ use super::publishing::{Publishing, Waiting, publish};
 use crate::answer::respond::respond;
 use crate::files::issue::Issue;
 use crate::files::show;
-use crate::load::Loaded;
+use crate::load::{self, Geography, Loaded};
 use crate::net::answering::Answering;
 use crate::net::errand;
 use crate::publisher::Publisher;
 use crate::record::Record;
 use crate::snapshot::Live;
 use crate::state;
+
+/// Reads where addresses are: the databases and geofeeds of the files in force, or what is wrong with them now.
+pub(super) type GeographyReader = Arc<dyn Fn() -> Result<Geography, Vec<Issue>> + Send + Sync>;
 
 /// Reads the world: the files, or what `demo` makes of its own.
 pub type Loader = Arc<dyn Fn() -> Result<Loaded, Vec<Issue>> + Send + Sync>;
@@ -73,7 +76,6 @@ impl Handle {
 
 /// Loads, binds, and answers. What is wrong with the files is told by `loader`'s issues.
 pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
-    let now = Instant::now();
     let loaded = loader().map_err(|issues| NotStarted(show::issues(&issues, show::Format::Full)))?;
     if !loaded.issues.is_empty() {
         tracing::warn!("{}", show::issues(&loaded.issues, show::Format::Short).trim_end());
@@ -87,8 +89,10 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
             Vec::new()
         }
     };
+    let now = Instant::now();
     let record = Arc::new(Record::new(now));
     record.count(&mut plan);
+    record.located_by(&server.geoip);
     let mut publisher = Publisher::new(Arc::new(plan), &kept, now);
     let (first, _) = publisher.publish(now);
     let live = Arc::new(Live::new(first.unwrap_or_default()));
@@ -107,20 +111,22 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     let (reloads, reload_requests) = mpsc::channel(1);
     let handle = Handle { reloads };
     let admin = admin(&runtime, &server, &record, &live, &ended)?;
-    control_socket(&runtime, &server, &handle, &record, &live, loader, &ended)?;
+    let geoip = Arc::clone(&record);
+    let read: GeographyReader = Arc::new(move || load::geography(&geoip.geoip()));
+    control_socket(&runtime, &server, &handle, &record, &live, &read, &ended)?;
     let threads = listening.serve(&server, &answering, &record);
     let (living, alive) = watch::channel(());
     let publishing = runtime.spawn(publish(Publishing {
         _living: living,
         publisher,
         live: Arc::clone(&live),
-        record,
+        record: Arc::clone(&record),
         loader: Arc::clone(loader),
         reload_requests,
         started: server,
         ended,
     }));
-    runtime.spawn(late::serve(errands, Arc::clone(&live)));
+    runtime.spawn(late::serve(errands, Arc::clone(&live), Arc::clone(&record), read));
     Ok(Server { live, addresses, admin, handle, stop, ending, threads, runtime, publishing, alive })
 }
 

@@ -19,7 +19,8 @@ pub struct Client {
 pub enum Whose {
     /// The resolver's: the query names no network, or does not want one used. Scope 0.
     Resolver,
-    /// The resolver's, since the network named is not on the public internet: the scope is that block's length.
+    /// The resolver's, since the network named is not on the public internet. The scope is that block's length, or as much
+    /// more as keeps out the networks in it that an operator placed.
     Unroutable(u8),
     /// The network's that the query names. The tile's length is the scope, behind `before` bits of a 6to4 prefix.
     Subnet {
@@ -29,10 +30,9 @@ pub enum Whose {
 }
 
 impl Client {
-    /// The client of a query from `peer`. `covered` tells whether an operator placed an address that is not on the
-    /// public internet.
+    /// The client of a query from `peer`; `placed` are the networks off the public internet that an operator placed.
     #[inline]
-    pub fn new(subnet: Option<&Subnet>, peer: IpAddr, covered: impl Fn(IpAddr) -> bool) -> Client {
+    pub fn new(subnet: Option<&Subnet>, peer: IpAddr, placed: &PlacedNetworks) -> Client {
         let Some(address) = subnet.and_then(Subnet::address) else {
             return Client { address: plain(peer), whose: Whose::Resolver };
         };
@@ -40,12 +40,68 @@ impl Client {
             Some(inner) => (IpAddr::V4(inner), 16),
             None => (address, 0),
         };
-        match unroutable(inner) {
-            Some(bits) if !covered(inner) => {
-                Client { address: plain(peer), whose: Whose::Unroutable(before + bits) }
-            }
-            _ => Client { address: inner, whose: Whose::Subnet { before } },
+        match unroutable(inner).and_then(|bits| placed.clear_of(inner, bits)) {
+            Some(bits) => Client { address: plain(peer), whose: Whose::Unroutable(before + bits) },
+            None => Client { address: inner, whose: Whose::Subnet { before } },
         }
+    }
+}
+
+/// Networks off the public internet that an operator placed, by rules, measurements or geofeeds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PlacedNetworks {
+    /// First and last addresses, ascending, none within another. IPv4 addresses stand in the upper 32 bits.
+    v4: Vec<(u128, u128)>,
+    v6: Vec<(u128, u128)>,
+}
+
+impl PlacedNetworks {
+    /// Of these, the ones that touch a special-purpose block.
+    pub fn new(networks: impl IntoIterator<Item = Prefix>) -> PlacedNetworks {
+        let special = |network: &Prefix| {
+            unroutable_blocks()
+                .any(|block| block.contains(network.address()) || network.contains(block.address()))
+        };
+        let mut placed = PlacedNetworks::default();
+        for network in networks.into_iter().filter(special) {
+            let first = key(network.address());
+            let last = first | u128::MAX.checked_shr(network.bits().into()).unwrap_or(0);
+            placed.of(network.address()).push((first, last));
+        }
+        for ranges in [&mut placed.v4, &mut placed.v6] {
+            ranges.sort_unstable_by_key(|&(first, last)| (first, std::cmp::Reverse(last)));
+            ranges.dedup_by(|inner, outer| inner.1 <= outer.1);
+        }
+        placed
+    }
+
+    fn of(&mut self, address: IpAddr) -> &mut Vec<(u128, u128)> {
+        if address.is_ipv4() { &mut self.v4 } else { &mut self.v6 }
+    }
+
+    /// The length, at least `bits`, of the widest network around an address that holds none of these. `None` where one
+    /// of them holds the address.
+    fn clear_of(&self, address: IpAddr, bits: u8) -> Option<u8> {
+        let ranges = if address.is_ipv4() { &self.v4 } else { &self.v6 };
+        let key = key(address);
+        let next = ranges.partition_point(|&(first, _)| first <= key);
+        let before = next.checked_sub(1).map(|at| ranges[at].1);
+        if before.is_some_and(|last| key <= last) {
+            return None;
+        }
+        let after = ranges.get(next).map(|range| range.0);
+        let neighbours = [before, after].into_iter().flatten();
+        // One bit more than what the address has in common with its neighbour keeps it out.
+        let apart = neighbours.map(|neighbour| (neighbour ^ key).leading_zeros() as u8 + 1);
+        Some(apart.fold(bits, u8::max))
+    }
+}
+
+/// An address as a number whose leading bits are the network's.
+fn key(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => u128::from(u32::from(v4)) << 96,
+        IpAddr::V6(v6) => v6.into(),
     }
 }
 
@@ -94,7 +150,7 @@ pub fn unroutable(address: IpAddr) -> Option<u8> {
         }
         IpAddr::V6(v6) => {
             let bits = u128::from(v6);
-            let global = bits >> 125 == 1 && bits >> 104 != 0x20_010d;
+            let global = bits >> 125 == 1 && bits >> 104 != 0x20_010d && bits >> 108 != 0x3_fff0;
             if global {
                 return None;
             }
@@ -107,8 +163,8 @@ pub fn unroutable(address: IpAddr) -> Option<u8> {
     }
 }
 
-/// Every one of them, as networks: for what must be known of them at load.
-pub fn unroutable_blocks() -> impl Iterator<Item = Prefix> {
+/// Every one of them, as networks.
+fn unroutable_blocks() -> impl Iterator<Item = Prefix> {
     let v4 = UNROUTABLE_V4.iter().map(|(net, len)| Prefix::around(IpAddr::V4(*net), *len));
     v4.chain(UNROUTABLE_V6.iter().map(|(net, len)| Prefix::around(IpAddr::V6(*net), *len)))
 }
@@ -130,9 +186,14 @@ const UNROUTABLE_V4: [(Ipv4Addr, u8); 14] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4),
 ];
 
-/// All that is not global unicast (2000::/3) goes by its eighth of the space or finer; 6to4 goes by what is in it.
-const UNROUTABLE_V6: [(Ipv6Addr, u8); 8] = [
+/// Blocks with a name first; all else that is not global unicast (2000::/3) goes by its eighth of the space. 6to4 goes by
+/// what is in it.
+const UNROUTABLE_V6: [(Ipv6Addr, u8); 12] = [
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
+    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
+    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7),
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
     (Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 0), 3),
     (Ipv6Addr::new(0x4000, 0, 0, 0, 0, 0, 0, 0), 3),
     (Ipv6Addr::new(0x6000, 0, 0, 0, 0, 0, 0, 0), 3),
@@ -150,9 +211,10 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn client(subnet: &str, source: u8, covered: bool) -> Client {
+    fn client(subnet: &str, source: u8, placed: &[&str]) -> Client {
         let subnet = Subnet::new(ip(subnet), source).unwrap();
-        Client::new(Some(&subnet), ip("9.9.9.9"), |_| covered)
+        let placed = PlacedNetworks::new(placed.iter().map(|network| Prefix::parse(network).unwrap()));
+        Client::new(Some(&subnet), ip("9.9.9.9"), &placed)
     }
 
     #[test]
@@ -168,8 +230,8 @@ mod tests {
     #[test]
     fn in_a_client_subnet_only_6to4_is_ipv4() {
         let inner = Client { address: ip("1.2.3.0"), whose: Whose::Subnet { before: 16 } };
-        assert_eq!(client("2002:102:304::", 40, false), inner);
-        let outer = client("2001:0:1:1::", 64, false);
+        assert_eq!(client("2002:102:304::", 40, &[]), inner);
+        let outer = client("2001:0:1:1::", 64, &[]);
         assert_eq!(outer.whose, Whose::Subnet { before: 0 });
     }
 
@@ -180,24 +242,42 @@ mod tests {
             ("10.1.2.0", 24, 8),
             ("192.168.7.0", 24, 16),
             ("100.100.0.0", 16, 10),
-            ("fd00::", 48, 3),
+            ("fd00::", 48, 7),
+            ("3fff:1::", 48, 20),
             ("2001:db8:1::", 48, 32),
             ("2002:a01:203::", 48, 24),
         ] {
             let expected = Client { address: resolver, whose: Whose::Unroutable(bits) };
-            assert_eq!(client(subnet, source, false), expected, "{subnet}");
-            assert!(matches!(client(subnet, source, true).whose, Whose::Subnet { .. }), "{subnet} covered");
+            assert_eq!(client(subnet, source, &[]), expected, "{subnet}");
+            let all = ["0.0.0.0/0", "::/0"];
+            assert!(matches!(client(subnet, source, &all).whose, Whose::Subnet { .. }), "{subnet} placed");
         }
-        assert!(matches!(client("8.8.8.0", 24, false).whose, Whose::Subnet { before: 0 }));
-        assert!(matches!(client("192.1.2.0", 24, false).whose, Whose::Subnet { before: 0 }));
+        assert!(matches!(client("8.8.8.0", 24, &[]).whose, Whose::Subnet { before: 0 }));
+        assert!(matches!(client("192.1.2.0", 24, &[]).whose, Whose::Subnet { before: 0 }));
+    }
+
+    /// A resolver that keeps the answer for all of its scope must not give it to an operator's own networks.
+    #[test]
+    fn the_scope_of_a_private_block_keeps_out_what_an_operator_placed_in_it() {
+        let own = ["10.20.0.0/16", "10.20.7.0/24", "192.0.2.0/25", "fd00:1::/32"];
+        for (subnet, source, whose) in [
+            ("10.20.9.0", 24, Whose::Subnet { before: 0 }),
+            ("10.21.0.0", 24, Whose::Unroutable(16)),
+            ("10.1.2.0", 24, Whose::Unroutable(12)),
+            ("10.200.2.0", 24, Whose::Unroutable(9)),
+            ("192.168.0.0", 24, Whose::Unroutable(16)),
+            ("fd00:2::", 48, Whose::Unroutable(31)),
+        ] {
+            assert_eq!(client(subnet, source, &own).whose, whose, "{subnet}");
+        }
     }
 
     #[test]
     fn source_zero_means_the_resolver() {
-        assert_eq!(client("0.0.0.0", 0, false), Client { address: ip("9.9.9.9"), whose: Whose::Resolver });
+        assert_eq!(client("0.0.0.0", 0, &[]), Client { address: ip("9.9.9.9"), whose: Whose::Resolver });
     }
 
-    /// The short cuts leave no block out.
+    /// The short cuts leave no block out. (A block with a name may end an eighth.)
     #[test]
     fn every_block_is_found_at_both_its_ends() {
         for block in unroutable_blocks() {
@@ -208,7 +288,7 @@ mod tests {
                 IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) | u128::MAX >> block.bits()).into()),
             };
             assert_eq!(unroutable(block.address()), Some(block.bits()), "{block}");
-            assert_eq!(unroutable(last), Some(block.bits()), "{block}");
+            assert!(unroutable(last).is_some_and(|bits| bits >= block.bits()), "{block}");
         }
     }
 }

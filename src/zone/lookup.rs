@@ -230,6 +230,7 @@ impl Zones {
         let below = name.octets().split_off(1 + usize::from(name.octet(0)));
         match self.find(&Lowered::of(&below), &mut Lowered::default(), qtype) {
             Found::Steered(route) => Some(route),
+            Found::Alias(alias) => Some(self.alias(alias).route),
             _ => None,
         }
     }

@@ -254,7 +254,7 @@ pub fn answer(world: &World, question: &Question, turn: u32) -> Vec<String> {
         Reply::Done(len, fact) => shown(question, &Answer::read(&buf[..len], Some(fact))),
         Reply::Later(_) if world.snapshot.warming => vec!["later".into()],
         Reply::Later(ask) => {
-            let answer = why(&world.snapshot, &ask.query, question.peer, transport, world.now);
+            let answer = why(&world.snapshot, &ask.query, question.peer, transport, world.now, |_| None);
             let mut lines = vec!["later".to_owned()];
             lines.extend(answer.iter().flat_map(|octets| shown(question, &Answer::read(octets, None))));
             lines
