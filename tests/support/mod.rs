@@ -5,6 +5,7 @@ pub mod ask;
 pub mod message;
 pub mod peers;
 pub mod scenario;
+pub mod served;
 pub mod world;
 
 use std::sync::Arc;
