@@ -6,7 +6,6 @@ use steerdns::answer::worker::Transport;
 use steerdns::plan::ZonePart;
 use steerdns::wire::name::Name;
 
-use super::plot::{Plot, near, odd_case};
 use crate::support::ask::{Question, type_number};
 use crate::support::peers::ZoneText;
 use crate::support::zone;
@@ -20,8 +19,7 @@ impl Dice {
         Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5eed)
     }
 
-    /// The next throw.
-    pub fn next(&mut self) -> u64 {
+    fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -58,7 +56,6 @@ pub struct World {
     types: BTreeMap<Name, BTreeSet<u16>>,
 }
 
-<<<<<<< HEAD
 /// What stands at an owner.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -164,8 +161,6 @@ const NAMED: [(&str, &str); 13] = [
     ("RP", "hostmaster.example.com. "),
     ("MINFO", "errors.example.com. "),
 ];
-=======
->>>>>>> main
 /// What is asked for, apart from what is there.
 const ASKED: [&str; 24] = [
     "A",
@@ -203,9 +198,10 @@ impl World {
         let mut plots = vec![Plot::new(dice, format!("w{number}.test."))];
         for _ in 0..dice.below(4) {
             let above = dice.below(plots.len());
-            let Some(apex) = plots[above].apex_below(dice) else { continue };
-            if plots.iter().all(|plot| !plot.origin.eq_ignore_ascii_case(&apex)) {
-                plots.push(Plot::new(dice, apex));
+            if let Some(apex) = plots[above].apex_below(dice) {
+                if plots.iter().all(|plot| !plot.origin.eq_ignore_ascii_case(&apex)) {
+                    plots.push(Plot::new(dice, apex));
+                }
             }
         }
         let apexes: Vec<_> = plots.iter().map(|plot| Name::parse(&plot.origin, None).unwrap()).collect();
@@ -270,7 +266,6 @@ impl World {
         question
     }
 }
-<<<<<<< HEAD
 
 /// A name beside, below or above another one, or itself.
 fn near(dice: &mut Dice, base: &str) -> String {
@@ -556,5 +551,3 @@ fn target(dice: &mut Dice, targets: &[&str]) -> String {
     };
     if Name::parse(&name, None).is_ok() { name } else { base.into() }
 }
-=======
->>>>>>> main
