@@ -9,7 +9,7 @@ use crate::geo::places::Places;
 use crate::health::check::Check;
 use crate::health::target::{Target, targets};
 use crate::sets::SlotSets;
-use crate::steering::client::{Client, Whose, unroutable_blocks};
+use crate::steering::client::{Client, Placement, Whose, unroutable_blocks};
 use crate::steering::compile::{Mapped, compile};
 use crate::steering::deal::Dealt;
 use crate::steering::kinds::RankedList;
@@ -173,7 +173,7 @@ impl Plan {
     pub fn client(&self, route: &Route, subnet: Option<&Subnet>, peer: IpAddr) -> Client {
         let subnet = if route.ecs { subnet } else { None };
         let map = &self.maps[usize::from(route.map)];
-        Client::new(subnet, peer, |address| map.unroutable.iter().any(|network| network.contains(address)))
+        Client::new(subnet, peer, |address| Placement::of(address, &map.unroutable))
     }
 
     /// Where a client is on a route's map.
@@ -187,7 +187,7 @@ impl Plan {
                 scope: if let Whose::Unroutable(bits) = client.whose { bits } else { 0 },
                 tile_bits: 0,
             },
-            Whose::Subnet { before } => {
+            Whose::Subnet { before, least } => {
                 let tile = mapped.tile(client.address);
                 let slot = match client.address {
                     IpAddr::V4(v4) => slots::slot_v4(v4.into(), tile.scope),
@@ -196,7 +196,7 @@ impl Plan {
                 Placed {
                     list: &mapped.lists[tile.list as usize],
                     slot,
-                    scope: before + tile.scope,
+                    scope: before + tile.scope.max(least),
                     tile_bits: tile.bits,
                 }
             }

@@ -5,7 +5,6 @@
 mod support;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -14,7 +13,6 @@ use steerdns::asked::Asked;
 use steerdns::explain::Explanation;
 use steerdns::publisher::Turned;
 use steerdns::record::Record;
-use steerdns::snapshot::Live;
 use steerdns::why::why;
 use support::ask::{Answer, Question};
 use support::world::{Files, World};
@@ -104,10 +102,10 @@ fn story(world: &mut World) -> Story {
     assert_eq!(why.scope, dig.scope, "the reason is told with the scope of what it explains");
     let why = why.message.answers.iter().map(|record| record.data.to_string()).collect();
 
-    let record = Record::new(Arc::new(Live::new(world.snapshot.clone())), world.now);
+    let record = Record::new(world.now);
     let news = std::mem::take(&mut world.news).into_iter().flat_map(|news| news.turned).collect();
     let shown = asked.shown(&explained);
-    Story { dig, shown, explained, why, status: record.status(world.now), news }
+    Story { dig, shown, explained, why, status: record.status(&world.snapshot, world.now), news }
 }
 
 impl Story {

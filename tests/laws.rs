@@ -19,7 +19,7 @@ use steerdns::health::verdict::{Cause, Outcome, Seen, Verdict};
 use steerdns::plan::Plan;
 use steerdns::publisher::{Event, Publisher};
 use steerdns::snapshot::Snapshot;
-use steerdns::steering::client::{Client as By, Whose};
+use steerdns::steering::client::{Client as By, Placement, Whose};
 use steerdns::wire::edns::Subnet;
 use support::ask::{Answer, Question};
 use support::scenario::answer;
@@ -176,7 +176,7 @@ fn client() -> impl Strategy<Value = Client> {
 
 /// Whether the address of a client subnet decides itself: it is on the public internet, as far as it is known.
 fn decides((address, bits): Client) -> bool {
-    let client = By::new(Subnet::new(address, bits).as_ref(), IpAddr::V4(v4(0)), |_| false);
+    let client = By::new(Subnet::new(address, bits).as_ref(), IpAddr::V4(v4(0)), |_| Placement::Beside(0));
     matches!(client.whose, Whose::Subnet { .. })
 }
 

@@ -19,20 +19,23 @@ pub struct Client {
 pub enum Whose {
     /// The resolver's: the query names no network, or does not want one used. Scope 0.
     Resolver,
-    /// The resolver's, since the network named is not on the public internet: the scope is that block's length.
+    /// The resolver's, since the network named is not on the public internet: the scope is that block's length, or the length
+    /// that keeps clear of what an operator placed in it.
     Unroutable(u8),
     /// The network's that the query names. The tile's length is the scope, behind `before` bits of a 6to4 prefix.
     Subnet {
         /// 16 where an IPv4 address was taken out of a 6to4 one, else 0.
         before: u8,
+        /// The tile's length counts as no less than this: where the public internet ends, an operator's network does. Else 0.
+        least: u8,
     },
 }
 
 impl Client {
-    /// The client of a query from `peer`. `covered` tells whether an operator placed an address that is not on the
-    /// public internet.
+    /// The client of a query from `peer`. `operators` tells what an operator says of an address that is not on the public
+    /// internet.
     #[inline]
-    pub fn new(subnet: Option<&Subnet>, peer: IpAddr, covered: impl Fn(IpAddr) -> bool) -> Client {
+    pub fn new(subnet: Option<&Subnet>, peer: IpAddr, operators: impl Fn(IpAddr) -> Placement) -> Client {
         let Some(address) = subnet.and_then(Subnet::address) else {
             return Client { address: plain(peer), whose: Whose::Resolver };
         };
@@ -40,13 +43,50 @@ impl Client {
             Some(inner) => (IpAddr::V4(inner), 16),
             None => (address, 0),
         };
-        match unroutable(inner) {
-            Some(bits) if !covered(inner) => {
-                Client { address: plain(peer), whose: Whose::Unroutable(before + bits) }
+        let Some(block) = unroutable(inner) else {
+            return Client { address: inner, whose: Whose::Subnet { before, least: 0 } };
+        };
+        match operators(inner) {
+            Placement::Within(least) => Client { address: inner, whose: Whose::Subnet { before, least } },
+            Placement::Beside(clear) => {
+                Client { address: plain(peer), whose: Whose::Unroutable(before + block.max(clear)) }
             }
-            _ => Client { address: inner, whose: Whose::Subnet { before } },
         }
     }
+}
+
+/// Where an address lies among networks that an operator placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// In one of them: the widest that it lies in is so long.
+    Within(u8),
+    /// In none: the widest network around it that touches none of them is so long.
+    Beside(u8),
+}
+
+impl Placement {
+    /// Where `address` lies among `networks`.
+    pub fn of(address: IpAddr, networks: &[Prefix]) -> Placement {
+        let around = networks.iter().filter(|network| network.contains(address)).map(Prefix::bits).min();
+        around.map_or_else(
+            || {
+                Placement::Beside(
+                    networks.iter().map(|network| clear_of(address, network)).max().unwrap_or(0),
+                )
+            },
+            Placement::Within,
+        )
+    }
+}
+
+/// How long a network around `address` must be to keep clear of `network`, which does not hold it; 0: of another family.
+fn clear_of(address: IpAddr, network: &Prefix) -> u8 {
+    let shared = match (address, network.address()) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (u32::from(a) ^ u32::from(b)).leading_zeros(),
+        (IpAddr::V6(a), IpAddr::V6(b)) => (u128::from(a) ^ u128::from(b)).leading_zeros(),
+        _ => return 0,
+    };
+    shared as u8 + 1
 }
 
 /// A resolver's address, where it is IPv4 inside IPv6 the IPv4 one: mapped (RFC 4291 §2.5.5.2), 6to4 (RFC 3056),
@@ -152,7 +192,8 @@ mod tests {
 
     fn client(subnet: &str, source: u8, covered: bool) -> Client {
         let subnet = Subnet::new(ip(subnet), source).unwrap();
-        Client::new(Some(&subnet), ip("9.9.9.9"), |_| covered)
+        let placement = if covered { Placement::Within(0) } else { Placement::Beside(0) };
+        Client::new(Some(&subnet), ip("9.9.9.9"), |_| placement)
     }
 
     #[test]
@@ -167,10 +208,10 @@ mod tests {
 
     #[test]
     fn in_a_client_subnet_only_6to4_is_ipv4() {
-        let inner = Client { address: ip("1.2.3.0"), whose: Whose::Subnet { before: 16 } };
+        let inner = Client { address: ip("1.2.3.0"), whose: Whose::Subnet { before: 16, least: 0 } };
         assert_eq!(client("2002:102:304::", 40, false), inner);
         let outer = client("2001:0:1:1::", 64, false);
-        assert_eq!(outer.whose, Whose::Subnet { before: 0 });
+        assert_eq!(outer.whose, Whose::Subnet { before: 0, least: 0 });
     }
 
     #[test]
@@ -188,8 +229,26 @@ mod tests {
             assert_eq!(client(subnet, source, false), expected, "{subnet}");
             assert!(matches!(client(subnet, source, true).whose, Whose::Subnet { .. }), "{subnet} covered");
         }
-        assert!(matches!(client("8.8.8.0", 24, false).whose, Whose::Subnet { before: 0 }));
-        assert!(matches!(client("192.1.2.0", 24, false).whose, Whose::Subnet { before: 0 }));
+        assert!(matches!(client("8.8.8.0", 24, false).whose, Whose::Subnet { before: 0, .. }));
+        assert!(matches!(client("192.1.2.0", 24, false).whose, Whose::Subnet { before: 0, .. }));
+    }
+
+    #[test]
+    fn a_block_of_which_an_operator_placed_a_part_is_not_answered_as_one() {
+        let networks = ["10.1.0.0/16", "10.1.2.0/24", "fd00:1::/32"].map(|text| Prefix::parse(text).unwrap());
+        for (address, placement) in [
+            ("10.1.2.3", Placement::Within(16)),
+            ("10.0.0.1", Placement::Beside(16)),
+            ("10.128.0.1", Placement::Beside(9)),
+            ("192.168.0.1", Placement::Beside(1)),
+            ("fd00:1:2::", Placement::Within(32)),
+            ("fd00:8::", Placement::Beside(29)),
+        ] {
+            assert_eq!(Placement::of(ip(address), &networks), placement, "{address}");
+        }
+        let subnet = Subnet::new(ip("10.128.0.0"), 24).unwrap();
+        let client = Client::new(Some(&subnet), ip("9.9.9.9"), |address| Placement::of(address, &networks));
+        assert_eq!(client.whose, Whose::Unroutable(9));
     }
 
     #[test]
