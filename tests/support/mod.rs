@@ -4,8 +4,8 @@
 pub mod ask;
 pub mod message;
 pub mod peers;
-pub mod served;
 pub mod scenario;
+pub mod served;
 pub mod world;
 
 use std::sync::Arc;
