@@ -192,7 +192,7 @@ fn scope_why(client: &Client, subnet: Option<&Subnet>, placed: &Placed<'_>) -> S
         (_, None) => "no client subnet in the query".into(),
         (Whose::Resolver, Some(_)) => "the client subnet was not used".into(),
         (Whose::Unroutable(_), _) => {
-            format!("the special-purpose block, or what no operator placed of it, is a /{scope}")
+            format!("the special-purpose block, clear of operators' prefixes, is a /{scope}")
         }
         (Whose::Subnet { before, .. }, _) if placed.tile_bits + before == scope => {
             format!("all clients of this /{scope} share the ranked list")
