@@ -140,7 +140,7 @@ pub fn explain(
 fn whose(client: &Client, subnet: Option<&Subnet>, policy: &Policy) -> String {
     let address = client.address;
     match (client.whose, subnet) {
-        (Whose::Subnet { before: 0 }, Some(subnet)) => {
+        (Whose::Subnet { before: 0, .. }, Some(subnet)) => {
             format!("{address}/{}, the client subnet", subnet.source())
         }
         (Whose::Subnet { .. }, _) => format!("{address}, within the 6to4 client subnet"),
@@ -190,8 +190,10 @@ fn scope_why(client: &Client, subnet: Option<&Subnet>, placed: &Placed<'_>) -> S
     match (client.whose, subnet) {
         (_, None) => "no client subnet in the query".into(),
         (Whose::Resolver, Some(_)) => "the client subnet was not used".into(),
-        (Whose::Unroutable(_), _) => format!("the special-purpose block is a /{scope}"),
-        (Whose::Subnet { before }, _) if placed.tile_bits + before == scope => {
+        (Whose::Unroutable(_), _) => {
+            format!("the special-purpose block, clear of operators' prefixes, is a /{scope}")
+        }
+        (Whose::Subnet { before, .. }, _) if placed.tile_bits + before == scope => {
             format!("all clients of this /{scope} share the ranked list")
         }
         (Whose::Subnet { .. }, _) => {

@@ -205,7 +205,7 @@ impl Plan {
                 scope: if let Whose::Unroutable(bits) = client.whose { bits } else { 0 },
                 tile_bits: 0,
             },
-            Whose::Subnet { before } => {
+            Whose::Subnet { before, least } => {
                 let tile = mapped.tile(client.address);
                 let slot = match client.address {
                     IpAddr::V4(v4) => slots::slot_v4(v4.into(), tile.scope),
@@ -214,7 +214,7 @@ impl Plan {
                 Placed {
                     list: &mapped.lists[tile.list as usize],
                     slot,
-                    scope: before + tile.scope,
+                    scope: before + tile.scope.max(least),
                     tile_bits: tile.bits,
                 }
             }

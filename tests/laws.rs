@@ -341,6 +341,32 @@ proptest! {
         }
     }
 
+    // The same on private networks of which an operator placed some: where the client's address decides, and where the
+    // resolver's does, no answer holds for clients of the other kind that would get another set.
+    #[test]
+    fn answers_on_private_networks_hold_for_those_alone_who_get_them(
+        setting in setting(), own in prop::collection::vec((any::<u32>(), 9..=30u8), 0..4),
+        clients in prop::collection::vec((any::<u32>(), 8..=32u8), 2..24),
+    ) {
+        let network = |low: u32, bits: u8| Prefix::around(IpAddr::V4((10 << 24 | low & 0x00c3_83ff).into()), bits);
+        let mut setting = Setting { ecs: true, ..setting };
+        for (nth, (low, bits)) in own.into_iter().enumerate() {
+            setting.rules.insert(0, (RuleFor::Prefix(network(low, bits)), false, nth % setting.clusters.len()));
+        }
+        let world = up(setting.plan());
+        let answers: Vec<(Prefix, BTreeSet<IpAddr>)> = clients
+            .into_iter()
+            .map(|(low, bits)| {
+                let client = (network(low, bits).address(), bits);
+                let answer = ask(&world, &question("s.x.test.", "A", client));
+                (holds_for(client, &answer), set(&answer))
+            })
+            .collect();
+        for (one, other) in answers.iter().flat_map(|one| answers.iter().map(move |other| (one, other))) {
+            prop_assert!(!overlap(one.0, other.0) || one.1 == other.1, "{:?} and {:?}", one, other);
+        }
+    }
+
     // RFC 7871 §7.4: whether a name exists, and has data of a type, never depends on the client.
     #[test]
     fn existence_never_depends_on_the_client(

@@ -54,6 +54,10 @@ pub fn respond(
     match plan.zones.find(&worker.name, &mut worker.scratch, query.qtype) {
         Found::Template(_) | Found::Steered(_) if asks_why(snapshot, worker, &query, peer) => later(buf, len),
         Found::Template(template) => templated(plan, worker, &query, buf, frame, template),
+        // RFC 7871 §7.2.1: what is behind the first CNAME has a scope of its own.
+        Found::Alias(alias) if query.edns.is_some_and(|edns| edns.subnet.is_some()) => {
+            templated(plan, worker, &query, buf, frame, plan.zones.alias(alias).first)
+        }
         Found::Steered(_) | Found::Alias(_) if snapshot.warming => later(buf, len),
         Found::Steered(route) => {
             let head = Head { at: query.question_end, answers: 0, owner: Pointer::QUESTION.octets };
@@ -61,10 +65,6 @@ pub fn respond(
         }
         Found::Alias(alias) => {
             let alias = plan.zones.alias(alias);
-            // RFC 7871 §7.2.1: what is behind the first CNAME has a scope of its own.
-            if query.edns.is_some_and(|edns| edns.subnet.is_some()) {
-                return templated(plan, worker, &query, buf, frame, alias.first);
-            }
             let chain = plan.zones.template(alias.chain);
             let delta = (worker.name.octet_count() - usize::from(chain.name_len)) as u16;
             let at = query.question_end;

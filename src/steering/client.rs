@@ -26,6 +26,8 @@ pub enum Whose {
     Subnet {
         /// 16 where an IPv4 address was taken out of a 6to4 one, else 0.
         before: u8,
+        /// The tile's length counts as no less than this: where the public internet ends, an operator's network does. Else 0.
+        least: u8,
     },
 }
 
@@ -40,19 +42,33 @@ impl Client {
             Some(inner) => (IpAddr::V4(inner), 16),
             None => (address, 0),
         };
-        match unroutable(inner).and_then(|bits| placed.clear_of(inner, bits)) {
-            Some(bits) => Client { address: plain(peer), whose: Whose::Unroutable(before + bits) },
-            None => Client { address: inner, whose: Whose::Subnet { before } },
+        let Some(block) = unroutable(inner) else {
+            return Client { address: inner, whose: Whose::Subnet { before, least: 0 } };
+        };
+        match placed.around(inner) {
+            Placement::Within(least) => Client { address: inner, whose: Whose::Subnet { before, least } },
+            Placement::Beside(clear) => {
+                Client { address: plain(peer), whose: Whose::Unroutable(before + block.max(clear)) }
+            }
         }
     }
+}
+
+/// Where an address lies among networks that an operator placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// In one of them: the widest that it lies in is so long.
+    Within(u8),
+    /// In none: the widest network around it that touches none of them is so long.
+    Beside(u8),
 }
 
 /// Networks off the public internet that an operator placed, by rules, measurements or geofeeds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PlacedNetworks {
-    /// First and last addresses, ascending, none within another. IPv4 addresses stand in the upper 32 bits.
-    v4: Vec<(u128, u128)>,
-    v6: Vec<(u128, u128)>,
+    /// First and last addresses and lengths, ascending, none within another. IPv4 addresses stand in the upper 32 bits.
+    v4: Vec<(u128, u128, u8)>,
+    v6: Vec<(u128, u128, u8)>,
 }
 
 impl PlacedNetworks {
@@ -66,34 +82,32 @@ impl PlacedNetworks {
         for network in networks.into_iter().filter(special) {
             let first = key(network.address());
             let last = first | u128::MAX.checked_shr(network.bits().into()).unwrap_or(0);
-            placed.of(network.address()).push((first, last));
+            placed.of(network.address()).push((first, last, network.bits()));
         }
         for ranges in [&mut placed.v4, &mut placed.v6] {
-            ranges.sort_unstable_by_key(|&(first, last)| (first, std::cmp::Reverse(last)));
+            ranges.sort_unstable_by_key(|&(first, last, _)| (first, std::cmp::Reverse(last)));
             ranges.dedup_by(|inner, outer| inner.1 <= outer.1);
         }
         placed
     }
 
-    fn of(&mut self, address: IpAddr) -> &mut Vec<(u128, u128)> {
+    fn of(&mut self, address: IpAddr) -> &mut Vec<(u128, u128, u8)> {
         if address.is_ipv4() { &mut self.v4 } else { &mut self.v6 }
     }
 
-    /// The length, at least `bits`, of the widest network around an address that holds none of these. `None` where one
-    /// of them holds the address.
-    fn clear_of(&self, address: IpAddr, bits: u8) -> Option<u8> {
+    /// Where an address lies among them.
+    pub fn around(&self, address: IpAddr) -> Placement {
         let ranges = if address.is_ipv4() { &self.v4 } else { &self.v6 };
         let key = key(address);
-        let next = ranges.partition_point(|&(first, _)| first <= key);
-        let before = next.checked_sub(1).map(|at| ranges[at].1);
-        if before.is_some_and(|last| key <= last) {
-            return None;
+        let next = ranges.partition_point(|&(first, ..)| first <= key);
+        let before = next.checked_sub(1).map(|at| ranges[at]);
+        if let Some((_, _, bits)) = before.filter(|&(_, last, _)| key <= last) {
+            return Placement::Within(bits);
         }
-        let after = ranges.get(next).map(|range| range.0);
-        let neighbours = [before, after].into_iter().flatten();
+        let neighbours = [before.map(|(_, last, _)| last), ranges.get(next).map(|range| range.0)];
         // One bit more than what the address has in common with its neighbour keeps it out.
-        let apart = neighbours.map(|neighbour| (neighbour ^ key).leading_zeros() as u8 + 1);
-        Some(apart.fold(bits, u8::max))
+        let apart = neighbours.into_iter().flatten().map(|other| (other ^ key).leading_zeros() as u8 + 1);
+        Placement::Beside(apart.max().unwrap_or(0))
     }
 }
 
@@ -229,10 +243,10 @@ mod tests {
 
     #[test]
     fn in_a_client_subnet_only_6to4_is_ipv4() {
-        let inner = Client { address: ip("1.2.3.0"), whose: Whose::Subnet { before: 16 } };
+        let inner = Client { address: ip("1.2.3.0"), whose: Whose::Subnet { before: 16, least: 0 } };
         assert_eq!(client("2002:102:304::", 40, &[]), inner);
         let outer = client("2001:0:1:1::", 64, &[]);
-        assert_eq!(outer.whose, Whose::Subnet { before: 0 });
+        assert_eq!(outer.whose, Whose::Subnet { before: 0, least: 0 });
     }
 
     #[test]
@@ -252,8 +266,8 @@ mod tests {
             let all = ["0.0.0.0/0", "::/0"];
             assert!(matches!(client(subnet, source, &all).whose, Whose::Subnet { .. }), "{subnet} placed");
         }
-        assert!(matches!(client("8.8.8.0", 24, &[]).whose, Whose::Subnet { before: 0 }));
-        assert!(matches!(client("192.1.2.0", 24, &[]).whose, Whose::Subnet { before: 0 }));
+        assert!(matches!(client("8.8.8.0", 24, &[]).whose, Whose::Subnet { before: 0, least: 0 }));
+        assert!(matches!(client("192.1.2.0", 24, &[]).whose, Whose::Subnet { before: 0, least: 0 }));
     }
 
     /// A resolver that keeps the answer for all of its scope must not give it to an operator's own networks.
@@ -261,7 +275,7 @@ mod tests {
     fn the_scope_of_a_private_block_keeps_out_what_an_operator_placed_in_it() {
         let own = ["10.20.0.0/16", "10.20.7.0/24", "192.0.2.0/25", "fd00:1::/32"];
         for (subnet, source, whose) in [
-            ("10.20.9.0", 24, Whose::Subnet { before: 0 }),
+            ("10.20.9.0", 24, Whose::Subnet { before: 0, least: 16 }),
             ("10.21.0.0", 24, Whose::Unroutable(16)),
             ("10.1.2.0", 24, Whose::Unroutable(12)),
             ("10.200.2.0", 24, Whose::Unroutable(9)),

@@ -28,6 +28,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use steerdns::answer::respond::respond;
 use steerdns::answer::worker::{Reply, Transport, Worker};
 use steerdns::why::why;
@@ -271,8 +272,8 @@ fn shown(question: &Question, answer: &Answer) -> Vec<String> {
     }
     if let Some(edns) = &answer.message.edns {
         first += if edns.flags().dnssec_ok { " do" } else { "" };
-        if let Some(nsid) = nsid(&answer.octets) {
-            first += &format!(" nsid {nsid}");
+        if let Some(EdnsOption::NSID(nsid)) = edns.option(EdnsCode::NSID) {
+            first += &format!(" nsid {}", String::from_utf8_lossy(nsid.as_ref()));
         }
     }
     let understood = !["FORMERR", "BADVERS"].contains(&answer.status().as_str());
@@ -298,13 +299,6 @@ fn shown(question: &Question, answer: &Answer) -> Vec<String> {
     lines.extend(answer.authorities().into_iter().map(|line| format!("authority: {line}")));
     lines.extend(answer.additionals().into_iter().map(|line| format!("additional: {line}")));
     lines.into_iter().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
-}
-
-/// The server's identifier at the end of an answer.
-fn nsid(octets: &[u8]) -> Option<String> {
-    let at = octets.windows(4).rposition(|option| option[..3] == [0, 3, 0] && option[3] > 0)?;
-    let text = octets.get(at + 4..at + 4 + usize::from(octets[at + 3]))?;
-    String::from_utf8(text.to_vec()).ok()
 }
 
 /// Whether an answer is as expected; of addresses under one owner the order may differ.
