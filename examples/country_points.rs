@@ -36,10 +36,53 @@ const BY_HAND: [(&str, f64, f64); 16] = [
     ("YT", -12.83, 45.15),
 ];
 
+/// Countries most of whose people live far from their middle: about where they do, to a degree. A viewer in Kuala Lumpur
+/// is not on Borneo, nor one in Algiers in the Sahara.
+const PEOPLE_BY_HAND: [(&str, f64, f64); 34] = [
+    ("AO", -9.5, 14.0),
+    ("AR", -33.6, -60.5),
+    ("BO", -17.0, -66.0),
+    ("CD", -4.8, 19.0),
+    ("CG", -4.3, 14.5),
+    ("CL", -33.8, -71.0),
+    ("CM", 4.5, 10.5),
+    ("CO", 5.0, -74.5),
+    ("DZ", 36.0, 3.0),
+    ("EG", 30.3, 31.2),
+    ("FI", 61.2, 24.8),
+    ("GA", 0.4, 9.8),
+    ("GL", 64.2, -51.7),
+    ("ID", -6.9, 109.0),
+    ("JP", 35.5, 137.5),
+    ("LY", 32.4, 15.0),
+    ("ML", 12.8, -7.5),
+    ("MN", 47.8, 106.0),
+    ("MR", 18.1, -15.9),
+    ("MY", 3.5, 101.9),
+    ("NE", 13.5, 4.0),
+    ("NO", 60.3, 9.5),
+    ("NZ", -38.5, 175.5),
+    ("OM", 23.2, 57.8),
+    ("PE", -11.5, -76.8),
+    ("PK", 31.0, 72.5),
+    ("PY", -25.4, -57.2),
+    ("SA", 23.8, 44.5),
+    ("SD", 15.0, 32.5),
+    ("SE", 58.9, 16.0),
+    ("TD", 11.8, 15.8),
+    ("UY", -34.5, -56.0),
+    ("VE", 9.8, -67.5),
+    ("YE", 14.8, 44.8),
+];
+
 /// Where GeoIP databases count a country to another continent than the list does.
 const CONTINENTS_BY_HAND: [(&str, &str); 1] = [("RU", "EU")];
 
 type Ring = Vec<(f64, f64)>;
+
+fn by_hand() -> impl Iterator<Item = (&'static str, f64, f64)> {
+    BY_HAND.into_iter().chain(PEOPLE_BY_HAND)
+}
 
 fn main() {
     let mut files = std::env::args()
@@ -47,7 +90,7 @@ fn main() {
         .map(|path| -> Value { serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap() });
     let (atlas, codes, list) = (files.next().unwrap(), files.next().unwrap(), files.next().unwrap());
     let mut countries: BTreeMap<String, (f64, f64)> =
-        BY_HAND.iter().map(|&(code, lat, lon)| (code.into(), (lat, lon))).collect();
+        by_hand().map(|(code, lat, lon)| (code.into(), (lat, lon))).collect();
     let numbers: BTreeMap<&str, &str> = codes
         .as_array()
         .unwrap()
@@ -67,7 +110,7 @@ fn main() {
         };
         for polygon in polygons {
             let (area, lat, lon) = centroid(&ring(&polygon[0], &arcs));
-            let by_hand = BY_HAND.iter().any(|(country, ..)| *country == code);
+            let by_hand = by_hand().any(|(country, ..)| country == code);
             if !by_hand && area > *areas.get(code).unwrap_or(&0.0) {
                 areas.insert(code, area);
                 countries.insert(code.into(), (lat, lon));
@@ -76,7 +119,7 @@ fn main() {
     }
 
     println!(
-        "//! Countries (ISO 3166-1, and XK): continent and the centroid of the largest polygon, in degrees."
+        "//! Countries (ISO 3166-1, and XK): continent, and a point in degrees: the centroid of the largest polygon, or about where most people live."
     );
     println!("//!");
     println!(

@@ -14,6 +14,10 @@ pub const FAMILY_ADDRESSES_MAX: usize = 128;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClusterId(pub u16);
 
+/// Where answers of a cluster are counted: the same for its key as long as the program runs, whatever reloads do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CountId(pub u16);
+
 /// A check's place in the Plan's checks: dense, made anew by each load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CheckId(pub u16);

@@ -24,7 +24,7 @@ use crate::files::zone;
 use crate::files::zone::{ZoneFile, loose_ends};
 use crate::geo::database::Database;
 use crate::geo::geofeed::Geofeed;
-use crate::geo::place::Place;
+use crate::geo::place::{Place, Prefix};
 use crate::geo::places::Places;
 use crate::geo::sources::{Known, sources};
 use crate::plan::{Parts, Plan, Settings, ZonePart};
@@ -222,7 +222,7 @@ fn octets(path: &Written<PathBuf>, disk: Disk<'_>, issues: &mut Vec<Issue>) -> O
 }
 
 /// What the files say, as the Plan takes it.
-fn parts(linked: Linked, fed: Vec<crate::geo::place::Prefix>) -> Parts {
+fn parts(linked: Linked, fed: Vec<Prefix>) -> Parts {
     let Linked { server, inventory, checks, policies, services, zones } = linked;
     let zones = zones.into_iter().map(|zone| {
         let services = zone.services.iter().map(|id| services[id.0 as usize].clone()).collect();

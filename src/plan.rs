@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::cluster::{CheckId, Cluster, ClusterId, FAMILY_ADDRESSES_MAX, Family, Inventory, Word};
+use crate::cluster::{CheckId, Cluster, ClusterId, CountId, FAMILY_ADDRESSES_MAX, Family, Inventory, Word};
 use crate::geo::place::Prefix;
 use crate::geo::places::Places;
 use crate::health::check::Check;
@@ -40,6 +40,9 @@ pub struct Plan {
     pub inventory: Inventory,
     /// The checks; a [`CheckId`] is a place in it.
     pub checks: Vec<Arc<Check>>,
+    /// Cluster by cluster: where its answers are counted. As the clusters are numbered, until somebody who remembers
+    /// earlier Plans says otherwise.
+    pub counted: Vec<CountId>,
     /// What pools there are; a pool is one of these in one cluster.
     pub kinds: Vec<PoolKind>,
     /// Per policy and set of candidates: address -> ranked list.
@@ -304,6 +307,7 @@ impl Plan {
             serve_all: serve_all(&deals, &kinds),
             deals,
             targets,
+            counted: inventory.ids().map(|id| CountId(id.0)).collect(),
             routes,
             services,
             policies,

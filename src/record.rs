@@ -9,23 +9,25 @@ use serde_json::{Value, json};
 use crate::answer::tally::Tally;
 use crate::answer::totals::Totals;
 use crate::answer::worker::Transport;
-use crate::cluster::Family;
+use crate::cluster::{CLUSTERS_MAX, CountId, Family};
 use crate::health::rounds::Observation;
 use crate::health::verdict::{Outcome, Verdict};
 use crate::metrics::{Counter, Exposition, Histogram, Kind};
 use crate::net::stream::Counts;
+use crate::plan::Plan;
 use crate::publisher::Turned;
-use crate::snapshot::{Live, Snapshot};
+use crate::snapshot::Snapshot;
 
 /// What the server counts and measures.
 #[derive(Debug)]
 pub struct Record {
-    live: Arc<Live>,
     started: Instant,
     /// Answering threads, and their sockets: for those who read, never for those who answer.
     tallies: Mutex<Vec<Arc<Tally>>>,
     sockets: Mutex<Vec<Arc<UdpSocket>>>,
     streams: Mutex<Vec<Arc<Counts>>>,
+    /// The keys of clusters, by [`CountId`]: they only grow, so that a reload does not mix counts.
+    counted: Mutex<Vec<Arc<str>>>,
     /// Written by the publishing task alone.
     publishing: Publishing,
 }
@@ -49,15 +51,31 @@ const VERDICTS: [&str; 4] = ["up", "suspect", "down", "unknown"];
 
 impl Record {
     /// Nothing counted yet.
-    pub fn new(live: Arc<Live>, now: Instant) -> Record {
+    pub fn new(now: Instant) -> Record {
         Record {
-            live,
             started: now,
             tallies: Mutex::default(),
             sockets: Mutex::default(),
             streams: Mutex::default(),
+            counted: Mutex::default(),
             publishing: Publishing { loaded: Mutex::new(Some(now)), ..Publishing::default() },
         }
+    }
+
+    /// Has the answers of a Plan's clusters counted under their keys. More than [`CLUSTERS_MAX`] different ones in one
+    /// life share the last count.
+    pub fn count(&self, plan: &mut Plan) {
+        let mut known = locked(&self.counted);
+        let of = plan.inventory.clusters.iter().map(|cluster| {
+            let at = known.iter().position(|key| *key == cluster.key).unwrap_or_else(|| {
+                if known.len() < CLUSTERS_MAX {
+                    known.push(Arc::clone(&cluster.key));
+                }
+                known.len() - 1
+            });
+            CountId(at as u16)
+        });
+        plan.counted = of.collect();
     }
 
     /// A count for one more answering thread.
@@ -118,22 +136,20 @@ impl Record {
     }
 
     /// All metrics.
-    pub fn exposition(&self, now: Instant) -> Exposition {
+    pub fn exposition(&self, snapshot: &Snapshot, now: Instant) -> Exposition {
         let mut text = Exposition::default();
-        let snapshot = self.live.now();
         let version = env!("CARGO_PKG_VERSION");
         text.family("steerdns_build_info", Kind::Gauge, "1; what runs.")
             .sample(&[("version", version)], 1u64);
         let up = now.saturating_duration_since(self.started).as_secs_f64();
         text.family("steerdns_uptime_seconds", Kind::Gauge, "Since the start.").sample(&[], up);
         let tallies = locked(&self.tallies).clone();
-        let clusters = &snapshot.plan.inventory.clusters;
-        Totals::of(&tallies)
-            .write(&mut text, |id| clusters.get(usize::from(id.0)).map(|cluster| &*cluster.key));
+        let counted = locked(&self.counted).clone();
+        Totals::of(&tallies).write(&mut text, |id| counted.get(usize::from(id.0)).map(|key| &**key));
         Counts::write(&locked(&self.streams), &mut text);
         self.write_kernel_drops(&mut text);
         self.publishing.write(&mut text, now);
-        write_verdicts(&mut text, &snapshot);
+        write_verdicts(&mut text, snapshot);
         let mut serials =
             text.family("steerdns_zone_serial", Kind::Gauge, "The SOA serial of a zone in force.");
         for (origin, serial) in &snapshot.plan.origins {
@@ -158,10 +174,10 @@ impl Record {
     fn write_kernel_drops(&self, _text: &mut Exposition) {}
 
     /// The state of everything.
-    pub fn status(&self, now: Instant) -> Value {
-        let snapshot = self.live.now();
+    pub fn status(&self, snapshot: &Snapshot, now: Instant) -> Value {
         let plan = &snapshot.plan;
         let totals = Totals::of(&locked(&self.tallies));
+        let counted = locked(&self.counted).clone();
         let clusters = plan.inventory.clusters.iter().zip(&snapshot.pools).map(|(cluster, pools)| {
             let targets = pools.held.iter().map(|held| {
                 let node = &cluster.nodes[usize::from(held.target.node)];
@@ -207,7 +223,7 @@ impl Record {
             "warming": snapshot.warming,
             "answered": totals.answered(),
             "answers_by_cluster": totals.steered().filter_map(|(id, reason, count)| {
-                let key = &plan.inventory.clusters.get(usize::from(id.0))?.key;
+                let key = counted.get(usize::from(id.0))?;
                 Some(json!({ "cluster": &**key, "reason": reason.word(), "answers": count }))
             }).collect::<Vec<_>>(),
             "zones": zones.collect::<Vec<_>>(),

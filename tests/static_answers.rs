@@ -150,6 +150,101 @@ fn the_closest_of_nested_zones_answers_but_for_ds() {
     assert_eq!(ask("child.example.com.", "SOA").answers().len(), 1);
 }
 
+/// Zones that are served together, and the answer to one question.
+fn among(zones: &[(&str, &str)], name: &str, qtype: &str) -> Answer {
+    let zones = zones.iter().map(|(origin, text)| support::zone(origin, text)).collect();
+    let settings = Settings { payload_max: 1232, ..Settings::default() };
+    let plan = Plan::new(Parts { zones, settings, ..Parts::default() }, &Places::nothing()).unwrap();
+    let now = Instant::now();
+    let snapshot = Publisher::new(Arc::new(plan), &[], now).publish(now).0.unwrap();
+    Question::new(name, qtype).ask(&snapshot, &mut Worker::default(), now)
+}
+
+const HEAD: &str = "$TTL 60\n@ SOA ns. host. 1 2 3 4 60\n@ NS ns.\n";
+
+fn answers(zone: &str, name: &str, qtype: &str) -> (String, Vec<String>, usize) {
+    let answer = among(&[("a.", &format!("{HEAD}{zone}"))], name, qtype);
+    (answer.status(), answer.answers(), answer.authorities().len())
+}
+
+/// RFC 4592 §4.2: what it makes was once a referral with pointers into the middle of a label.
+#[test]
+fn a_delegated_wildcard_is_a_cut_at_its_own_name_alone() {
+    let zone = "*.w NS ns.x.w\n*.w DS 1 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118\nal CNAME q.w\n";
+    let answer = |name, qtype| answers(zone, name, qtype);
+    assert_eq!(answer("abcdef.w.a.", "A"), ("NOERROR aa".into(), vec![], 1));
+    assert_eq!(answer("b.c.w.a.", "NS").1, ["b.c.w.a. 60 NS ns.x.w.a."]);
+    assert_eq!(answer("*.w.a.", "A"), ("NOERROR".into(), vec![], 1));
+    assert_eq!(answer("x.*.w.a.", "A"), ("NOERROR".into(), vec![], 1));
+    assert_eq!(answer("al.a.", "NS").1, ["al.a. 60 CNAME q.w.a.", "q.w.a. 60 NS ns.x.w.a."]);
+}
+
+#[test]
+fn a_wildcard_alias_that_leads_back_to_its_wildcard_says_nothing_twice() {
+    assert_eq!(answers("*.w CNAME foo.w\n", "foo.w.a.", "A").1, ["foo.w.a. 60 CNAME foo.w.a."]);
+    assert_eq!(answers("*.w CNAME b\nb CNAME q.w\n", "q.w.a.", "A").1.len(), 2);
+}
+
+/// RFC 4592 §2.2.2: the name between was once NXDOMAIN, since the zone below holds all that makes it exist.
+#[test]
+fn names_between_a_zone_and_a_zone_below_it_exist() {
+    for record in
+        ["c.b NS ns.\n", "c.b DS 1 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118\n", "x.c.b A 192.0.2.1\n"]
+    {
+        let zones = [("a.", &*format!("{HEAD}{record}")), ("c.b.a.", HEAD)];
+        let between = among(&zones, "b.a.", "A");
+        assert_eq!((between.status().as_str(), between.authorities().len()), ("NOERROR aa", 1), "{record}");
+    }
+}
+
+/// RFC 4035 §3.1.4.1: not the zone above that one, not the zone itself, and not past a delegation between them.
+#[test]
+fn ds_is_answered_by_the_next_zone_above() {
+    let ds = "1 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118";
+    let top = format!("{HEAD}c.b DS {ds}\nc.b NS ns.\nd NS ns.\n");
+    let itself = format!("{HEAD}@ DS {ds}\n");
+    let zones = [("a.", &*top), ("b.a.", HEAD), ("c.b.a.", &itself), ("x.d.a.", HEAD)];
+    let skipped = among(&zones, "c.b.a.", "DS");
+    assert_eq!((skipped.answers().len(), skipped.authorities()[0].split(' ').next()), (0, Some("b.a.")));
+    let past = among(&zones, "x.d.a.", "DS");
+    assert_eq!((past.status().as_str(), past.authorities()), ("NOERROR", vec!["d.a. 60 NS ns.".to_owned()]));
+}
+
+/// RFC 4035 §3.1.4.1 behind an alias: it was once answered with the referral, or by the zone below.
+#[test]
+fn an_alias_to_a_delegated_name_leads_to_its_ds() {
+    let ds = "DS 1 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118";
+    let zone = format!("al CNAME c\nc NS ns.\nc {ds}\nbare CNAME d\nd NS ns.\n");
+    let answer = |name, qtype| answers(&zone, name, qtype);
+    assert_eq!(answer("al.a.", "DS").1.len(), 2);
+    assert_eq!(answer("al.a.", "A"), ("NOERROR aa".into(), vec!["al.a. 60 CNAME c.a.".into()], 1));
+    let bare = among(&[("a.", &format!("{HEAD}{zone}"))], "bare.a.", "DS");
+    assert!(bare.authorities()[0].starts_with("a. 60 SOA"), "{:?}", bare.authorities());
+    let nested = among(&[("a.", &format!("{HEAD}{zone}")), ("c.a.", HEAD)], "al.a.", "DS");
+    assert_eq!(nested.answers().len(), 2);
+}
+
+/// RFC 4035 §2.5: these two stand beside a CNAME.
+#[test]
+fn rrsig_and_nsec_are_not_asked_of_the_target_of_an_alias() {
+    for qtype in ["RRSIG", "NSEC"] {
+        assert_eq!(
+            answers("al CNAME nothing\n", "al.a.", qtype),
+            ("NOERROR aa".into(), vec![], 1),
+            "{qtype}"
+        );
+    }
+}
+
+/// RFC 9471 §3: glue was once missed where a wildcard makes it, or where it lies in another zone of ours.
+#[test]
+fn glue_is_given_wherever_it_stands() {
+    let top = format!("{HEAD}c NS ns.c\n*.c A 192.0.2.1\nd NS ns.x.d\nns.x.d A 192.0.2.2\n");
+    let zones = [("a.", &*top), ("x.d.a.", HEAD)];
+    assert_eq!(among(&zones, "q.c.a.", "A").additionals(), ["ns.c.a. 60 A 192.0.2.1"]);
+    assert_eq!(among(&zones, "q.d.a.", "A").additionals(), ["ns.x.d.a. 60 A 192.0.2.2"]);
+}
+
 #[test]
 fn below_a_dname_a_cname_is_made() {
     let answer = ask("a.b.old.example.com.", "A");

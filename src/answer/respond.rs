@@ -8,7 +8,6 @@ use crate::cluster::Family;
 use crate::plan::{Plan, Route};
 use crate::sets::AddressSet;
 use crate::snapshot::Snapshot;
-use crate::steering::choose::Choice;
 use crate::steering::client;
 use crate::wire::edns::{self, Edns};
 use crate::wire::name;
@@ -234,7 +233,12 @@ fn steer(
         at = put_addresses(buf, at, route, &set, ttl_s, turn, head.owner);
         header.answers = head.answers + (set.len() / octets(route.family)) as u16;
     }
-    let steered = Steered::from((route, choice));
+    let steered = Steered {
+        service: route.service,
+        cluster: choice.cluster,
+        counted: plan.counted[usize::from(choice.cluster.0)],
+        reason: choice.reason,
+    };
     let fact = Fact { steered: Some(steered), ..fact(query, &header) };
     Reply::Done(frame.finish(buf, at, header, placed.scope), fact)
 }
@@ -418,11 +422,4 @@ pub fn why_route(plan: &Plan, name: &Lowered) -> Option<RouteId> {
 #[cold]
 fn later(buf: &[u8], len: usize) -> Reply {
     Reply::Later(Ask { query: buf[..len].into() })
-}
-
-/// A choice in the words of [`Steered`].
-impl From<(&Route, Choice)> for Steered {
-    fn from((route, choice): (&Route, Choice)) -> Steered {
-        Steered { service: route.service, cluster: choice.cluster, reason: choice.reason }
-    }
 }

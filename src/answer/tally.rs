@@ -130,8 +130,8 @@ impl Tally {
         if fact.ecs {
             self.ecs.bump();
         }
-        if let Some(Steered { cluster, reason, .. }) = fact.steered {
-            self.steered[usize::from(cluster.0) % CLUSTERS_MAX][reason as usize].bump();
+        if let Some(Steered { counted, reason, .. }) = fact.steered {
+            self.steered[usize::from(counted.0) % CLUSTERS_MAX][reason as usize].bump();
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::tally::{RCODES, TYPES, Tally};
 use super::worker::Transport;
-use crate::cluster::{CLUSTERS_MAX, ClusterId, Family};
+use crate::cluster::{CLUSTERS_MAX, CountId, Family};
 use crate::metrics::{Exposition, Kind};
 use crate::steering::choose::Reason;
 
@@ -100,10 +100,10 @@ impl Totals {
     }
 
     /// Answers by cluster and reason; those only that occurred.
-    pub fn steered(&self) -> impl Iterator<Item = (ClusterId, Reason, u64)> {
+    pub fn steered(&self) -> impl Iterator<Item = (CountId, Reason, u64)> {
         self.steered.iter().enumerate().flat_map(|(cluster, counts)| {
             let reasons = Reason::ALL.into_iter().zip(counts).filter(|(_, count)| **count > 0);
-            reasons.map(move |(reason, count)| (ClusterId(cluster as u16), reason, *count))
+            reasons.map(move |(reason, count)| (CountId(cluster as u16), reason, *count))
         })
     }
 
@@ -113,7 +113,7 @@ impl Totals {
     }
 
     /// Writes them as metrics. `key` tells a cluster's key; a cluster without one is left out.
-    pub fn write<'a>(&self, text: &mut Exposition, key: impl Fn(ClusterId) -> Option<&'a str>) {
+    pub fn write<'a>(&self, text: &mut Exposition, key: impl Fn(CountId) -> Option<&'a str>) {
         let mut family =
             text.family("steerdns_dns_requests_total", Kind::Counter, "Queries answered, by type.");
         for path in &self.paths {
@@ -184,6 +184,7 @@ impl Totals {
 mod tests {
     use super::*;
     use crate::answer::worker::{Fact, Steered};
+    use crate::cluster::ClusterId;
     use crate::steering::service::ServiceId;
 
     fn fact(qtype: u16, rcode: u16) -> Fact {
@@ -191,7 +192,8 @@ mod tests {
     }
 
     fn steered(cluster: u16, reason: Reason) -> Fact {
-        let steered = Steered { service: ServiceId(0), cluster: ClusterId(cluster), reason };
+        let (cluster, counted) = (ClusterId(0), CountId(cluster));
+        let steered = Steered { service: ServiceId(0), cluster, counted, reason };
         Fact { steered: Some(steered), ecs: true, ..fact(1, 0) }
     }
 
@@ -225,7 +227,7 @@ mod tests {
         tally.answered(&steered(1023, Reason::Fallback));
         let totals = Totals::of(&[tally]);
         let all: Vec<_> = totals.steered().collect();
-        assert_eq!(all, [(ClusterId(0), Reason::First, 1), (ClusterId(1023), Reason::Fallback, 1)]);
+        assert_eq!(all, [(CountId(0), Reason::First, 1), (CountId(1023), Reason::Fallback, 1)]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What an answering thread holds of its own, and what it tells of each answer.
 
-use crate::cluster::ClusterId;
+use crate::cluster::{ClusterId, CountId};
 use crate::steering::choose::Reason;
 use crate::steering::service::ServiceId;
 use crate::wire::query::Lowered;
@@ -65,6 +65,8 @@ pub struct Steered {
     pub service: ServiceId,
     /// The cluster that was answered.
     pub cluster: ClusterId,
+    /// Where its answers are counted.
+    pub counted: CountId,
     /// Why that one.
     pub reason: Reason,
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use super::Config;
 use crate::files::issue::{Issue, Severity};
 use crate::files::show;
+use crate::files::words::counted;
 use crate::load::{Loaded, load};
 
 /// Reads and compiles everything as `serve` does, and says all that is wrong with it. Fails where an error is.
@@ -63,14 +64,15 @@ impl Check {
 fn summary(loaded: &Loaded) -> String {
     let plan = &loaded.plan;
     let nodes: usize = plan.inventory.clusters.iter().map(|cluster| cluster.nodes.len()).sum();
-    let mut lines = vec![format!(
-        "{} zones, {} names, {} services, {} clusters, {nodes} nodes, {} targets of probes",
-        plan.origins.len(),
-        plan.zones.name_count(),
-        plan.services.len(),
-        plan.inventory.clusters.len(),
-        plan.targets.len(),
-    )];
+    let counts = [
+        counted(plan.origins.len(), "zone"),
+        counted(plan.zones.name_count(), "name"),
+        counted(plan.services.len(), "service"),
+        counted(plan.inventory.clusters.len(), "cluster"),
+        counted(nodes, "node"),
+        counted(plan.targets.len(), "probe target"),
+    ];
+    let mut lines = vec![counts.join(", ")];
     for database in &loaded.geography.databases {
         let about = database.about();
         lines.push(format!("{}: {}, {} networks", database.name(), about.kind, about.networks));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -48,12 +48,14 @@ pub(super) struct Demo {
 impl Demo {
     pub(super) fn run(self) -> ExitCode {
         // Warnings would stand between the lines of the conversation; RUST_LOG brings them back.
-        super::serve::logs("warn");
+        let _logs = super::serve::logs("warn");
         match self.world() {
             Ok((server, nodes, _nodes_run)) => {
                 greet(&server, &nodes);
                 server.block_on(converse(&server, &nodes));
                 server.stop();
+                // Its state is of no use to anybody.
+                let _ = std::fs::remove_dir_all(state());
                 ExitCode::SUCCESS
             }
             Err(not_started) => failed(not_started),
@@ -88,6 +90,11 @@ impl Demo {
 
 /// The nodes by their keys.
 type Nodes = Arc<BTreeMap<Arc<str>, (Arc<str>, Node)>>;
+
+/// Where this demo keeps its state.
+fn state() -> PathBuf {
+    std::env::temp_dir().join(format!("steerdns-demo-{}", std::process::id()))
+}
 
 fn disk() -> Disk<'static> {
     fn file(path: &Path) -> io::Result<Vec<u8>> {
@@ -138,7 +145,7 @@ fn greet(server: &Server, nodes: &Nodes) {
          Who gets what? In another terminal:\n\
          \x20 {dig} play.live.example.com +subnet=175.139.142.0/24      # a viewer in Kuala Lumpur: Singapore\n\
          \x20 {dig} play.live.example.com +subnet=177.32.10.0/24        # a viewer in Brazil: São Paulo\n\
-         \x20 {dig} play.live.example.com AAAA +subnet=2003::/32        # a viewer in Germany: Frankfurt\n\
+         \x20 {dig} play.live.example.com AAAA +subnet=2003:e2::/32     # a viewer in Germany: Frankfurt\n\
          \x20 {dig} TXT _why.play.live.example.com +subnet=175.139.142.0/24   # and why\n\n\
          Here:\n\
          \x20 kill NODE|CLUSTER     its process dies: connections are refused\n\

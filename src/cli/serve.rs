@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_appender::non_blocking::WorkerGuard;
+use tracing_subscriber::EnvFilter;
 
 use super::{Config, failed};
-use crate::files::server::LogLevel;
-use crate::load::{load, server as server_file};
+use crate::load::{self, load};
 use crate::server::{Loader, start};
 
 /// Answers, until SIGTERM or SIGINT. SIGHUP reads the files anew; bad ones leave the good ones in force.
@@ -23,8 +24,9 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn run(self) -> ExitCode {
         let config = self.config.config;
-        // What is wrong with the file is told when all of them are loaded.
-        logs(server_file(&config).map_or(LogLevel::Info, |server| server.log).word());
+        // A file that cannot be read is told below, with all that is wrong.
+        let level = load::server(&config).map(|server| server.log.word()).unwrap_or("info");
+        let _logs = logs(level);
         match serve(config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(what) => failed(what),
@@ -32,7 +34,8 @@ impl Serve {
     }
 }
 
-/// Answers until SIGTERM or SIGINT. Whoever reads that it answers may send any signal.
+/// Answers until SIGTERM or SIGINT; SIGHUP reloads. An error, where it does not start, or cannot go on by itself: better
+/// restarted than answering with the health of the past.
 fn serve(config: PathBuf) -> Result<(), String> {
     let unheard = |error: io::Error| format!("signals cannot be received: {error}");
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(unheard)?;
@@ -46,33 +49,39 @@ fn serve(config: PathBuf) -> Result<(), String> {
     if let Some(admin) = server.admin() {
         tracing::info!("metrics and state on http://{admin}");
     }
+    // Whoever reads this may send any signal.
     let addresses: Vec<_> = server.addresses().iter().map(ToString::to_string).collect();
     tracing::info!("answering on {}", addresses.join(", "));
     let reloads = async {
-        while hangup.recv().await.is_some() {
+        loop {
+            hangup.recv().await;
             // What comes of it is logged where it is decided.
             let _ = server.handle().reload().await;
         }
     };
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         tokio::select! {
-            () = reloads => {}
-            _ = term.recv() => {}
-            _ = interrupt.recv() => {}
+            () = reloads => Ok(()),
+            _ = term.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+            () = server.failed() => Err("verdicts reach the answers no more: this is a bug".into()),
         }
     });
     server.stop();
-    Ok(())
+    ended
 }
 
-/// Logs to standard error: for people on a terminal, else JSON. RUST_LOG says what, `usual` where it does not.
-pub(super) fn logs(usual: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+/// Logs to standard error, by a thread of its own: for people on a terminal, else JSON. RUST_LOG says what, `usual` where
+/// it does not. What is logged before the guard is dropped is written.
+pub(super) fn logs(usual: &str) -> WorkerGuard {
+    let filter = EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| format!("{usual},hickory_server=warn").into());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     if std::io::stderr().is_terminal() {
         builder.with_target(false).init();
     } else {
-        builder.json().init();
+        builder.with_ansi(false).json().init();
     }
+    guard
 }

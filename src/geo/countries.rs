@@ -56,9 +56,17 @@ mod tests {
     }
 
     #[test]
+    fn a_country_whose_people_live_far_from_its_middle_lies_where_they_do() {
+        for (code, lat, lon) in [("MY", 3.15, 101.7), ("DZ", 36.75, 3.06), ("CL", -33.45, -70.67)] {
+            let capital = Point::new(lat, lon).unwrap();
+            assert!(point(country(code)).unwrap().distance_km(capital) < 150.0, "{code}");
+        }
+    }
+
+    #[test]
     fn a_country_with_lands_overseas_lies_where_its_mainland_does() {
         for (code, lat, lon) in
-            [("FR", 46.6, 2.5), ("NO", 64.0, 14.0), ("NL", 52.2, 5.5), ("NZ", -43.8, 171.0)]
+            [("FR", 46.6, 2.5), ("NL", 52.2, 5.5), ("PT", 39.6, -8.0), ("EC", -1.4, -78.4)]
         {
             let near = Point::new(lat, lon).unwrap();
             assert!(point(country(code)).unwrap().distance_km(near) < 300.0, "{code}");

@@ -6,7 +6,7 @@ use std::fmt;
 use super::lookup::{Alias, AliasId, Any, Dname, DnameId, Node, Set, What, Zones};
 use super::record::rtype;
 use super::template::{Composer, For, TemplateId, Templates, TooLarge};
-use super::tree::{CHAIN_MAX, Cover, Reached, RouteId, RrSet, Tree, TreeNode, ZoneRecords, target};
+use super::tree::{CHAIN_MAX, Cover, Reached, RouteId, RrSet, Tree, TreeNode, TreeZone, ZoneRecords, target};
 use crate::wire::name::Name;
 use crate::wire::query::rcode;
 
@@ -65,8 +65,8 @@ enum End<'t> {
     Node(&'t TreeNode, Name),
     /// At a name that does not exist in this zone.
     Missing(u32),
-    /// Below this delegation.
-    Cut(u32),
+    /// At or below this delegation, asked by this name.
+    Cut(u32, Name),
     /// Nowhere that we would follow: outside our zones, below a DNAME, in a loop.
     Stop,
 }
@@ -85,8 +85,7 @@ impl<'t> Compiler<'t> {
             let mut pair = [TemplateId(0); 2];
             for (id, code) in pair.iter_mut().zip([rcode::NOERROR, rcode::NXDOMAIN]) {
                 let mut composer = Composer::new(&mut self.zones.templates, &zone.origin, For::Below);
-                composer.authority();
-                composer.record(&zone.origin, rtype::SOA, zone.negative_ttl_s(), &zone.soa);
+                put_soa(&mut composer, zone);
                 *id =
                     composer.finish(code as u8, true, false).map_err(|large| (zone.origin.clone(), large))?;
             }
@@ -182,7 +181,11 @@ impl<'t> Compiler<'t> {
     fn own_sets_of(&mut self, node: &'t TreeNode) -> Result<(What, Any), TooLarge> {
         let nodata = What::Template(self.negative[node.zone as usize][0]);
         if node.alias().is_some() {
-            return Ok((self.alias(node)?, Any::Cname));
+            let other = self.alias(node)?;
+            // RFC 4035 §2.5: these two stand beside a CNAME, so they are not asked of its target.
+            self.put(rtype::RRSIG, nodata);
+            self.put(rtype::NSEC, nodata);
+            return Ok((other, Any::Cname));
         }
         for set in &node.sets {
             if set.rtype == rtype::DS && node.parent_ds.is_some() {
@@ -265,11 +268,12 @@ impl<'t> Compiler<'t> {
         put_links(&mut composer, &links[..1]);
         let first = composer.finish(0, true, false)?;
         self.put(rtype::CNAME, What::Template(first));
+        self.alias_ds(node, &links, &end)?;
         let mut composer = self.composer(node);
         put_links(&mut composer, &links);
         let (code, negative) = match end {
             End::Stop => return Ok(What::Template(composer.finish(0, true, false)?)),
-            End::Cut(cut) => {
+            End::Cut(cut, _) => {
                 composer.authority();
                 let glue = put_referral(&mut composer, tree, &tree.nodes[cut as usize]);
                 return Ok(What::Template(composer.finish(0, true, glue)?));
@@ -297,10 +301,30 @@ impl<'t> Compiler<'t> {
                 (rcode::NOERROR, end.zone)
             }
         };
-        let zone = &tree.zones[negative as usize];
-        composer.authority();
-        composer.record(&zone.origin, rtype::SOA, zone.negative_ttl_s(), &zone.soa);
+        put_soa(&mut composer, &tree.zones[negative as usize]);
         Ok(What::Template(composer.finish(code as u8, true, false)?))
+    }
+
+    /// DS, where a chain ends at the apex of a child: the zone above it answers (RFC 4035 §3.1.4.1).
+    fn alias_ds(&mut self, node: &'t TreeNode, links: &[Link], end: &End<'t>) -> Result<(), TooLarge> {
+        let tree = self.tree;
+        let (zone, ds, owner) = match end {
+            End::Cut(cut, owner) if tree.nodes[*cut as usize].name == *owner => {
+                let cut = &tree.nodes[*cut as usize];
+                (cut.zone, cut.set(rtype::DS), owner)
+            }
+            End::Node(TreeNode { parent_ds: Some((zone, ds)), .. }, owner) => (*zone, ds.as_ref(), owner),
+            _ => return Ok(()),
+        };
+        let mut composer = self.composer(node);
+        put_links(&mut composer, links);
+        match ds {
+            Some(ds) => put_set(&mut composer, owner, ds),
+            None => put_soa(&mut composer, &tree.zones[zone as usize]),
+        }
+        let template = composer.finish(0, true, false)?;
+        self.put(rtype::DS, What::Template(template));
+        Ok(())
     }
 
     fn steered_alias(
@@ -338,8 +362,12 @@ impl<'t> Compiler<'t> {
                 return (links, End::Stop);
             }
             match self.tree.reach(&target) {
+                // A wildcard that leads to itself: the question may be the very name that it leads to.
+                Reached::Node(next) if std::ptr::eq(&self.tree.nodes[next as usize], node) => {
+                    return (links, End::Stop);
+                }
                 Reached::Node(next) => at = &self.tree.nodes[next as usize],
-                Reached::Cut(cut) => return (links, End::Cut(cut)),
+                Reached::Cut(cut) => return (links, End::Cut(cut, target)),
                 Reached::Missing(zone) => return (links, End::Missing(zone)),
                 Reached::Dname(_) | Reached::Outside => return (links, End::Stop),
             }
@@ -352,6 +380,12 @@ fn put_links(composer: &mut Composer<'_>, links: &[Link]) {
     for link in links {
         composer.record(&link.owner, rtype::CNAME, link.ttl_s, &link.rdata);
     }
+}
+
+/// The SOA of a negative answer (RFC 2308 §3).
+fn put_soa(composer: &mut Composer<'_>, zone: &TreeZone) {
+    composer.authority();
+    composer.record(&zone.origin, rtype::SOA, zone.negative_ttl_s(), &zone.soa);
 }
 
 fn put_set(composer: &mut Composer<'_>, owner: &Name, set: &RrSet) {
@@ -367,9 +401,7 @@ fn put_addresses(composer: &mut Composer<'_>, tree: &Tree, set: &RrSet) {
         if seen.contains(&name) || seen.len() == ADDITIONAL_NAMES_MAX {
             continue;
         }
-        if let Reached::Node(node) = tree.reach(&name) {
-            put_address_sets(composer, &name, &tree.nodes[node as usize]);
-        }
+        put_addresses_of(composer, tree, &name);
         seen.push(name);
     }
 }
@@ -385,19 +417,17 @@ fn put_referral(composer: &mut Composer<'_>, tree: &Tree, cut: &TreeNode) -> boo
         if seen.contains(&name) || seen.len() == ADDITIONAL_NAMES_MAX {
             continue;
         }
-        if let Some(node) = tree.node(&name).map(|id| &tree.nodes[id as usize]) {
-            let put = put_address_sets(composer, &name, node);
-            needed |= put && name.is_within(&cut.name);
-        }
+        needed |= put_addresses_of(composer, tree, &name) && name.is_within(&cut.name);
         seen.push(name);
     }
     needed
 }
 
-fn put_address_sets(composer: &mut Composer<'_>, owner: &Name, node: &TreeNode) -> bool {
+/// Puts the addresses of a host; gives whether there are any.
+fn put_addresses_of(composer: &mut Composer<'_>, tree: &Tree, host: &Name) -> bool {
     let mut any = false;
-    for set in [rtype::A, rtype::AAAA].iter().filter_map(|rtype| node.set(*rtype)) {
-        put_set(composer, owner, set);
+    for set in tree.addresses(host) {
+        put_set(composer, host, set);
         any = true;
     }
     any

@@ -39,6 +39,8 @@ pub struct Tree {
     pub nodes: Vec<TreeNode>,
     /// The zones.
     pub zones: Vec<TreeZone>,
+    /// Addresses that a zone holds below the apex of another one of ours: nothing but glue.
+    glue: HashMap<Name, Vec<RrSet>>,
     by_name: HashMap<Name, u32>,
     apexes: HashMap<Name, u32>,
 }
@@ -181,6 +183,30 @@ impl Tree {
         Reached::Outside
     }
 
+    /// The addresses of a nameserver or another target: of the name itself, of the wildcard that would make it, or glue
+    /// (RFC 1034 §4.3.2 step 3b).
+    pub fn addresses(&self, host: &Name) -> impl Iterator<Item = &RrSet> {
+        let known = self.host(host).map_or(&[][..], |node| &node.sets);
+        let is_address = |set: &&RrSet| matches!(set.rtype, rtype::A | rtype::AAAA);
+        let glue = || self.glue.get(host).map_or(&[][..], |sets| sets);
+        let sets = if known.iter().any(|set| is_address(&set)) { known } else { glue() };
+        sets.iter().filter(is_address)
+    }
+
+    fn host(&self, name: &Name) -> Option<&TreeNode> {
+        if let Some(node) = self.node(name) {
+            return Some(&self.nodes[node as usize]);
+        }
+        let mut at = name.parent();
+        while let Some(above) = at {
+            if let Some(node) = self.node(&above) {
+                return self.nodes[node as usize].wildcard.map(|wildcard| &self.nodes[wildcard as usize]);
+            }
+            at = above.parent();
+        }
+        None
+    }
+
     fn reach_from(&self, id: u32, exact: bool) -> Reached {
         let node = &self.nodes[id as usize];
         match node.cover {
@@ -232,9 +258,7 @@ impl Tree {
                     add(&mut self.nodes[node as usize].sets, record);
                 }
                 // RFC 4035 §3.1.4.1: the DS of a child that we serve, too, comes from its parent.
-                Some(child)
-                    if record.rtype == rtype::DS && self.zones[child as usize].origin == record.owner =>
-                {
+                Some(child) if record.rtype == rtype::DS && self.is_parent(zone, child, &record.owner) => {
                     let apex = self.exist(&record.owner, child);
                     let (_, ds) = self.nodes[apex as usize].parent_ds.get_or_insert((zone, None));
                     let mut sets: Vec<RrSet> = ds.take().into_iter().collect();
@@ -244,7 +268,12 @@ impl Tree {
                     self.exist_above(&owner, zone);
                 }
                 // Hidden by a zone of ours further down. The names above that one exist here all the same.
-                _ => self.exist_above(&record.owner, zone),
+                _ => {
+                    self.exist_above(&record.owner, zone);
+                    if matches!(record.rtype, rtype::A | rtype::AAAA) {
+                        add(self.glue.entry(record.owner.clone()).or_default(), record);
+                    }
+                }
             }
         }
         for steered in from.steered {
@@ -253,6 +282,12 @@ impl Tree {
                 self.nodes[node as usize].steered = Some(steered);
             }
         }
+    }
+
+    /// Whether `apex` is that of `child`, and `zone` is the next of our zones above it.
+    fn is_parent(&self, zone: u32, child: u32, apex: &Name) -> bool {
+        let above = || apex.parent().and_then(|parent| self.zone_of(&parent));
+        self.zones[child as usize].origin == *apex && above() == Some(zone)
     }
 
     /// Makes the nodes of this zone above a name that a zone below it holds (RFC 4592 §2.2.2).

@@ -7,14 +7,23 @@ use steerdns::zone::record::rtype;
 
 use super::worlds::World;
 
+/// RDATA in lower case, and TTLs.
+type Datas = BTreeSet<(Vec<u8>, u32)>;
+
 /// The records of all zones.
 #[derive(Default)]
 pub struct Facts {
     apexes: BTreeSet<Name>,
-    /// Owner and type -> each RDATA with its TTL, whichever zone holds it.
-    sets: BTreeMap<(Name, u16), BTreeSet<(Vec<u8>, u32)>>,
-    /// Owners, and all names between them and their apexes.
+    /// Owner and type -> each RDATA with its TTL, in the zone that answers for the owner.
+    sets: BTreeMap<(Name, u16), Datas>,
+    /// Owner, type and RDATA of all records, those included that a zone further down hides.
+    written: BTreeSet<(Name, u16, Vec<u8>)>,
+    /// Owners, and all names between them and their apexes, in the zone that answers for them.
     exist: BTreeSet<Name>,
+    /// The same in zones further up, which do not answer for them.
+    hidden: BTreeSet<Name>,
+    /// Owners of NS records in the next of our zones above them.
+    delegated: BTreeSet<Name>,
     uneven: BTreeSet<(Name, u16)>,
 }
 
@@ -22,18 +31,27 @@ impl Facts {
     /// The facts of these worlds.
     pub fn new(worlds: &[World]) -> Facts {
         let mut facts = Facts::default();
+        let parts = || worlds.iter().flat_map(|world| &world.parts);
+        facts.apexes = parts().map(|part| part.origin.clone()).collect();
         for world in worlds {
             facts.uneven.extend(world.uneven.iter().cloned());
         }
-        for part in worlds.iter().flat_map(|world| &world.parts) {
-            facts.apexes.insert(part.origin.clone());
+        for part in parts() {
             for record in &part.records {
-                let set = facts.sets.entry((record.owner.clone(), record.rtype)).or_default();
-                set.insert((record.rdata.to_ascii_lowercase(), record.ttl_s));
-                let mut at = Some(record.owner.clone());
-                while let Some(name) = at.filter(|name| name.is_within(&part.origin)) {
-                    at = name.parent();
-                    facts.exist.insert(name);
+                let rdata = record.rdata.to_ascii_lowercase();
+                let above_owner = record.owner.parent().and_then(|parent| facts.zone(&parent));
+                if record.rtype == rtype::NS && above_owner.as_ref() == Some(&part.origin) {
+                    facts.delegated.insert(record.owner.clone());
+                }
+                facts.written.insert((record.owner.clone(), record.rtype, rdata.clone()));
+                for name in above(&record.owner).filter(|name| name.is_within(&part.origin)) {
+                    let served = facts.zone(&name).as_ref() == Some(&part.origin);
+                    let names = if served { &mut facts.exist } else { &mut facts.hidden };
+                    names.insert(name);
+                }
+                if facts.zone(&record.owner).as_ref() == Some(&part.origin) {
+                    let set = facts.sets.entry((record.owner.clone(), record.rtype)).or_default();
+                    set.insert((rdata, record.ttl_s));
                 }
             }
         }
@@ -53,6 +71,11 @@ impl Facts {
     /// Whether a name is the apex of a zone of ours.
     pub fn is_apex(&self, name: &Name) -> bool {
         self.apexes.contains(name)
+    }
+
+    /// Whether a file of a zone further up has NS for an apex of ours.
+    pub fn is_delegated(&self, apex: &Name) -> bool {
+        self.delegated.contains(apex)
     }
 
     /// Whether there is a record of this owner and type.
@@ -96,13 +119,19 @@ impl Facts {
         at(owner.clone()) || self.wildcard(&owner).is_some_and(at)
     }
 
-    /// Whether some RRset of this owner and type, at the name itself or its wildcard, holds this RDATA.
+    /// Whether a name, one above it, or a wildcard beside one of them exists only in the file of a zone further up, which
+    /// the zone that answers for it hides.
+    pub fn is_hidden_above(&self, name: &Name) -> bool {
+        let only_hidden = |name: &Name| self.hidden.contains(name) && !self.exist.contains(name);
+        above(name)
+            .any(|name| only_hidden(&name) || name.below(b"*").is_some_and(|beside| only_hidden(&beside)))
+    }
+
+    /// Whether some file holds this record, at the name itself or at a wildcard that may make it.
     pub fn holds(&self, owner: &Name, rtype: u16, rdata: &[u8]) -> bool {
-        let at = |owner: Name| {
-            let set = self.sets.get(&(owner, rtype));
-            set.is_some_and(|set| set.iter().any(|(known, _)| *known == rdata.to_ascii_lowercase()))
-        };
-        at(owner.clone()) || self.wildcard(owner).is_some_and(at)
+        let rdata = rdata.to_ascii_lowercase();
+        let wildcards = above(owner).skip(1).filter_map(|above| above.below(b"*"));
+        wildcards.chain([owner.clone()]).any(|name| self.written.contains(&(name, rtype, rdata.clone())))
     }
 }
 
