@@ -174,17 +174,30 @@ fn all_engines_answer_the_same() {
 }
 
 /// What an answer says, whatever its order and compression.
-fn decoded(answer: &Answer) -> (String, bool, [Vec<String>; 3], Option<Vec<u8>>, Option<(u16, u8, bool)>) {
+#[derive(Debug, PartialEq)]
+struct Decoded {
+    status: String,
+    recursion_desired: bool,
+    sections: [Vec<String>; 3],
+    subnet: Option<Vec<u8>>,
+    /// Payload size, version, DO.
+    edns: Option<(u16, u8, bool)>,
+}
+
+fn decoded(answer: &Answer) -> Decoded {
     let sorted = |mut lines: Vec<String>| {
         lines.iter_mut().for_each(|line| line.make_ascii_lowercase());
         lines.sort_unstable();
         lines
     };
-    let sections = [answer.answers(), answer.authorities(), answer.additionals()].map(sorted);
     let edns = answer.message.edns.as_ref();
-    let edns = edns.map(|edns| (edns.max_payload(), edns.version(), edns.flags().dnssec_ok));
-    let desired = answer.message.metadata.recursion_desired;
-    (answer.status(), desired, sections, answer.subnet(), edns)
+    Decoded {
+        status: answer.status(),
+        recursion_desired: answer.message.metadata.recursion_desired,
+        sections: [answer.answers(), answer.authorities(), answer.additionals()].map(sorted),
+        subnet: answer.subnet(),
+        edns: edns.map(|edns| (edns.max_payload(), edns.version(), edns.flags().dnssec_ok)),
+    }
 }
 
 #[test]
