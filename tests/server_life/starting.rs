@@ -58,6 +58,25 @@ fn a_restart_keeps_verdicts_and_their_age() {
 }
 
 #[test]
+fn after_a_crash_it_starts_again_with_what_was_kept() {
+    let mut world = World::new();
+    let mut served = world.serve_warm();
+    world.backends[0].close();
+    until_held(&served, "sin-1", "down");
+    until("the state file says so", || {
+        std::fs::read_to_string(world.path("state/verdicts.json")).is_ok_and(|text| text.contains("\"down\""))
+    });
+    served.signal("KILL");
+    assert_eq!(served.ended().code(), None);
+    assert!(world.path("state/control.sock").exists(), "nobody took it away");
+
+    let served = world.serve();
+    assert_eq!(played(&served, SINGAPORE), ["192.0.2.12"]);
+    assert!(!served.messages().iter().any(|message| message.starts_with("unknown")), "nothing was unknown");
+    assert_eq!(served.run(&["reload"]).status.code(), Some(0));
+}
+
+#[test]
 fn a_state_file_that_cannot_be_read_is_told_and_left_aside() {
     let world = World::new();
     std::fs::create_dir(world.path("state")).unwrap();
