@@ -1,16 +1,18 @@
 //! `steerdns serve`
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
 
 use super::{Config, failed};
 use crate::load::{self, load};
-use crate::server::{Loader, Server, start};
+use crate::server::{Loader, start};
 
 /// Answers, until SIGTERM or SIGINT. SIGHUP reads the files anew; bad ones leave the good ones in force.
 #[derive(Debug, clap::Args)]
@@ -25,45 +27,48 @@ impl Serve {
         // A file that cannot be read is told below, with all that is wrong.
         let level = load::server(&config).map(|server| server.log.word()).unwrap_or("info");
         let _logs = logs(level);
-        let loader: Loader = Arc::new(move || load(&config));
-        let server = match start(&loader) {
-            Ok(server) => server,
-            Err(not_started) => return failed(not_started),
-        };
-        let addresses: Vec<_> = server.addresses().iter().map(ToString::to_string).collect();
-        tracing::info!("answering on {}", addresses.join(", "));
-        if let Some(admin) = server.admin() {
-            tracing::info!("metrics and state on http://{admin}");
-        }
-        let ended = wait_for_the_end(&server);
-        server.stop();
-        match ended {
+        match serve(config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(what) => failed(what),
         }
     }
 }
 
-/// Until SIGTERM or SIGINT; SIGHUP reloads. An error, where the server cannot go on by itself: better restarted than
-/// answering with the health of the past.
-fn wait_for_the_end(server: &Server) -> Result<(), String> {
-    server.block_on(async {
-        let of = |kind| signal(kind).map_err(|error| format!("signals cannot be received: {error}"));
-        let (mut hangup, mut term) = (of(SignalKind::hangup())?, of(SignalKind::terminate())?);
-        let mut interrupt = of(SignalKind::interrupt())?;
+/// Answers until SIGTERM or SIGINT; SIGHUP reloads. An error, where it does not start, or cannot go on by itself: better
+/// restarted than answering with the health of the past.
+fn serve(config: PathBuf) -> Result<(), String> {
+    let unheard = |error: io::Error| format!("signals cannot be received: {error}");
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(unheard)?;
+    let _entered = runtime.enter();
+    // Before the files are read, which may take seconds: nobody's reload ends a server that starts.
+    let mut hangup = signal(SignalKind::hangup()).map_err(unheard)?;
+    let loader: Loader = Arc::new(move || load(&config));
+    let server = start(&loader).map_err(|not_started| not_started.to_string())?;
+    let mut term = signal(SignalKind::terminate()).map_err(unheard)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
+    if let Some(admin) = server.admin() {
+        tracing::info!("metrics and state on http://{admin}");
+    }
+    // Whoever reads this may send any signal.
+    let addresses: Vec<_> = server.addresses().iter().map(ToString::to_string).collect();
+    tracing::info!("answering on {}", addresses.join(", "));
+    let reloads = async {
         loop {
-            tokio::select! {
-                _ = hangup.recv() => {
-                    // What comes of it is logged where it is decided.
-                    let handle = server.handle().clone();
-                    tokio::spawn(async move { handle.reload().await });
-                }
-                _ = term.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
-                () = server.failed() => return Err("verdicts reach the answers no more: this is a bug".into()),
-            }
+            hangup.recv().await;
+            // What comes of it is logged where it is decided.
+            let _ = server.handle().reload().await;
         }
-    })
+    };
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            () = reloads => Ok(()),
+            _ = term.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+            () = server.failed() => Err("verdicts reach the answers no more: this is a bug".into()),
+        }
+    });
+    server.stop();
+    ended
 }
 
 /// Logs to standard error, by a thread of its own: for people on a terminal, else JSON. RUST_LOG says what, `usual` where

@@ -251,3 +251,63 @@ fn client_of(cluster: usize, chance: &mut Chance) -> String {
     let network = 11 << 24 | (16 * cluster as u32) << 16 | low << 8;
     format!("{}/24", Ipv4Addr::from(network))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An answer to a Singapore viewer's question for `http`: records with these addresses and TTLs, and that scope.
+    fn judged(records: &[(&str, u32)], scope: u8, may_be_next: bool) -> Result<(), String> {
+        let node = |text: &str, cluster| (text.parse().unwrap(), cluster);
+        let seen = Seen::new(vec![
+            node("10.0.0.1", 0),
+            node("10.0.0.2", 0),
+            node("10.1.0.1", 1),
+            node("10.2.0.1", 2),
+        ]);
+        let question = Question::new("http.live.example.com.", "A").subnet("11.0.1.0/24");
+        let asking = Asking { service: 0, cluster: 0, family: 1, question };
+        let query = asking.question.octets();
+        let (asked, opt) = query.split_at(12 + asking.question.name.len() + 1 + 4);
+        let mut answer = asked.to_vec();
+        (answer[2], answer[7]) = (0x84, records.len() as u8);
+        for (address, ttl) in records {
+            answer.extend([0xc0, 12, 0, 1, 0, 1]);
+            answer.extend(ttl.to_be_bytes());
+            answer.extend([0, 4]);
+            answer.extend(address.parse::<Ipv4Addr>().unwrap().octets());
+        }
+        answer.extend(opt);
+        let scope_at = answer.len() - 4;
+        answer[scope_at] = scope;
+        seen.judge(&asking, &query, answer, may_be_next)
+    }
+
+    #[test]
+    fn right_answers_are_right() {
+        assert_eq!(judged(&[("10.0.0.1", 7)], 24, false), Ok(()));
+        assert_eq!(judged(&[("10.0.0.2", 1), ("10.0.0.1", 1)], 16, false), Ok(()));
+        assert_eq!(judged(&[("10.1.0.1", 7)], 24, true), Ok(()));
+    }
+
+    #[test]
+    fn wrong_answers_are_seen() {
+        let wrong: [(&[_], u8, bool); 9] = [
+            (&[], 24, false),
+            (&[("10.9.9.9", 7)], 24, false),
+            (&[("10.1.0.1", 7)], 24, false),
+            (&[("10.2.0.1", 7)], 24, true),
+            (&[("10.0.0.1", 7), ("10.1.0.1", 7)], 24, true),
+            (&[("10.0.0.1", 7), ("10.0.0.1", 7)], 24, false),
+            (&[("10.0.0.1", 8)], 24, false),
+            (&[("10.0.0.1", 0)], 24, false),
+            (&[("10.0.0.1", 7)], 0, false),
+        ];
+        for (records, scope, may_be_next) in wrong {
+            assert!(
+                judged(records, scope, may_be_next).is_err(),
+                "{records:?}, scope {scope}, {may_be_next}"
+            );
+        }
+    }
+}

@@ -55,11 +55,17 @@ impl Measured {
 impl Report {
     /// Panics with those that stayed too long.
     pub(crate) fn assert_kept(&self) {
-        for late in self.measured.iter().filter(|measured| !measured.kept()) {
-            let Measured { death, check, address, .. } = late;
-            panic!("{address} ({check}, {}) left too late: {late:?}", death.word());
-        }
+        let late = self.measured.iter().filter(|measured| !measured.kept());
+        let late: Vec<_> = late.map(ToString::to_string).collect();
+        assert!(late.is_empty(), "left too late:\n{}", late.join("\n"));
         assert!(self.measured.len() >= 20, "only {} deaths", self.measured.len());
+    }
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Measured { death, check, address, removal, stalled, .. } = self;
+        write!(f, "{address}, {check}, {}: {removal:.2?}; the machine stalled {stalled:.2?}", death.word())
     }
 }
 

@@ -67,7 +67,7 @@ pub(crate) fn prepare(
     };
     let (http, https, rtmp) = (listen(http, ""), listen(https, " ssl"), listen(rtmp, ""));
     let config = format!(
-        "daemon off; master_process off; pid nginx.pid; error_log error.log;
+        "daemon off; master_process off; user root root; pid nginx.pid; error_log error.log;
         load_module {RTMP_MODULE};
         events {{ worker_connections 512; }}
         http {{
