@@ -48,7 +48,7 @@ pub(super) struct Demo {
 impl Demo {
     pub(super) fn run(self) -> ExitCode {
         // Warnings would stand between the lines of the conversation; RUST_LOG brings them back.
-        super::serve::logs("warn");
+        let _logs = super::serve::logs("warn");
         match self.world() {
             Ok((server, nodes, _nodes_run)) => {
                 greet(&server, &nodes);

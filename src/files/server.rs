@@ -42,6 +42,21 @@ pub struct ServerFile {
     pub log: LogLevel,
 }
 
+impl ServerFile {
+    /// The keys whose values differ from `other`'s, of those that are read only at the start.
+    pub fn changed_for_restart(&self, other: &ServerFile) -> Vec<&'static str> {
+        let changed = [
+            ("`listen`", self.listen != other.listen),
+            ("`state`", self.state != other.state),
+            ("`[udp]`", self.udp != other.udp),
+            ("`[tcp]`", self.tcp != other.tcp),
+            ("`[admin]`", self.admin != other.admin),
+            ("`log`", self.log != other.log),
+        ];
+        changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
+    }
+}
+
 /// Answering over UDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Udp {
@@ -99,6 +114,13 @@ pub enum LogLevel {
     Debug,
     /// Everything.
     Trace,
+}
+
+impl LogLevel {
+    /// How it is written.
+    pub fn word(self) -> &'static str {
+        LOG_LEVELS.into_iter().find(|(_, level)| *level == self).map_or("info", |(word, _)| word)
+    }
 }
 
 /// All defaults of steerdns.toml.

@@ -38,6 +38,10 @@ pub struct Mapped {
     pub grain: Grain,
 }
 
+/// No IPv6 scope is shorter, however little a policy spreads its clients: 6to4 (2002::/16) is answered as the IPv4 networks
+/// within it, and a scope that reached over it would say otherwise.
+pub const SCOPE_MIN_V6: u8 = 16;
+
 /// What is known of a client by its tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tile {
@@ -46,7 +50,7 @@ pub struct Tile {
     /// The tile's own length.
     pub bits: u8,
     /// The length that the client is hashed by, and the scope of its answers (RFC 7871 §7.2.1): the tile's or the policy's
-    /// spread, whichever is longer.
+    /// spread, whichever is longer; IPv6: at least [`SCOPE_MIN_V6`].
     pub scope: u8,
 }
 
@@ -73,7 +77,7 @@ impl Mapped {
     #[inline]
     pub fn tile_v6(&self, upper: u64) -> Tile {
         let (list, bits) = self.v6.get_v6(upper);
-        Tile { list, bits, scope: bits.max(self.spread.ipv6) }
+        Tile { list, bits, scope: bits.max(self.spread.ipv6).max(SCOPE_MIN_V6) }
     }
 
     /// The tile of a client.

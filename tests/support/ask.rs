@@ -1,10 +1,12 @@
 //! A question, and its answer as an independent reader (hickory-proto) understands it.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::time::Instant;
 
 use hickory_proto::op::Message;
-use hickory_proto::rr::Record;
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::serialize::binary::BinDecodable;
 use steerdns::answer::respond::respond;
 use steerdns::answer::worker::{Fact, Reply, Transport, Worker};
 use steerdns::snapshot::Snapshot;
@@ -129,7 +131,14 @@ pub struct Answer {
 impl Answer {
     /// Reads it; panics where an independent reader cannot.
     pub fn read(octets: &[u8], fact: Option<Fact>) -> Answer {
-        let message = Message::from_vec(octets).unwrap_or_else(|error| panic!("{error}: {octets:02x?}"));
+        // A client subnet of family 0 (`dig +subnet=0`) is unknown to this reader: it sees family 1.
+        let mut known = octets.to_vec();
+        if let Some(Range { start, .. }) = subnet_at(octets)
+            && octets[start + 1] == 0
+        {
+            known[start + 1] = 1;
+        }
+        let message = Message::from_vec(&known).unwrap_or_else(|error| panic!("{error}: {octets:02x?}"));
         Answer { octets: octets.to_vec(), scope: subnet_of(octets).map(|option| option[3]), message, fact }
     }
 
@@ -169,11 +178,23 @@ impl Answer {
 }
 
 fn line(record: &Record) -> String {
-    format!("{} {} {} {}", record.name, record.ttl, record.record_type(), record.data)
+    let data = match &record.data {
+        // This reader knows DNAME by its number alone.
+        RData::Unknown { code: RecordType::DNAME, rdata } => {
+            Name::from_bytes(&rdata.anything).map_or_else(|error| error.to_string(), |name| name.to_string())
+        }
+        data => data.to_string(),
+    };
+    format!("{} {} {} {data}", record.name, record.ttl, record.record_type())
 }
 
-/// The ECS option at the end of an answer: found by its OPT record, which stands last.
+/// The ECS option of an answer, from FAMILY on.
 fn subnet_of(octets: &[u8]) -> Option<Vec<u8>> {
+    subnet_at(octets).map(|place| octets[place].to_vec())
+}
+
+/// Where it stands: found by the OPT record, which stands last.
+fn subnet_at(octets: &[u8]) -> Option<Range<usize>> {
     let mut at = 12;
     let count = |at: usize| usize::from(u16::from_be_bytes([octets[at], octets[at + 1]]));
     let skip = |mut at: usize| loop {
@@ -190,16 +211,14 @@ fn subnet_of(octets: &[u8]) -> Option<Vec<u8>> {
         at = skip(at);
         let rtype = count(at);
         let len = count(at + 8);
-        let rdata = &octets[at + 10..at + 10 + len];
         if rtype == 41 {
-            let mut options = rdata;
-            while options.len() >= 4 {
-                let code = u16::from_be_bytes([options[0], options[1]]);
-                let len = usize::from(u16::from_be_bytes([options[2], options[3]]));
-                if code == 8 {
-                    return Some(options[4..4 + len].to_vec());
+            let (mut option, end) = (at + 10, at + 10 + len);
+            while option + 4 <= end {
+                let behind = option + 4 + count(option + 2);
+                if count(option) == 8 {
+                    return Some(option + 4..behind);
                 }
-                options = &options[4 + len..];
+                option = behind;
             }
         }
         at += 10 + len;

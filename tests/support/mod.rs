@@ -4,6 +4,9 @@
 pub mod ask;
 pub mod message;
 pub mod peers;
+pub mod served;
+pub mod scenario;
+pub mod world;
 
 use std::sync::Arc;
 

@@ -1,0 +1,16 @@
+//! Starts the tasks, hands out channels, reloads, ends in order.
+//!
+//! ```text
+//! prober --Observation--> publishing --Snapshot--> Live --> answering threads (listening)
+//! reload --Loaded---------/    |                                 \--Errand--> late
+//!                              \--News--> log, Record (metrics), state file (on its own thread)
+//! desks: the admin listener (/metrics, /status) and the control socket (reload, status, explain)
+//! ```
+
+mod desks;
+mod late;
+mod listening;
+mod publishing;
+mod start;
+
+pub use start::{Handle, Loader, NotStarted, Server, start};

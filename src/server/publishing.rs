@@ -1,0 +1,231 @@
+//! The one writer's task: events in, Snapshots out, and what follows from the News.
+#![allow(clippy::disallowed_methods)] // It hands the clock to everybody.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc as std_mpsc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::start::{Loader, named};
+use crate::files::issue::Issue;
+use crate::files::server::ServerFile;
+use crate::files::show;
+use crate::health::board::Kept;
+use crate::health::rounds::Observation;
+use crate::load::Loaded;
+use crate::probe::schedule::{self, Aims};
+use crate::publisher::{Event, News, Publisher};
+use crate::record::Record;
+use crate::snapshot::{Live, Snapshot};
+use crate::state;
+
+/// Events that wait for the publisher; a prober that finds it full waits.
+const EVENTS: usize = 4096;
+/// How often time passes for the publisher, where nothing else happens.
+const TICK: Duration = Duration::from_millis(100);
+/// How soon verdicts that changed are in the state file.
+const KEEP_CHANGED: Duration = Duration::from_secs(5);
+/// How old what it says of the others may be: far less than what counts as unknown at a start.
+const KEEP_ALL: Duration = Duration::from_secs(60);
+/// How many probes may be out at once: each holds a descriptor.
+const PROBES: usize = schedule::AT_ONCE_DEFAULT;
+
+/// Who waits for a reload: the good end or the bad one, in words.
+pub(super) type Waiting = oneshot::Sender<Result<String, String>>;
+
+/// What the publishing task owns.
+pub(super) struct Publishing {
+    /// Gone with this task: then others know.
+    pub(super) _living: watch::Sender<()>,
+    pub(super) publisher: Publisher,
+    pub(super) live: Arc<Live>,
+    pub(super) record: Arc<Record>,
+    pub(super) loader: Loader,
+    pub(super) reload_requests: mpsc::Receiver<Waiting>,
+    /// What the server was started with: what of it changes takes a restart.
+    pub(super) started: ServerFile,
+    pub(super) ended: watch::Receiver<bool>,
+}
+
+/// Runs until `ended`. Nothing in it waits for a disk, a log or a compilation: a verdict must reach the answers.
+pub(super) async fn publish(mut own: Publishing) {
+    let (targets, listed) = watch::channel(aims(&own.publisher));
+    let (mut probing, mut observations) = probe(listed.clone());
+    let graves = graveyard();
+    let keeper = Keeper::start(own.started.state.clone());
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut kept = Instant::now();
+    let mut unkept = false;
+    let (done, mut loads) = mpsc::channel::<(Result<Loaded, Vec<Issue>>, Waiting)>(1);
+    let mut loading = false;
+    let mut batch = Vec::new();
+    loop {
+        let mut told = None;
+        tokio::select! {
+            count = observations.recv_many(&mut batch, EVENTS) => {
+                if count == 0 {
+                    tracing::error!("probing ended, and begins anew: this is a bug");
+                    probing.abort();
+                    (probing, observations) = probe(listed.clone());
+                    tick.tick().await;
+                }
+                let now = Instant::now();
+                for observation in batch.drain(..) {
+                    own.record.observed(&observation);
+                    own.publisher.handle(Event::Observed(observation), now);
+                }
+            }
+            _ = tick.tick() => own.publisher.handle(Event::Tick, Instant::now()),
+            // One at a time: what is asked for last is read last.
+            Some(waiting) = own.reload_requests.recv(), if !loading => {
+                loading = true;
+                let (loader, done) = (Arc::clone(&own.loader), done.clone());
+                tokio::task::spawn_blocking(move || {
+                    let loaded = loader();
+                    let _ = done.blocking_send((loaded, waiting));
+                });
+            }
+            Some((loaded, waiting)) = loads.recv() => {
+                loading = false;
+                match loaded {
+                    Ok(loaded) => {
+                        told = Some((waiting, Ok(reloaded(&loaded, &own.started))));
+                        take(&mut own.publisher, &own.record, loaded);
+                        targets.send_replace(aims(&own.publisher));
+                    }
+                    Err(issues) => {
+                        let _ = waiting.send(Err(refused(&issues, &own.record)));
+                    }
+                }
+            }
+            () = is_over(&mut own.ended) => break,
+        }
+        let (snapshot, news) = own.publisher.publish(Instant::now());
+        if let Some(snapshot) = snapshot {
+            let _ = graves.send(own.live.replace(Arc::new(snapshot)));
+        }
+        unkept |= !news.turned.is_empty();
+        tell(&news, &own.record, Instant::now());
+        if let Some((waiting, words)) = told {
+            let _ = waiting.send(words);
+        }
+        let patience = if unkept { KEEP_CHANGED } else { KEEP_ALL };
+        if kept.elapsed() >= patience && keeper.keep(&own.publisher) {
+            kept = Instant::now();
+            unkept = false;
+        }
+    }
+    probing.abort();
+    keeper.end(&own.publisher);
+}
+
+/// Until the server ends, or whoever would say so is gone.
+async fn is_over(ended: &mut watch::Receiver<bool>) {
+    let _ = ended.wait_for(|ended| *ended).await;
+}
+
+fn aims(publisher: &Publisher) -> Aims {
+    publisher.board().aims().collect()
+}
+
+/// Starts probing whatever `listed` holds.
+fn probe(listed: watch::Receiver<Aims>) -> (JoinHandle<()>, mpsc::Receiver<Observation>) {
+    let (observed, observations) = mpsc::channel(EVENTS);
+    (tokio::spawn(schedule::run(listed, observed, PROBES)), observations)
+}
+
+/// Puts what was loaded in force with the next Snapshot.
+fn take(publisher: &mut Publisher, record: &Record, loaded: Loaded) {
+    let Loaded { mut plan, geography, .. } = loaded;
+    drop(geography);
+    let now = Instant::now();
+    record.count(&mut plan);
+    record.reloaded(true, now);
+    publisher.handle(Event::Loaded(Arc::new(plan)), now);
+}
+
+fn reloaded(loaded: &Loaded, started: &ServerFile) -> String {
+    let mut words = String::from("reloaded");
+    let changed = started.changed_for_restart(&loaded.server);
+    if !changed.is_empty() {
+        words += &format!("; what changed of {} takes a restart", changed.join(", "));
+    }
+    if !loaded.issues.is_empty() {
+        words = format!("{words}\n{}", show::issues(&loaded.issues, show::Format::Short).trim_end());
+    }
+    tracing::info!("{words}");
+    words
+}
+
+fn refused(issues: &[Issue], record: &Record) -> String {
+    record.reloaded(false, Instant::now());
+    let issues = show::issues(issues, show::Format::Short);
+    tracing::error!("the reload is refused, the last good files stay in force:\n{}", issues.trim_end());
+    issues
+}
+
+/// Logs and records what happened.
+fn tell(news: &News, record: &Record, now: Instant) {
+    for turned in &news.turned {
+        let key = &turned.aim.key;
+        let cause = turned.cause.as_ref().map(ToString::to_string).unwrap_or_default();
+        tracing::info!(
+            cluster = %key.cluster, node = %key.node, address = %key.address, check = %key.check, %cause,
+            "{} -> {}", turned.from.word(), turned.to.word()
+        );
+        record.turned(turned, now);
+    }
+}
+
+/// Writes verdicts on a thread of its own: a slow disk keeps nobody from publishing.
+struct Keeper {
+    verdicts: std_mpsc::SyncSender<Vec<Kept>>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Keeper {
+    fn start(directory: PathBuf) -> Keeper {
+        let (verdicts, waiting) = std_mpsc::sync_channel::<Vec<Kept>>(1);
+        let thread = named("state", move || {
+            for kept in waiting {
+                if let Err(error) = state::write(&directory, &kept, SystemTime::now()) {
+                    tracing::error!("verdicts are not kept: {error}");
+                }
+            }
+        });
+        Keeper { verdicts, thread }
+    }
+
+    /// Whether the verdicts of now are on their way to the disk; not, where it is still busy with earlier ones.
+    fn keep(&self, publisher: &Publisher) -> bool {
+        self.verdicts.try_send(publisher.board().kept(Instant::now())).is_ok()
+    }
+
+    /// Keeps the last ones, and waits for them.
+    fn end(self, publisher: &Publisher) {
+        let _ = self.verdicts.send(publisher.board().kept(Instant::now()));
+        drop(self.verdicts);
+        let _ = self.thread.join();
+    }
+}
+
+/// A thread on which old Snapshots are dropped, once no answering thread reads them any more.
+fn graveyard() -> std_mpsc::Sender<Arc<Snapshot>> {
+    let (sender, receiver) = std_mpsc::channel::<Arc<Snapshot>>();
+    named("graveyard", move || {
+        let mut waiting: Vec<Arc<Snapshot>> = Vec::new();
+        loop {
+            match receiver.recv_timeout(TICK) {
+                Ok(old) => waiting.push(old),
+                Err(std_mpsc::RecvTimeoutError::Timeout) => {}
+                Err(std_mpsc::RecvTimeoutError::Disconnected) => return,
+            }
+            waiting.retain(|old| Arc::strong_count(old) > 1);
+        }
+    });
+    sender
+}

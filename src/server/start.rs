@@ -1,0 +1,174 @@
+//! Starts everything, in order, and ends it.
+#![allow(clippy::disallowed_methods)] // It hands the clock to everybody.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::desks::{admin, control_socket};
+use super::late;
+use super::listening::Listening;
+use super::publishing::{Publishing, Waiting, publish};
+use crate::answer::respond::respond;
+use crate::files::issue::Issue;
+use crate::files::show;
+use crate::load::Loaded;
+use crate::net::answering::Answering;
+use crate::net::errand;
+use crate::publisher::Publisher;
+use crate::record::Record;
+use crate::snapshot::Live;
+use crate::state;
+
+/// Reads the world: the files, or what `demo` makes of its own.
+pub type Loader = Arc<dyn Fn() -> Result<Loaded, Vec<Issue>> + Send + Sync>;
+
+/// Why the server did not start: a sentence.
+#[derive(Debug)]
+pub struct NotStarted(pub String);
+
+impl fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A server that answers.
+#[derive(Debug)]
+pub struct Server {
+    live: Arc<Live>,
+    addresses: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
+    handle: Handle,
+    stop: Arc<AtomicBool>,
+    ending: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+    runtime: Runtime,
+    publishing: tokio::task::JoinHandle<()>,
+    /// Its sender is the publishing task's: gone with it.
+    alive: watch::Receiver<()>,
+}
+
+/// Asks things of a running server, from any thread.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    reloads: mpsc::Sender<Waiting>,
+}
+
+impl Handle {
+    /// Reads the files anew. The good end or the bad one in words; the bad one leaves all as it is.
+    pub async fn reload(&self) -> Result<String, String> {
+        let (reply, told) = oneshot::channel();
+        let ended = || "the server is ending".to_owned();
+        self.reloads.send(reply).await.map_err(|_| ended())?;
+        told.await.unwrap_or_else(|_| Err(ended()))
+    }
+}
+
+/// Loads, binds, and answers. What is wrong with the files is told by `loader`'s issues.
+pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
+    let now = Instant::now();
+    let loaded = loader().map_err(|issues| NotStarted(show::issues(&issues, show::Format::Full)))?;
+    if !loaded.issues.is_empty() {
+        tracing::warn!("{}", show::issues(&loaded.issues, show::Format::Short).trim_end());
+    }
+    let Loaded { server, mut plan, geography, .. } = loaded;
+    drop(geography);
+    let kept = match state::read(&server.state, SystemTime::now()) {
+        Ok(kept) => kept,
+        Err(error) => {
+            tracing::warn!("verdicts of an earlier life are not known: {error}");
+            Vec::new()
+        }
+    };
+    let record = Arc::new(Record::new(now));
+    record.count(&mut plan);
+    let mut publisher = Publisher::new(Arc::new(plan), &kept, now);
+    let (first, _) = publisher.publish(now);
+    let live = Arc::new(Live::new(first.unwrap_or_default()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let (lane, errands) = errand::lane(late::ERRANDS);
+    let answering = Answering { live: Arc::clone(&live), respond, lane, stop: Arc::clone(&stop) };
+    let listening = Listening::bind(&server)?;
+    let addresses = listening.addresses.clone();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(|error| NotStarted(format!("no runtime for the control plane: {error}")))?;
+    let (ending, ended) = watch::channel(false);
+    let (reloads, reload_requests) = mpsc::channel(1);
+    let handle = Handle { reloads };
+    let admin = admin(&runtime, &server, &record, &live, &ended)?;
+    control_socket(&runtime, &server, &handle, &record, &live, loader, &ended)?;
+    let threads = listening.serve(&server, &answering, &record);
+    let (living, alive) = watch::channel(());
+    let publishing = runtime.spawn(publish(Publishing {
+        _living: living,
+        publisher,
+        live: Arc::clone(&live),
+        record,
+        loader: Arc::clone(loader),
+        reload_requests,
+        started: server,
+        ended,
+    }));
+    runtime.spawn(late::serve(errands, Arc::clone(&live)));
+    Ok(Server { live, addresses, admin, handle, stop, ending, threads, runtime, publishing, alive })
+}
+
+impl Server {
+    /// Where it answers, with the ports that the system chose.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where the admin listener is.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// The Snapshot in force.
+    pub fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    /// Asks things of it.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Waits in its runtime for something.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// Until the publishing task is gone though nobody ended it: a bug, and no verdict reaches the answers any more.
+    pub async fn failed(&self) {
+        while self.alive.clone().changed().await.is_ok() {}
+    }
+
+    /// Ends: no new connections, answers under way go out, verdicts are kept.
+    pub fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.ending.send(true);
+        for thread in self.threads {
+            let _ = thread.join();
+        }
+        let _ = self.runtime.block_on(self.publishing);
+        self.runtime.shutdown_timeout(Duration::from_secs(2));
+    }
+}
+
+/// A thread of this name.
+pub(super) fn named(name: &str, body: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    let builder = thread::Builder::new().name(name.into());
+    builder.spawn(body).expect("the system lets a program of a few threads have one more")
+}
