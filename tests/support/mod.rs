@@ -4,8 +4,9 @@
 pub mod ask;
 pub mod message;
 pub mod peers;
-pub mod served;
+pub mod questions;
 pub mod scenario;
+pub mod served;
 pub mod world;
 
 use std::sync::Arc;
