@@ -340,10 +340,13 @@ fn meta_rcode(qtype: u16) -> u16 {
 /// CHAOS TXT tells who answers (RFC 4892); no other class is served.
 #[cold]
 fn other_class(plan: &Plan, worker: &Worker, query: &Query, buf: &mut [u8], frame: Frame<'_>) -> Reply {
-    let text: &[u8] = match &worker.name.octets()[..] {
-        b"\x07version\x04bind\0" | b"\x07version\x06server\0" => plan.version.as_bytes(),
-        b"\x08hostname\x04bind\0" | b"\x02id\x06server\0" => &plan.nsid,
-        _ => &[],
+    let is = |names: [&[u8]; 2]| names.iter().any(|name| worker.name.is(name));
+    let text: &[u8] = if is([b"\x07version\x04bind\0", b"\x07version\x06server\0"]) {
+        plan.version.as_bytes()
+    } else if is([b"\x08hostname\x04bind\0", b"\x02id\x06server\0"]) {
+        &plan.nsid
+    } else {
+        &[]
     };
     let asked = query.qclass == CHAOS && matches!(query.qtype, rtype::TXT | rtype::ANY);
     if !asked || text.is_empty() {

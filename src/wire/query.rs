@@ -264,6 +264,11 @@ impl Lowered {
         self.words[0] & 0xff_ffff_ffff == u64::from_le_bytes(*b"\x04_why\0\0\0")
     }
 
+    /// Whether it is the name of these octets, which are in lower case.
+    pub fn is(&self, octets: &[u8]) -> bool {
+        self.len == octets.len() && octets.iter().enumerate().all(|(at, octet)| self.octet(at) == *octet)
+    }
+
     /// The octets, copied.
     pub fn octets(&self) -> Vec<u8> {
         (0..self.len).map(|at| self.octet(at)).collect()

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use super::chain::{self, End, Link};
 use super::lookup::{Alias, AliasId, Any, Dname, DnameId, Node, Set, What, Zones};
 use super::record::rtype;
 use super::template::{Composer, For, TemplateId, Templates, TooLarge};
-use super::tree::{CHAIN_MAX, Cover, Reached, RouteId, RrSet, Tree, TreeNode, TreeZone, ZoneRecords, target};
+use super::tree::{Cover, RouteId, RrSet, Tree, TreeNode, TreeZone, ZoneRecords, target};
 use crate::wire::name::Name;
 use crate::wire::query::rcode;
 
@@ -57,25 +58,6 @@ struct Compiler<'t> {
     cuts: HashMap<u32, TemplateId>,
     /// The DNAME of each owner.
     dnames: HashMap<Name, DnameId>,
-}
-
-/// Where a chain of aliases ends.
-enum End<'t> {
-    /// At this node, asked by this name.
-    Node(&'t TreeNode, Name),
-    /// At a name that does not exist in this zone.
-    Missing(u32),
-    /// At or below this delegation, asked by this name.
-    Cut(u32, Name),
-    /// Nowhere that we would follow: outside our zones, below a DNAME, in a loop.
-    Stop,
-}
-
-/// One CNAME of a chain.
-struct Link {
-    owner: Name,
-    ttl_s: u32,
-    rdata: Box<[u8]>,
 }
 
 impl<'t> Compiler<'t> {
@@ -262,7 +244,7 @@ impl<'t> Compiler<'t> {
 
     /// Puts what an alias says to each type that its end knows; gives what it says to others.
     fn alias(&mut self, node: &'t TreeNode) -> Result<What, TooLarge> {
-        let (links, end) = self.follow(node);
+        let (links, end) = chain::follow(self.tree, node);
         let tree = self.tree;
         let mut composer = self.composer(node);
         put_links(&mut composer, &links[..1]);
@@ -316,13 +298,20 @@ impl<'t> Compiler<'t> {
             End::Node(TreeNode { parent_ds: Some((zone, ds)), .. }, owner) => (*zone, ds.as_ref(), owner),
             _ => return Ok(()),
         };
+        let between = if let End::Node(end, _) = end { tree.between(&end.name) } else { None };
         let mut composer = self.composer(node);
         put_links(&mut composer, links);
-        match ds {
-            Some(ds) => put_set(&mut composer, owner, ds),
-            None => put_soa(&mut composer, &tree.zones[zone as usize]),
+        let mut glue = false;
+        match (between, ds) {
+            (Some(Cover::Cut(cut)), _) => {
+                composer.authority();
+                glue = put_referral(&mut composer, tree, &tree.nodes[cut as usize]);
+            }
+            (Some(_), _) => {} // Below a DNAME: the resolver goes on.
+            (None, Some(ds)) => put_set(&mut composer, owner, ds),
+            (None, None) => put_soa(&mut composer, &tree.zones[zone as usize]),
         }
-        let template = composer.finish(0, true, false)?;
+        let template = composer.finish(0, true, glue)?;
         self.put(rtype::DS, What::Template(template));
         Ok(())
     }
@@ -345,34 +334,6 @@ impl<'t> Compiler<'t> {
         let id = AliasId(self.zones.aliases.len() as u32);
         self.zones.aliases.push(Alias { chain, first, owner: pointer, route });
         Ok(id)
-    }
-
-    /// Follows the aliases from `node` on (RFC 1034 §3.6.2), at most [`CHAIN_MAX`] of them, each name once.
-    fn follow(&self, node: &'t TreeNode) -> (Vec<Link>, End<'t>) {
-        let mut links: Vec<Link> = Vec::new();
-        let mut owner = node.name.clone();
-        let mut at = node;
-        loop {
-            let (Some(set), Some(target)) = (at.set(rtype::CNAME), at.alias()) else {
-                return (links, End::Node(at, owner));
-            };
-            links.push(Link { owner, ttl_s: set.ttl_s, rdata: set.rdatas[0].clone() });
-            let looped = links.iter().any(|link| link.owner == target);
-            if looped || links.len() == CHAIN_MAX {
-                return (links, End::Stop);
-            }
-            match self.tree.reach(&target) {
-                // A wildcard that leads to itself: the question may be the very name that it leads to.
-                Reached::Node(next) if std::ptr::eq(&self.tree.nodes[next as usize], node) => {
-                    return (links, End::Stop);
-                }
-                Reached::Node(next) => at = &self.tree.nodes[next as usize],
-                Reached::Cut(cut) => return (links, End::Cut(cut, target)),
-                Reached::Missing(zone) => return (links, End::Missing(zone)),
-                Reached::Dname(_) | Reached::Outside => return (links, End::Stop),
-            }
-            owner = target;
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is served as it was written: names, their answers, and where to find them.
 
+pub mod chain;
 pub mod compile;
 pub mod lookup;
 pub mod record;

@@ -5,9 +5,6 @@ use std::collections::HashMap;
 use super::record::{Record, rtype};
 use crate::wire::name::{Name, wire_len};
 
-/// The most aliases that an answer follows; resolvers give up no later.
-pub const CHAIN_MAX: usize = 8;
-
 /// A route's place in the Plan's routes: how one service is answered in one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RouteId(pub u32);
@@ -280,6 +277,8 @@ impl Tree {
             if self.zone_of(&steered.owner) == Some(zone) {
                 let node = self.exist(&steered.owner, zone);
                 self.nodes[node as usize].steered = Some(steered);
+            } else {
+                self.exist_above(&steered.owner, zone);
             }
         }
     }
@@ -302,17 +301,16 @@ impl Tree {
         }
     }
 
-    /// What the zone above answers for the DS of an apex of ours with, where that apex is not its own child:
-    /// the delegation or the DNAME between them.
+    /// What hides an apex of ours from the zone of ours above it: a delegation or a DNAME between the two.
     pub fn between(&self, apex: &Name) -> Option<Cover> {
         let parent = apex.parent()?;
         match self.reach(&parent) {
             Reached::Cut(cut) => Some(Cover::Cut(cut)),
             Reached::Dname(dname) => Some(Cover::Dname(dname)),
-            Reached::Node(node) => {
-                let node_is_it = self.nodes[node as usize].name == parent;
-                let renames = node_is_it && self.nodes[node as usize].set(rtype::DNAME).is_some();
-                renames.then_some(Cover::Dname(node))
+            Reached::Node(id) => {
+                let node = &self.nodes[id as usize];
+                let renames = node.name == parent && node.set(rtype::DNAME).is_some();
+                renames.then_some(Cover::Dname(id))
             }
             Reached::Missing(_) | Reached::Outside => None,
         }

@@ -2,8 +2,8 @@
 
 use steerdns::answer::worker::Transport;
 use steerdns::wire::name::Name;
+use steerdns::zone::chain::CHAIN_MAX;
 use steerdns::zone::record::rtype;
-use steerdns::zone::tree::CHAIN_MAX;
 
 use super::compare::Case;
 use crate::support::ask::Question;

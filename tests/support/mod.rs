@@ -4,6 +4,7 @@
 pub mod ask;
 pub mod message;
 pub mod peers;
+pub mod questions;
 pub mod scenario;
 pub mod served;
 pub mod world;

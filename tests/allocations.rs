@@ -1,0 +1,99 @@
+//! No answer from a template allocates: counted, not hoped for.
+#![allow(unsafe_code, reason = "an allocator that counts is an allocator")]
+#![allow(clippy::disallowed_methods, reason = "the core is told the time")]
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::time::Instant;
+
+use steerdns::answer::respond::respond;
+use steerdns::answer::worker::{Reply, Transport, Worker};
+use support::ask::Question;
+use support::questions::{QUESTIONS, snapshot};
+
+thread_local! {
+    /// Allocations of this thread: other tests have their own.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The system's allocator, and a count.
+struct Counting;
+
+// SAFETY: everything is the system allocator's doing; the count neither allocates nor unwinds.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`, which is that of `System`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: as above; `pointer` came from `System`.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// How many allocations an answer to each of these queries makes.
+fn allocations(queries: &[Vec<u8>]) -> Vec<u64> {
+    let snapshot = snapshot();
+    let mut worker = Worker::default();
+    let now = Instant::now();
+    let peer = Question::new(".", "A").peer;
+    let mut buf = vec![0; 4096];
+    let mut count = |query: &Vec<u8>| {
+        buf[..query.len()].copy_from_slice(query);
+        let before = ALLOCATIONS.get();
+        let reply = respond(&snapshot, &mut worker, now, &mut buf, query.len(), peer, Transport::Udp);
+        let after = ALLOCATIONS.get();
+        assert!(matches!(reply, Reply::Done(..) | Reply::Drop));
+        after - before
+    };
+    queries.iter().map(|query| count(query)).collect()
+}
+
+#[test]
+fn answers_from_templates_allocate_nothing() {
+    for (what, name, qtype, edns) in QUESTIONS {
+        let question = Question { edns: edns.then_some(1232), ..Question::new(name, qtype) };
+        assert_eq!(allocations(&[question.octets()]), [0], "{what}");
+        assert_eq!(
+            allocations(&[question.subnet("203.0.113.0/24").octets()]),
+            [0],
+            "{what}, with a client subnet"
+        );
+    }
+}
+
+#[test]
+fn refusals_of_what_cannot_be_read_allocate_nothing() {
+    let whole = Question::new("web.live.example.com.", "A").subnet("203.0.113.0/24").octets();
+    let cut: Vec<_> = (0..whole.len()).map(|len| whole[..len].to_vec()).collect();
+    assert!(allocations(&cut).iter().all(|count| *count == 0));
+    let bent: Vec<_> = (0..whole.len())
+        .map(|at| {
+            let mut bent = whole.clone();
+            bent[at] ^= 0xff;
+            bent
+        })
+        .collect();
+    assert!(allocations(&bent).iter().all(|count| *count == 0));
+}
+
+/// The count counts: a test that cannot fail is a defect.
+#[test]
+fn an_allocation_is_counted() {
+    let before = ALLOCATIONS.get();
+    let held = std::hint::black_box(vec![1]);
+    assert_eq!(ALLOCATIONS.get() - before, held.len() as u64);
+}
