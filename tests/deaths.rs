@@ -21,6 +21,7 @@ mod pulse;
 mod report;
 mod support;
 
+use std::io::Write;
 use std::env;
 use std::fmt::Write;
 use std::fs;
@@ -73,6 +74,11 @@ fn dead_nodes_leave_the_answers_in_time_and_no_answer_is_wrong_or_lost() {
     if env::var(LAND).as_deref() == Ok("namespaces") {
         run(&["ip", "link", "set", "lo", "up"]);
         return prove(Land::Namespaces);
+    }
+    if env::var("STEERDNS_REQUIRE_PEERS").as_deref() != Ok("1") {
+        // It takes minutes, and the machine for itself.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: a part of `./check peers`");
+        return;
     }
     if !nginx::installed() {
         return;

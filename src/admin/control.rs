@@ -2,7 +2,7 @@
 //! Who may use it is what the directory's permissions say.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,34 +34,49 @@ pub fn socket(state: &Path) -> PathBuf {
     state.join("control.sock")
 }
 
-/// Makes the socket, in place of one that nobody listens on any more.
-pub async fn bind(path: &Path) -> io::Result<UnixListener> {
-    if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)?;
-    }
+/// Makes the socket, in place of one that nobody listens on any more. The directory is made, for its owner alone, where
+/// it is not there.
+///
+/// # Errors
+/// A sentence.
+pub async fn bind(path: &Path) -> Result<UnixListener, String> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let shown = directory.display();
+    let mut builder = std::fs::DirBuilder::new();
+    let made = builder.recursive(true).mode(0o700).create(directory);
+    made.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => format!("`state`: `{shown}` is no directory"),
+        _ => format!("`state`: `{shown}` cannot be made: {error}"),
+    })?;
     if path.exists() {
         if UnixStream::connect(path).await.is_ok() {
-            return Err(io::Error::new(
-                io::ErrorKind::AddrInUse,
-                "another server runs with this state directory",
-            ));
+            return Err(format!("another server runs with `state = \"{shown}\"`"));
         }
-        std::fs::remove_file(path)?;
+        let _ = std::fs::remove_file(path);
     }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    let listener = UnixListener::bind(path).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => format!("`state`: `{shown}` cannot be written to by this user"),
+        io::ErrorKind::InvalidInput => format!("`state`: `{shown}` is too long a path for a socket"),
+        _ => format!("`state`: no socket can be made in `{shown}`: {error}"),
+    })?;
+    let own = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(path, own).map_err(|error| format!("`{}`: {error}", path.display()))?;
     Ok(listener)
 }
 
-/// Answers until `stopped`, and takes the socket away.
+/// Answers until `stopped`, and takes the socket away, if it is still its own.
 pub async fn serve(
     listener: UnixListener,
     path: &Path,
     desk: Desk,
     stopped: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
+    let inode = |path: &Path| std::fs::metadata(path).map(|metadata| metadata.ino()).ok();
+    let own = inode(path);
     let served = axum::serve(listener, router(desk)).with_graceful_shutdown(stopped).await;
-    let _ = std::fs::remove_file(path);
+    if inode(path) == own {
+        let _ = std::fs::remove_file(path);
+    }
     served
 }
 

@@ -103,5 +103,5 @@ fn ask_server(config: &Path, method: &str, what: &str) -> Result<Result<String, 
     let server = load::server(config).map_err(|issues| show::issues(&issues, show::Format::Full))?;
     let socket = control::socket(&server.state);
     wait(control::ask(&socket, method, what))?
-        .map_err(|error| format!("no server answers on `{}`: {error}", socket.display()))
+        .map_err(|error| format!("no server answers on `{}` ({error}): does it run, with this --config?", socket.display()))
 }

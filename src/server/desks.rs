@@ -76,8 +76,7 @@ pub(super) fn control_socket(
         }),
     };
     let listener = runtime.block_on(control::bind(&path));
-    let listener =
-        listener.map_err(|error| NotStarted(format!("the control socket `{}`: {error}", path.display())))?;
+    let listener = listener.map_err(NotStarted)?;
     let mut ended = ended.clone();
     runtime.spawn(async move {
         let stopped = async move {

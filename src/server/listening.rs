@@ -102,7 +102,7 @@ fn udp_threads(server: &ServerFile) -> usize {
 /// Why an address cannot be listened on: a sentence.
 pub(super) fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> String {
     match error.kind() {
-        std::io::ErrorKind::AddrInUse => format!("`{address}` is in use: another nameserver listens there"),
+        std::io::ErrorKind::AddrInUse => format!("`{address}` is in use: another program listens there"),
         std::io::ErrorKind::PermissionDenied => format!(
             "`{address}` may not be listened on: a port below 1024 wants CAP_NET_BIND_SERVICE or root"
         ),

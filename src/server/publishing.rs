@@ -16,6 +16,7 @@ use crate::files::server::ServerFile;
 use crate::files::show;
 use crate::health::board::Kept;
 use crate::health::rounds::Observation;
+use crate::health::verdict::Outcome;
 use crate::load::Loaded;
 use crate::probe::schedule::{self, Aims};
 use crate::publisher::{Event, News, Publisher};
@@ -31,8 +32,10 @@ const TICK: Duration = Duration::from_millis(100);
 const KEEP_CHANGED: Duration = Duration::from_secs(5);
 /// How old what it says of the others may be: far less than what counts as unknown at a start.
 const KEEP_ALL: Duration = Duration::from_secs(60);
+/// How often it is told that probes cannot be made here.
+const TELL_LOCAL: Duration = Duration::from_secs(60);
 /// How many probes may be out at once: each holds a descriptor.
-const PROBES: usize = schedule::AT_ONCE_DEFAULT;
+pub(super) const PROBES: usize = schedule::AT_ONCE_DEFAULT;
 
 /// Who waits for a reload: the good end or the bad one, in words.
 pub(super) type Waiting = oneshot::Sender<Result<String, String>>;
@@ -63,6 +66,7 @@ pub(super) async fn publish(mut own: Publishing) {
     let mut unkept = false;
     let (done, mut loads) = mpsc::channel::<(Result<Loaded, Vec<Issue>>, Waiting)>(1);
     let mut loading = false;
+    let mut local = LocalFailures::default();
     let mut batch = Vec::new();
     loop {
         let mut told = None;
@@ -77,6 +81,7 @@ pub(super) async fn publish(mut own: Publishing) {
                 let now = Instant::now();
                 for observation in batch.drain(..) {
                     own.record.observed(&observation);
+                    local.tell(&observation, now);
                     own.publisher.handle(Event::Observed(observation), now);
                 }
             }
@@ -189,6 +194,25 @@ fn tell(news: &News, record: &Record, now: Instant) {
             "{} -> {}", turned.from.word(), turned.to.word()
         );
         record.turned(turned, now);
+    }
+}
+
+/// Tells of probes that cannot be made here: that is our own trouble, and it can be much of it.
+#[derive(Default)]
+struct LocalFailures {
+    told: Option<Instant>,
+    untold: u64,
+}
+
+impl LocalFailures {
+    fn tell(&mut self, observation: &Observation, now: Instant) {
+        let Outcome::Local(what) = &observation.seen.outcome else { return };
+        self.untold += 1;
+        if self.told.is_none_or(|told| now.saturating_duration_since(told) >= TELL_LOCAL) {
+            let (target, count) = (observation.aim.probe, std::mem::take(&mut self.untold));
+            tracing::warn!(%target, count, "probes cannot be made here, their verdicts stand: {what}");
+            self.told = Some(now);
+        }
     }
 }
 

@@ -14,9 +14,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::desks::{admin, control_socket};
 use super::late;
 use super::listening::Listening;
-use super::publishing::{Publishing, Waiting, publish};
+use super::publishing::{PROBES, Publishing, Waiting, publish};
 use crate::answer::respond::respond;
 use crate::files::issue::Issue;
+use crate::files::server::ServerFile;
 use crate::files::show;
 use crate::load::{self, Geography, Loaded};
 use crate::net::answering::Answering;
@@ -82,6 +83,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     }
     let Loaded { server, mut plan, geography, .. } = loaded;
     drop(geography);
+    raise_open_files(&server);
     let kept = match state::read(&server.state, SystemTime::now()) {
         Ok(kept) => kept,
         Err(error) => {
@@ -170,6 +172,22 @@ impl Server {
         }
         let _ = self.runtime.block_on(self.publishing);
         self.runtime.shutdown_timeout(Duration::from_secs(2));
+    }
+}
+
+/// Open files beside those of probes and connections: sockets, logs, the state file.
+const FILES_BESIDE: u64 = 64;
+
+/// Raises the soft limit of open files to what probes and connections may hold, as far as the system lets us.
+fn raise_open_files(server: &ServerFile) {
+    let wanted = PROBES as u64 + u64::from(server.tcp.connections) + FILES_BESIDE;
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(limit) if limit < wanted => tracing::warn!(
+            "at most {limit} files may be open, {wanted} are wanted: when much fails at once, probes may not be made \
+             (raise `ulimit -n`, or LimitNOFILE of the service)"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!("the limit of open files is not known: {error}"),
     }
 }
 
