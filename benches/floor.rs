@@ -1,11 +1,17 @@
 //! What our UDP engine adds to the kernel's own price: its CPU time per query against a thread that does
-//! nothing but recvmmsg, set QR, sendmmsg. `cargo bench --bench floor [rounds]`; Linux.
+//! nothing but recvmmsg, set QR, sendmmsg. `cargo bench --bench floor [-- [rounds] [kind]]`; Linux.
+//!
+//! Without a kind the engine, too, sets QR and no more: what it costs by itself. With one (`"static A"`, `"steered, ECS"`, as in
+//! `benches/support`) it gives real answers, from the geography of `STEERDNS_CITY_DB` where that names a file.
 //!
 //! Each round loads the echo, the engine, and the echo again (the other way round in every second round) from
 //! a closed loop on another core, and reads the CPU clocks of their threads. The ratio of the two echoes tells
 //! how far the figures of this machine can be trusted.
 #![allow(unsafe_code, reason = "the floor is made of the system calls themselves")]
 #![allow(clippy::disallowed_methods, reason = "a bench has clocks and sockets of its own")]
+
+#[cfg(target_os = "linux")]
+mod support;
 
 fn main() {
     #[cfg(target_os = "linux")]
@@ -26,12 +32,15 @@ mod linux {
     use std::thread::{self, JoinHandle};
     use std::time::{Duration, Instant};
 
+    use steerdns::answer::respond;
     use steerdns::answer::tally::Tally;
     use steerdns::answer::worker::{Fact, Reply, Transport, Worker};
     use steerdns::cluster::Family;
-    use steerdns::net::answering::Answering;
+    use steerdns::net::answering::{Answering, Respond};
     use steerdns::net::{errand, listen, udp};
     use steerdns::snapshot::{Live, Snapshot};
+
+    use super::support::{self, KINDS, Kind, NETWORKS, World};
 
     const ROUNDS: usize = 40;
     /// Queries of one slice: some 0.1 s.
@@ -43,13 +52,21 @@ mod linux {
     const BUFFER: usize = 1344;
 
     pub(super) fn run() {
-        let rounds = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(ROUNDS);
+        let args: Vec<String> = std::env::args().skip(1).collect();
+        let rounds = args.iter().find_map(|arg| arg.parse().ok()).unwrap_or(ROUNDS);
+        let kind = KINDS.into_iter().find(|kind| args.iter().any(|arg| arg == kind.label));
+        let world = kind.map(|_| World::new());
+        let snapshot = world.as_ref().map(|world| world.snapshot.clone());
+        let mut load = Load::new(kind, world.map(|world| world.networks).unwrap_or_default());
         let two_cores = thread::available_parallelism().is_ok_and(|cores| cores.get() >= 2);
         let server_core = two_cores.then_some(1);
         let stop = Arc::new(AtomicBool::new(false));
         let servers = [
             started(&stop, server_core, echo),
-            started(&stop, server_core, engine),
+            started(&stop, server_core, move |socket, stop| match snapshot {
+                Some(snapshot) => engine(socket, stop, snapshot, respond::respond),
+                None => engine(socket, stop, Snapshot::default(), respond),
+            }),
             started(&stop, server_core, echo),
         ];
         if two_cores {
@@ -61,7 +78,7 @@ mod linux {
             let mut ns = [0.0; 3];
             let order = if round % 2 == 0 { [0, 1, 2] } else { [2, 1, 0] };
             for i in order {
-                ns[i] = slice(&servers[i]);
+                ns[i] = load.slice(&servers[i]);
             }
             if round == 0 {
                 continue; // warms up
@@ -76,6 +93,7 @@ mod linux {
         for server in servers {
             server.thread.join().expect("a server's thread ends in order");
         }
+        println!("{}", kind.map_or("nothing but QR", |kind| kind.label));
         println!("{rounds} rounds of {QUERIES} queries; lower quartile, median, upper quartile");
         println!("  echo     ns per query    {}", quartiles(&mut spent[0], 0));
         println!("  steerdns ns per query    {}", quartiles(&mut spent[1], 0));
@@ -126,8 +144,8 @@ mod linux {
         Reply::Done(len, Fact { rcode: 0, qtype: 1, truncated: false, ecs: false, steered: None })
     }
 
-    fn engine(socket: UdpSocket, stop: &Arc<AtomicBool>) {
-        let live = Arc::new(Live::new(Snapshot::default()));
+    fn engine<R: Respond>(socket: UdpSocket, stop: &Arc<AtomicBool>, snapshot: Snapshot, respond: R) {
+        let live = Arc::new(Live::new(snapshot));
         let (lane, _errands) = errand::lane(1);
         let answering = Answering { live, respond, lane, stop: Arc::clone(stop) };
         let tally = Tally::new(Transport::Udp, Family::V4);
@@ -200,30 +218,49 @@ mod linux {
         }
     }
 
-    /// Loads a server by a closed loop; its thread's CPU nanoseconds per answer.
-    fn slice(server: &Served) -> f64 {
-        let client = UdpSocket::bind("127.0.0.1:0").expect("loopback has free ports");
-        client.connect(server.address).expect("loopback is reachable");
-        client.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout that is not zero");
-        let query = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\x01\x06ingest\x04live\x07example\x03com\0\0\x01\0\x01\
-                      \0\0\x29\x04\xD0\0\0\0\0\0\x0B\0\x08\0\x07\0\x01\x18\0\xCB\0\x71";
-        let (mut queries, mut answers) = (Messages::new(false), Messages::new(false));
-        for i in 0..BATCH {
-            queries.buffers[i][..query.len()].copy_from_slice(query);
-            queries.iovs[i].iov_len = query.len();
+    /// What servers are asked.
+    struct Load {
+        query: Vec<u8>,
+        subnet_at: Option<usize>,
+        networks: Vec<[u8; 3]>,
+        next: usize,
+    }
+
+    impl Load {
+        fn new(kind: Option<Kind>, networks: Vec<[u8; 3]>) -> Load {
+            let (query, subnet_at) = support::query(kind.unwrap_or(KINDS[0]));
+            Load { query, subnet_at, networks, next: 0 }
         }
-        let begun = cpu_ns(&server.thread);
-        let (mut answered, mut under_way) = (0, 0);
-        while answered < QUERIES {
-            while under_way + BATCH <= WINDOW {
-                queries.send(&client, BATCH);
-                under_way += BATCH;
+
+        /// Loads a server by a closed loop; its thread's CPU nanoseconds per answer.
+        fn slice(&mut self, server: &Served) -> f64 {
+            let client = UdpSocket::bind("127.0.0.1:0").expect("loopback has free ports");
+            client.connect(server.address).expect("loopback is reachable");
+            client.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout that is not zero");
+            let (mut queries, mut answers) = (Messages::new(false), Messages::new(false));
+            for i in 0..BATCH {
+                queries.buffers[i][..self.query.len()].copy_from_slice(&self.query);
+                queries.iovs[i].iov_len = self.query.len();
             }
-            let n = answers.receive(&client);
-            answered += n;
-            under_way = if n == 0 { 0 } else { under_way - n }; // nothing comes any more: those are lost
+            let begun = cpu_ns(&server.thread);
+            let (mut answered, mut under_way) = (0, 0);
+            while answered < QUERIES {
+                while under_way + BATCH <= WINDOW {
+                    if let Some(at) = self.subnet_at {
+                        for buffer in &mut queries.buffers {
+                            buffer[at..at + 3].copy_from_slice(&self.networks[self.next]);
+                            self.next = (self.next + 1) % NETWORKS;
+                        }
+                    }
+                    queries.send(&client, BATCH);
+                    under_way += BATCH;
+                }
+                let n = answers.receive(&client);
+                answered += n;
+                under_way = if n == 0 { 0 } else { under_way - n }; // nothing comes any more: those are lost
+            }
+            (cpu_ns(&server.thread) - begun) as f64 / answered as f64
         }
-        (cpu_ns(&server.thread) - begun) as f64 / answered as f64
     }
 
     fn cpu_ns(thread: &JoinHandle<()>) -> u64 {

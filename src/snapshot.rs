@@ -58,7 +58,10 @@ impl Snapshot {
     pub fn choose(&self, route: &Route, placed: &Placed<'_>) -> Option<Choice> {
         let pool = |cluster: ClusterId| self.pool(cluster, route).pool;
         let list = &placed.list.clusters;
-        choose::choose(list, placed.slot, pool).or_else(|| choose::last_resort(list, route.all_down, pool))
+        match choose::choose(list, placed.slot, pool) {
+            Some(choice) => Some(choice),
+            None => choose::last_resort(list, route.all_down, pool),
+        }
     }
 
     /// What that cluster answers. Without a client subnet the set moves on with each `turn`, unless it is sticky.

@@ -10,7 +10,7 @@ use crate::geo::place::Place;
 use crate::geo::sources::Known;
 use crate::snapshot::Snapshot;
 use crate::wire::edns;
-use crate::wire::query::{self, BUFFER_MIN, HEADER, Lowered};
+use crate::wire::query::{self, BUFFER_MIN, HEADER, Lowered, rcode};
 use crate::wire::response::Header;
 use crate::zone::record::rtype;
 
@@ -49,11 +49,11 @@ pub fn why(
     };
     let opt = asked.edns.map_or(0, |edns| edns::answer_len(edns.subnet.as_ref(), &[]));
     let room = taken - opt;
-    let mut header = Header { authoritative: true, questions: 1, ..Header::default() };
+    let mut header = Header::new(rcode::NOERROR).authoritative();
     for line in explanation.short() {
         let text = &line.as_bytes()[..line.len().min(STRING_MAX)];
         if message.len() + 13 + text.len() > room {
-            header.truncated = true;
+            header = header.truncated();
             break;
         }
         // Owner, type, class IN, TTL 0; RDLENGTH is one more than the string's length.
@@ -61,14 +61,14 @@ pub fn why(
         message.extend((text.len() as u16 + 1).to_be_bytes());
         message.push(text.len() as u8);
         message.extend(text);
-        header.answers += 1;
+        header.add_answer();
     }
     let end = message.len();
     if let Some(edns) = &asked.edns {
         message.resize(end + opt, 0);
         let subnet = edns.subnet.as_ref().map(|subnet| (subnet, explanation.scope));
         edns::write(&mut message[end..], plan.payload_max, 0, edns.dnssec_ok, subnet, &[]);
-        header.additionals = 1;
+        header.add_additional();
     }
     header.write(&mut message);
     Some(message)

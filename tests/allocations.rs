@@ -1,8 +1,10 @@
-//! No answer from a template allocates: counted, not hoped for.
+//! No answer allocates: counted, not hoped for.
 #![allow(unsafe_code, reason = "an allocator that counts is an allocator")]
 #![allow(clippy::disallowed_methods, reason = "the core is told the time")]
 
 mod support;
+#[path = "../benches/support/mod.rs"]
+mod world;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -12,6 +14,7 @@ use steerdns::answer::respond::respond;
 use steerdns::answer::worker::{Reply, Transport, Worker};
 use support::ask::Question;
 use support::questions::{QUESTIONS, snapshot};
+use world::{Asker, KINDS, World};
 
 thread_local! {
     /// Allocations of this thread: other tests have their own.
@@ -72,6 +75,21 @@ fn answers_from_templates_allocate_nothing() {
             [0],
             "{what}, with a client subnet"
         );
+    }
+}
+
+#[test]
+fn answers_of_a_world_steered_ones_among_them_allocate_nothing() {
+    let world = World::new();
+    for kind in KINDS {
+        let mut asker = Asker::new(&world, kind);
+        let before = ALLOCATIONS.get();
+        let mut answers = 0;
+        for _ in 0..1000 {
+            asker.prepare();
+            answers += u32::from(matches!(asker.answer(), Reply::Done(..)));
+        }
+        assert_eq!((ALLOCATIONS.get() - before, answers), (0, 1000), "{}", kind.label);
     }
 }
 

@@ -257,9 +257,8 @@ fn read(zones: &Zones, id: TemplateId, name: &Name) -> Told {
         let shifted = u16::from_be_bytes([body[at], body[at + 1]]).wrapping_add(delta);
         body[at..at + 2].copy_from_slice(&shifted.to_be_bytes());
     }
-    let counts = [1, template.answers, template.authorities, template.additionals];
-    let mut octets = vec![0, 0, 0x80 | u8::from(template.authoritative) << 2, template.rcode];
-    octets.extend(counts.iter().flat_map(|count| count.to_be_bytes()));
+    let mut octets = vec![0; 12];
+    template.header.write(&mut octets);
     octets.extend(name.octets());
     octets.extend([0, 1, 0, 1]);
     octets.extend(body);

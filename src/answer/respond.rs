@@ -6,16 +6,15 @@ use std::time::Instant;
 use super::worker::{Ask, Fact, Reply, Steered, Transport, Worker};
 use crate::cluster::Family;
 use crate::plan::{Plan, Route};
-use crate::sets::AddressSet;
 use crate::snapshot::Snapshot;
 use crate::steering::client;
 use crate::wire::edns::{self, Edns};
-use crate::wire::name;
+use crate::wire::name::NAME_OCTETS_MAX;
 use crate::wire::query::{self, HEADER, Lowered, Query, Reject, rcode};
 use crate::wire::response::Header;
-use crate::zone::lookup::{Dname, Found};
+use crate::zone::lookup::{AliasId, Dname, Found};
 use crate::zone::record::rtype;
-use crate::zone::template::{Pointer, TemplateId};
+use crate::zone::template::{Pointer, Template, TemplateId};
 use crate::zone::tree::RouteId;
 
 /// What a client takes that does not speak EDNS (RFC 1035 §4.2.1).
@@ -40,60 +39,71 @@ pub fn respond(
     transport: Transport,
 ) -> Reply {
     let plan = &*snapshot.plan;
-    let query = match query::read(buf, len, &mut worker.name) {
-        Ok(query) => query,
-        Err(reject) => return rejected(plan, buf, reject),
-    };
-    let frame = Frame::new(plan, &query, buf.len(), transport);
-    if query.qclass != IN {
-        return other_class(plan, worker, &query, buf, frame);
+    let Worker { query, name, scratch, turn } = worker;
+    if let Err(reject) = query::read_into(buf, len, name, query) {
+        return rejected(plan, buf, reject);
     }
-    if is_meta(query.qtype) {
-        return bare(plan, &query, buf, frame, meta_rcode(query.qtype));
+    let query = &*query;
+    let limit = limit(plan, query, buf.len(), transport);
+    if query.qclass != IN || is_meta(query.qtype) {
+        let body = odd(plan, name, query, buf);
+        return finish(plan, query, buf, body);
     }
-    match plan.zones.find(&worker.name, &mut worker.scratch, query.qtype) {
-        Found::Template(_) | Found::Steered(_) if asks_why(snapshot, worker, &query, peer) => later(buf, len),
-        Found::Template(template) => templated(plan, worker, &query, buf, frame, template),
+    let found = plan.zones.find(name, scratch, query.qtype);
+    if matches!(found, Found::Template(_) | Found::Steered(_)) && asks_why(plan, name, query.qtype, peer) {
+        return later(buf, len);
+    }
+    let steered = match found {
+        Found::Template(template) => Err(template),
         // RFC 7871 §7.2.1: what is behind the first CNAME has a scope of its own.
-        Found::Alias(alias) if query.edns.is_some_and(|edns| edns.subnet.is_some()) => {
-            templated(plan, worker, &query, buf, frame, plan.zones.alias(alias).first)
+        Found::Alias(alias) if query.edns.as_ref().is_some_and(|edns| edns.subnet.is_some()) => {
+            Err(plan.zones.alias(alias).first)
         }
-        Found::Steered(_) | Found::Alias(_) if snapshot.warming => later(buf, len),
+        Found::Steered(_) | Found::Alias(_) if snapshot.warming => return later(buf, len),
         Found::Steered(route) => {
-            let head = Head { at: query.question_end, answers: 0, owner: Pointer::QUESTION.octets };
-            steer(snapshot, worker, &query, buf, frame, route, peer, now, head)
+            Ok((route, Head { at: query.question_end, answers: 0, owner: Pointer::QUESTION.octets }))
         }
-        Found::Alias(alias) => {
-            let alias = plan.zones.alias(alias);
-            let chain = plan.zones.template(alias.chain);
-            let delta = (worker.name.octet_count() - usize::from(chain.name_len)) as u16;
-            let at = query.question_end;
-            if at + usize::from(chain.end) > frame.limit {
-                return templated(plan, worker, &query, buf, frame, alias.chain);
-            }
-            let chain_end = copy(plan, buf, at, alias.chain, usize::from(chain.end), delta);
-            let head = Head { at: chain_end, answers: chain.answers, owner: alias.owner.shifted(delta) };
-            steer(snapshot, worker, &query, buf, frame, alias.route, peer, now, head)
+        Found::Alias(alias) => before_addresses(plan, name, query, buf, limit, alias),
+        Found::Dname(dname) => {
+            let body = renamed(plan, name, query, buf, limit, plan.zones.dname(dname));
+            return finish(plan, query, buf, body);
         }
-        Found::Dname(dname) => renamed(plan, worker, &query, buf, frame, plan.zones.dname(dname)),
-        Found::Outside => bare(plan, &query, buf, frame, rcode::REFUSED),
-    }
+        Found::Outside => return finish(plan, query, buf, Body::bare(query, rcode::REFUSED)),
+    };
+    let body = match steered {
+        Ok((route, head)) => steer(snapshot, query, buf, limit, plan.route(route), peer, turn, now, head),
+        Err(template) => templated(plan, name, query, buf, limit, template),
+    };
+    finish_hot(plan, query, buf, body)
 }
 
-/// What every answer to a query has in common.
-#[derive(Clone, Copy)]
-struct Frame<'p> {
-    /// Where the records must end, an OPT left room for.
-    limit: usize,
-    /// The query's OPT.
-    edns: Option<Edns>,
-    /// The server's identifier, where it is asked for.
-    nsid: &'p [u8],
-    /// The largest datagram that we take.
-    payload: u16,
+/// What stands behind the question, and what the header says of it; the OPT is still to come.
+#[derive(Clone, Copy, Debug)]
+struct Body {
+    /// Where it ends.
+    end: usize,
+    header: Header,
+    /// For whom it holds: SCOPE PREFIX-LENGTH.
+    scope: u8,
+    steered: Option<Steered>,
+}
+
+impl Body {
+    /// An RCODE and nothing else.
+    #[cold]
+    fn bare(query: &Query, rcode: u16) -> Body {
+        Body::unsteered(query.question_end, Header::new(rcode))
+    }
+
+    /// The same for everybody.
+    #[inline]
+    fn unsteered(end: usize, header: Header) -> Body {
+        Body { end, header, scope: 0, steered: None }
+    }
 }
 
 /// What stands before the addresses of a steered answer.
+#[derive(Clone, Copy, Debug)]
 struct Head {
     /// Where the addresses begin.
     at: usize,
@@ -103,96 +113,117 @@ struct Head {
     owner: [u8; 2],
 }
 
-impl<'p> Frame<'p> {
-    #[inline]
-    fn new(plan: &'p Plan, query: &Query, room: usize, transport: Transport) -> Frame<'p> {
-        let payload = plan.payload_max;
-        let edns = query.edns;
-        let (taken, nsid, opt) = match &edns {
-            None => (PLAIN_MAX, &[][..], 0),
-            Some(edns) => {
-                let nsid = if edns.nsid { &*plan.nsid } else { &[] };
-                let opt = edns::answer_len(edns.subnet.as_ref(), nsid);
-                (usize::from(edns.payload.min(payload)), nsid, opt)
-            }
-        };
-        let taken = if transport == Transport::Tcp { STREAM_MAX } else { taken };
-        Frame { limit: taken.min(room).saturating_sub(opt), edns, nsid, payload }
-    }
-
-    /// Ends the message at `at`: the OPT, and the header.
-    #[inline]
-    fn finish(self, buf: &mut [u8], at: usize, header: Header, scope: u8) -> usize {
-        let rcode = header.rcode;
-        let mut header = header;
-        let mut end = at;
-        if let Some(edns) = &self.edns {
-            let subnet = edns.subnet.as_ref().map(|subnet| (subnet, scope));
-            end += edns::write(&mut buf[at..], self.payload, rcode, edns.dnssec_ok, subnet, self.nsid);
-            header.additionals += 1;
+/// Where the records must end, an OPT left room for.
+#[inline]
+fn limit(plan: &Plan, query: &Query, room: usize, transport: Transport) -> usize {
+    let (taken, opt) = match &query.edns {
+        None => (PLAIN_MAX, 0),
+        Some(edns) => {
+            let opt = edns::answer_len(edns.subnet.as_ref(), nsid(plan, edns));
+            (usize::from(edns.payload.min(plan.payload_max)), opt)
         }
-        header.questions = 1;
-        header.write(buf);
-        end
+    };
+    let taken = if transport == Transport::Tcp { STREAM_MAX } else { taken };
+    taken.min(room).saturating_sub(opt)
+}
+
+/// The server's identifier, where it is asked for.
+#[inline]
+fn nsid<'p>(plan: &'p Plan, edns: &Edns) -> &'p [u8] {
+    if edns.nsid { &plan.nsid } else { &[] }
+}
+
+/// Ends an answer that few ask for.
+#[cold]
+fn finish(plan: &Plan, query: &Query, buf: &mut [u8], body: Body) -> Reply {
+    finish_hot(plan, query, buf, body)
+}
+
+/// Ends the message: the OPT, and the header.
+#[inline]
+fn finish_hot(plan: &Plan, query: &Query, buf: &mut [u8], body: Body) -> Reply {
+    let Body { mut end, mut header, scope, steered } = body;
+    let mut ecs = false;
+    if let Some(edns) = &query.edns {
+        ecs = edns.subnet.is_some();
+        let subnet = edns.subnet.as_ref().map(|subnet| (subnet, scope));
+        let nsid = nsid(plan, edns);
+        end += edns::write(&mut buf[end..], plan.payload_max, 0, edns.dnssec_ok, subnet, nsid);
+        header.add_additional();
     }
+    header.write(buf);
+    let (rcode, truncated) = (header.rcode(), header.is_truncated());
+    Reply::Done(end, Fact { rcode, qtype: query.qtype, truncated, ecs, steered })
 }
 
 /// What was made at load, copied behind the question.
 #[inline]
 fn templated(
     plan: &Plan,
-    worker: &Worker,
+    name: &Lowered,
     query: &Query,
     buf: &mut [u8],
-    frame: Frame<'_>,
+    limit: usize,
     id: TemplateId,
-) -> Reply {
+) -> Body {
     let template = plan.zones.template(id);
-    let room = frame.limit.saturating_sub(query.question_end);
-    let (end, authority_end) = (usize::from(template.end), usize::from(template.authority_end));
-    let mut header = Header {
-        rcode: u16::from(template.rcode),
-        authoritative: template.authoritative,
-        answers: template.answers,
-        authorities: template.authorities,
-        additionals: template.additionals,
-        ..Header::default()
-    };
-    let len = if end <= room {
-        end
-    } else if authority_end <= room {
+    let (mut len, mut header) = (usize::from(template.end), template.header);
+    let at = query.question_end;
+    if at + len > limit {
+        (len, header) = cut(template, limit.saturating_sub(at));
+    }
+    let delta = (name.octet_count() as u16).wrapping_sub(u16::from(template.name_len));
+    Body::unsteered(copy(plan, buf, at, template, len, delta), header)
+}
+
+/// How many octets of a template stand in `room` octets that are too few for all of it, and the header for those.
+#[cold]
+fn cut(template: &Template, room: usize) -> (usize, Header) {
+    let (header, authority_end) = (template.header, usize::from(template.authority_end));
+    if authority_end <= room {
         // RFC 9471 §3: glue that a referral needs is missed; other additional records are not.
-        header.truncated = template.glue;
-        header.additionals = 0;
-        authority_end
+        let header = header.with_counts(header.answers(), header.authorities(), 0);
+        (authority_end, if template.glue { header.truncated() } else { header })
     } else {
-        header = Header { truncated: true, answers: 0, authorities: 0, additionals: 0, ..header };
-        0
-    };
-    let delta = (worker.name.octet_count() as u16).wrapping_sub(u16::from(template.name_len));
-    let at = copy(plan, buf, query.question_end, id, len, delta);
-    let fact = fact(query, &header);
-    Reply::Done(frame.finish(buf, at, header, 0), fact)
+        (0, header.with_counts(0, 0, 0).truncated())
+    }
 }
 
 /// Copies the first `len` octets of a template to `at`; gives where they end.
-#[inline]
-fn copy(plan: &Plan, buf: &mut [u8], at: usize, id: TemplateId, len: usize, delta: u16) -> usize {
-    let template = plan.zones.template(id);
+#[inline(always)]
+fn copy(plan: &Plan, buf: &mut [u8], at: usize, template: &Template, len: usize, delta: u16) -> usize {
     let templates = plan.zones.templates();
-    buf[at..at + len].copy_from_slice(&templates.octets(template)[..len]);
+    let body = &mut buf[at..at + len];
+    body.copy_from_slice(&templates.octets(template)[..len]);
     if delta != 0 {
         for &fixup in templates.fixups(template) {
-            let fixup = usize::from(fixup);
-            if fixup >= len {
-                break;
-            }
-            let pointer = &mut buf[at + fixup..at + fixup + 2];
-            let shifted = u16::from_be_bytes([pointer[0], pointer[1]]).wrapping_add(delta);
-            pointer.copy_from_slice(&shifted.to_be_bytes());
+            let Some(pointer) = body[usize::from(fixup).min(len)..].first_chunk_mut() else { break };
+            *pointer = u16::from_be_bytes(*pointer).wrapping_add(delta).to_be_bytes();
         }
     }
     at + len
+}
+
+/// Lays out the aliases that lead to a service; `Err` where a template is the whole answer.
+#[inline]
+fn before_addresses(
+    plan: &Plan,
+    name: &Lowered,
+    query: &Query,
+    buf: &mut [u8],
+    limit: usize,
+    alias: AliasId,
+) -> Result<(RouteId, Head), TemplateId> {
+    let alias = plan.zones.alias(alias);
+    let chain = plan.zones.template(alias.chain);
+    let delta = (name.octet_count() - usize::from(chain.name_len)) as u16;
+    let at = query.question_end;
+    if at + usize::from(chain.end) > limit {
+        return Err(alias.chain);
+    }
+    let at = copy(plan, buf, at, chain, usize::from(chain.end), delta);
+    let head = Head { at, answers: chain.header.answers(), owner: alias.owner.shifted(delta) };
+    Ok((alias.route, head))
 }
 
 /// A service's addresses for this client.
@@ -200,120 +231,104 @@ fn copy(plan: &Plan, buf: &mut [u8], at: usize, id: TemplateId, len: usize, delt
 #[expect(clippy::too_many_arguments, reason = "one query's whole world, taken apart once")]
 fn steer(
     snapshot: &Snapshot,
-    worker: &mut Worker,
     query: &Query,
     buf: &mut [u8],
-    frame: Frame<'_>,
-    route: RouteId,
+    limit: usize,
+    route: &Route,
     peer: IpAddr,
+    turn: &mut u32,
     now: Instant,
     head: Head,
-) -> Reply {
+) -> Body {
     let plan = &*snapshot.plan;
-    let route = plan.route(route);
-    let subnet = frame.edns.as_ref().and_then(|edns| edns.subnet.as_ref());
+    let subnet = query.edns.as_ref().and_then(|edns| edns.subnet.as_ref());
     let client = plan.client(route, subnet, peer);
     let placed = plan.place(route, &client);
-    let turn = worker.turn;
-    worker.turn = turn.wrapping_add(1);
+    let this_turn = *turn;
+    *turn = this_turn.wrapping_add(1);
+    let turn = this_turn;
     let Some(choice) = snapshot.choose(route, &placed) else {
-        let header = Header { rcode: rcode::SERVFAIL, ..Header::default() };
-        let fact = fact(query, &header);
-        return Reply::Done(frame.finish(buf, query.question_end, header, placed.scope), fact);
+        return Body { scope: placed.scope, ..Body::bare(query, rcode::SERVFAIL) };
     };
     let set = snapshot.addresses(route, &choice, placed.slot, client.whose, turn);
-    let mut header = Header { authoritative: true, ..Header::default() };
-    let size = record_len(route.family);
-    let mut at = head.at;
-    if at + set.len() / octets(route.family) * size > frame.limit {
-        header.truncated = true;
-        at = query.question_end;
-    } else {
-        let ttl_s = set.ttl_s(route.ttl_s, now);
-        at = put_addresses(buf, at, route, &set, ttl_s, turn, head.owner);
-        header.answers = head.answers + (set.len() / octets(route.family)) as u16;
-    }
+    let header = Header::new(rcode::NOERROR).authoritative();
+    let mut fixed =
+        Fixed { owner: head.owner, rtype: rtype::A, ttl_s: set.ttl_s(route.ttl_s, now), rdata_len: 4 };
+    let laid = match route.family {
+        Family::V4 => put_addresses::<4>(buf, head.at, limit, fixed.octets(), set.octets(), turn),
+        Family::V6 => {
+            (fixed.rtype, fixed.rdata_len) = (rtype::AAAA, 16);
+            put_addresses::<16>(buf, head.at, limit, fixed.octets(), set.octets(), turn)
+        }
+    };
+    let (end, header) = match laid {
+        Some((end, addresses)) => (end, header.with_counts(head.answers + addresses, 0, 0)),
+        None => (query.question_end, header.truncated()),
+    };
     let steered = Steered {
         service: route.service,
         cluster: choice.cluster,
         counted: plan.counted[usize::from(choice.cluster.0)],
         reason: choice.reason,
     };
-    let fact = Fact { steered: Some(steered), ..fact(query, &header) };
-    Reply::Done(frame.finish(buf, at, header, placed.scope), fact)
+    Body { end, header, scope: placed.scope, steered: Some(steered) }
 }
 
-/// Lays the records of an address set one behind the other, beginning with another one each turn.
-#[inline]
-fn put_addresses(
-    buf: &mut [u8],
-    mut at: usize,
-    route: &Route,
-    set: &AddressSet<'_>,
-    ttl_s: u32,
-    turn: u32,
+/// The fixed part of a record that is made at answering.
+#[derive(Clone, Copy, Debug)]
+struct Fixed {
     owner: [u8; 2],
-) -> usize {
-    let width = octets(route.family);
-    let rtype = if route.family == Family::V4 { rtype::A } else { rtype::AAAA };
-    let mut fixed = [0; 12];
-    fixed[..2].copy_from_slice(&owner);
-    fixed[2..4].copy_from_slice(&rtype.to_be_bytes());
-    fixed[4..6].copy_from_slice(&IN.to_be_bytes());
-    fixed[6..10].copy_from_slice(&ttl_s.to_be_bytes());
-    fixed[10..12].copy_from_slice(&(width as u16).to_be_bytes());
-    let count = set.len() / width;
-    let mut next = if count == 0 { 0 } else { turn as usize % count };
-    for _ in 0..count {
-        buf[at..at + 12].copy_from_slice(&fixed);
-        buf[at + 12..at + 12 + width].copy_from_slice(&set.octets()[next * width..][..width]);
-        at += 12 + width;
-        next = if next + 1 == count { 0 } else { next + 1 };
-    }
-    at
+    rtype: u16,
+    ttl_s: u32,
+    rdata_len: u16,
 }
 
-#[inline]
-fn octets(family: Family) -> usize {
-    match family {
-        Family::V4 => 4,
-        Family::V6 => 16,
+impl Fixed {
+    #[inline]
+    fn octets(self) -> [u8; 12] {
+        let ([o0, o1], [t0, t1], [c0, c1]) = (self.owner, self.rtype.to_be_bytes(), IN.to_be_bytes());
+        let ([s0, s1, s2, s3], [l0, l1]) = (self.ttl_s.to_be_bytes(), self.rdata_len.to_be_bytes());
+        [o0, o1, t0, t1, c0, c1, s0, s1, s2, s3, l0, l1]
     }
 }
 
+/// Lays the records of addresses of `WIDTH` octets one behind the other, beginning with another one each turn. Gives where they
+/// end and how many they are; `None` where they would end beyond `limit`.
 #[inline]
-fn record_len(family: Family) -> usize {
-    12 + octets(family)
-}
-
-#[inline]
-fn fact(query: &Query, header: &Header) -> Fact {
-    Fact {
-        rcode: header.rcode,
-        qtype: query.qtype,
-        truncated: header.truncated,
-        ecs: query.edns.is_some_and(|edns| edns.subnet.is_some()),
-        steered: None,
+fn put_addresses<const WIDTH: usize>(
+    buf: &mut [u8],
+    at: usize,
+    limit: usize,
+    fixed: [u8; 12],
+    addresses: &[u8],
+    turn: u32,
+) -> Option<(usize, u16)> {
+    let (addresses, _) = addresses.as_chunks::<WIDTH>();
+    let end = at + addresses.len() * (12 + WIDTH);
+    if end > limit {
+        return None;
     }
-}
-
-/// An RCODE and nothing else.
-#[cold]
-fn bare(_plan: &Plan, query: &Query, buf: &mut [u8], frame: Frame<'_>, rcode: u16) -> Reply {
-    let header = Header { rcode, ..Header::default() };
-    Reply::Done(frame.finish(buf, query.question_end, header, 0), fact(query, &header))
+    let mut next = (turn as usize).checked_rem(addresses.len()).unwrap_or(0);
+    for record in buf[at..end].chunks_exact_mut(12 + WIDTH) {
+        let (front, rdata) = record.split_at_mut(12);
+        front.copy_from_slice(&fixed);
+        rdata.copy_from_slice(&addresses[next]);
+        next = if next + 1 == addresses.len() { 0 } else { next + 1 };
+    }
+    Some((end, addresses.len() as u16))
 }
 
 /// What cannot be read, or is asked in a way that is not ours.
 #[cold]
 fn rejected(plan: &Plan, buf: &mut [u8], reject: Reject) -> Reply {
     let Reject::With { rcode, question_end, edns } = reject else { return Reply::Drop };
-    let header = Header {
-        rcode,
-        questions: u16::from(question_end > HEADER),
-        additionals: u16::from(edns),
-        ..Header::default()
-    };
+    let mut header = Header::new(rcode);
+    if question_end == HEADER {
+        header = header.without_question();
+    }
+    if edns {
+        header.add_additional();
+    }
     header.write(buf);
     let mut end = question_end;
     if edns {
@@ -328,7 +343,6 @@ fn is_meta(qtype: u16) -> bool {
     qtype == rtype::OPT || (128..rtype::ANY).contains(&qtype)
 }
 
-#[cold]
 fn meta_rcode(qtype: u16) -> u16 {
     match qtype {
         rtype::AXFR | rtype::IXFR => rcode::REFUSED,
@@ -337,10 +351,13 @@ fn meta_rcode(qtype: u16) -> u16 {
     }
 }
 
-/// CHAOS TXT tells who answers (RFC 4892); no other class is served.
+/// Another class, or a type that is no data's: CHAOS TXT tells who answers (RFC 4892); the rest is not for us.
 #[cold]
-fn other_class(plan: &Plan, worker: &Worker, query: &Query, buf: &mut [u8], frame: Frame<'_>) -> Reply {
-    let is = |names: [&[u8]; 2]| names.iter().any(|name| worker.name.is(name));
+fn odd(plan: &Plan, name: &Lowered, query: &Query, buf: &mut [u8]) -> Body {
+    if query.qclass == IN {
+        return Body::bare(query, meta_rcode(query.qtype));
+    }
+    let is = |names: [&[u8]; 2]| names.iter().any(|octets| name.is(octets));
     let text: &[u8] = if is([b"\x07version\x04bind\0", b"\x07version\x06server\0"]) {
         plan.version.as_bytes()
     } else if is([b"\x08hostname\x04bind\0", b"\x02id\x06server\0"]) {
@@ -350,7 +367,7 @@ fn other_class(plan: &Plan, worker: &Worker, query: &Query, buf: &mut [u8], fram
     };
     let asked = query.qclass == CHAOS && matches!(query.qtype, rtype::TXT | rtype::ANY);
     if !asked || text.is_empty() {
-        return bare(plan, query, buf, frame, rcode::REFUSED);
+        return Body::bare(query, rcode::REFUSED);
     }
     let len = text.len().min(255);
     let at = query.question_end;
@@ -359,61 +376,48 @@ fn other_class(plan: &Plan, worker: &Worker, query: &Query, buf: &mut [u8], fram
     buf[at..at + fixed.len()].copy_from_slice(&fixed);
     let end = at + fixed.len() + len;
     buf[at + fixed.len()..end].copy_from_slice(&text[..len]);
-    let header = Header { authoritative: true, answers: 1, ..Header::default() };
-    Reply::Done(frame.finish(buf, end, header, 0), fact(query, &header))
+    Body::unsteered(end, Header::new(rcode::NOERROR).authoritative().with_counts(1, 0, 0))
 }
 
 /// Below a DNAME: it, and the CNAME that it means for this name (RFC 6672 §3.1); YXDOMAIN where that is no name.
 #[cold]
-fn renamed(
-    plan: &Plan,
-    worker: &Worker,
-    query: &Query,
-    buf: &mut [u8],
-    frame: Frame<'_>,
-    dname: &Dname,
-) -> Reply {
+fn renamed(plan: &Plan, name: &Lowered, query: &Query, buf: &mut [u8], limit: usize, dname: &Dname) -> Body {
     let template = plan.zones.template(dname.record);
-    let prefix = worker.name.octet_count() - dname.owner_len;
+    let prefix = name.octet_count() - dname.owner_len;
     let delta = prefix as u16;
     let target_len = prefix + dname.target.len();
-    let fits = target_len <= name::NAME_OCTETS_MAX;
+    let fits = target_len <= NAME_OCTETS_MAX;
     let cname_len = if fits { 12 + target_len } else { 0 };
-    let mut header = Header { authoritative: true, ..Header::default() };
-    if query.question_end + usize::from(template.end) + cname_len > frame.limit {
-        header.truncated = true;
-        return Reply::Done(frame.finish(buf, query.question_end, header, 0), fact(query, &header));
+    if query.question_end + usize::from(template.end) + cname_len > limit {
+        return Body::unsteered(query.question_end, Header::new(rcode::NOERROR).authoritative().truncated());
     }
-    let mut at = copy(plan, buf, query.question_end, dname.record, usize::from(template.end), delta);
-    header.answers = template.answers;
+    let mut at = copy(plan, buf, query.question_end, template, usize::from(template.end), delta);
+    let mut header = Header::new(if fits { rcode::NOERROR } else { rcode::YXDOMAIN });
+    header = header.authoritative().with_counts(template.header.answers(), 0, 0);
     if fits {
-        let [ttl_0, ttl_1, ttl_2, ttl_3] = dname.ttl_s.to_be_bytes();
-        let len = target_len as u8;
-        let fixed =
-            [0xc0, HEADER as u8, 0, rtype::CNAME as u8, 0, IN as u8, ttl_0, ttl_1, ttl_2, ttl_3, 0, len];
-        buf[at..at + 12].copy_from_slice(&fixed);
+        let owner = Pointer::QUESTION.octets;
+        let (ttl_s, rdata_len) = (dname.ttl_s, target_len as u16);
+        let fixed = Fixed { owner, rtype: rtype::CNAME, ttl_s, rdata_len };
+        buf[at..at + 12].copy_from_slice(&fixed.octets());
         buf.copy_within(HEADER..HEADER + prefix, at + 12);
         buf[at + 12 + prefix..at + 12 + target_len].copy_from_slice(&dname.target);
         at += 12 + target_len;
-        header.answers += 1;
-    } else {
-        header.rcode = rcode::YXDOMAIN;
+        header.add_answer();
     }
-    Reply::Done(frame.finish(buf, at, header, 0), fact(query, &header))
+    Body::unsteered(at, header)
 }
 
 /// `_why.<service>` TXT, from an address that may know, where no record of the zone owns the name.
 #[inline]
-fn asks_why(snapshot: &Snapshot, worker: &mut Worker, query: &Query, peer: IpAddr) -> bool {
-    query.qtype == rtype::TXT && worker.name.starts_with_why() && may_know_why(snapshot, worker, peer)
+fn asks_why(plan: &Plan, name: &Lowered, qtype: u16, peer: IpAddr) -> bool {
+    qtype == rtype::TXT && name.starts_with_why() && may_know_why(plan, name, peer)
 }
 
 #[cold]
-fn may_know_why(snapshot: &Snapshot, worker: &mut Worker, peer: IpAddr) -> bool {
-    let plan = &*snapshot.plan;
-    let owned = plan.zones.owns(&worker.name);
+fn may_know_why(plan: &Plan, name: &Lowered, peer: IpAddr) -> bool {
+    let owned = plan.zones.owns(name);
     let allowed = plan.why.iter().any(|network| network.contains(client::plain(peer)));
-    !owned && allowed && why_route(plan, &worker.name).is_some()
+    !owned && allowed && why_route(plan, name).is_some()
 }
 
 /// Whose service a `_why` asks about: its A, or its AAAA where it has no A.

@@ -3,7 +3,7 @@
 use crate::cluster::{ClusterId, CountId};
 use crate::steering::choose::Reason;
 use crate::steering::service::ServiceId;
-use crate::wire::query::Lowered;
+use crate::wire::query::{Lowered, Query};
 
 /// How a query came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,9 @@ pub enum Transport {
 /// What an answering thread holds of its own.
 #[derive(Debug, Default)]
 pub struct Worker {
-    /// The name of the question at hand.
+    /// The question at hand.
+    pub query: Query,
+    /// Its name.
     pub name: Lowered,
     /// A suffix of it.
     pub scratch: Lowered,

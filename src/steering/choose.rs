@@ -94,6 +94,7 @@ pub fn choose(list: &[ClusterId], slot: u8, pool: impl Fn(ClusterId) -> Pool) ->
 ///
 /// `ServeAll` is the first of the list, as if its nodes were up; a cluster that an operator withdrew is passed over. A
 /// fallback that is down, too, is as `ServeAll`.
+#[cold]
 pub fn last_resort(
     list: &[ClusterId],
     all_down: AllDown,

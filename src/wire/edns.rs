@@ -13,7 +13,7 @@ const NSID: u16 = 3;
 const SUBNET: u16 = 8;
 
 /// What the OPT record of a query says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Edns {
     /// The largest datagram that the client takes; at least 512.
     pub payload: u16,
@@ -34,8 +34,8 @@ pub struct Subnet {
     family: u16,
     /// SOURCE PREFIX-LENGTH.
     source: u8,
-    /// ADDRESS, zeros behind it.
-    address: [u8; 16],
+    /// ADDRESS, from its first bit on: the upper half and the lower one, zeros behind it.
+    halves: [u64; 2],
 }
 
 /// Why an OPT record is refused.
@@ -54,37 +54,34 @@ impl Subnet {
     pub fn address(&self) -> Option<IpAddr> {
         match (self.source, self.family) {
             (0, _) => None,
-            (_, 1) => {
-                let [a, b, c, d, ..] = self.address;
-                Some(IpAddr::V4(Ipv4Addr::new(a, b, c, d)))
-            }
-            _ => Some(IpAddr::V6(Ipv6Addr::from(self.address))),
+            (_, 1) => Some(IpAddr::V4(Ipv4Addr::from_bits((self.halves[0] >> 32) as u32))),
+            _ => Some(IpAddr::V6(Ipv6Addr::from(self.octets()))),
         }
     }
 
     /// The network of `source` bits around an address; `None` where the family has fewer.
     pub fn new(address: IpAddr, source: u8) -> Option<Subnet> {
-        let mut octets = [0; 16];
-        let (family, bits) = match address {
-            IpAddr::V4(v4) => {
-                octets[..4].copy_from_slice(&v4.octets());
-                (1, 32)
-            }
-            IpAddr::V6(v6) => {
-                octets = v6.octets();
-                (2, 128)
-            }
+        let (family, bits, whole) = match address {
+            IpAddr::V4(v4) => (1, 32, u128::from(v4.to_bits()) << 96),
+            IpAddr::V6(v6) => (2, 128, v6.to_bits()),
         };
-        let known = u128::MAX.checked_shl(128u32.saturating_sub(source.into())).unwrap_or(0);
-        let octets = (u128::from_be_bytes(octets) & known).to_be_bytes();
-        (source <= bits).then_some(Subnet { family, source, address: octets })
+        let known = whole & u128::MAX.checked_shl(128u32.saturating_sub(source.into())).unwrap_or(0);
+        let halves = [(known >> 64) as u64, known as u64];
+        (source <= bits).then_some(Subnet { family, source, halves })
     }
 
+    #[inline]
+    fn octets(&self) -> [u8; 16] {
+        (u128::from(self.halves[0]) << 64 | u128::from(self.halves[1])).to_be_bytes()
+    }
+
+    #[inline]
     fn octet_count(&self) -> usize {
         usize::from(self.source).div_ceil(8)
     }
 
     /// RFC 7871 §6: FAMILY, SOURCE, SCOPE 0, and just the octets that SOURCE needs, no bit set beyond it.
+    #[inline]
     fn read(option: &[u8]) -> Result<Subnet, Malformed> {
         let (&[high, low, source, scope], octets) = option.split_first_chunk().ok_or(Malformed)?;
         let family = u16::from_be_bytes([high, low]);
@@ -94,57 +91,67 @@ impl Subnet {
             2 => 128,
             _ => return Err(Malformed),
         };
-        let mut address = [0; 16];
         if source > bits || scope != 0 || octets.len() != usize::from(source).div_ceil(8) {
             return Err(Malformed);
         }
-        address[..octets.len()].copy_from_slice(octets);
         let beyond = octets.last().is_some_and(|last| source % 8 != 0 && last << (source % 8) != 0);
-        if beyond { Err(Malformed) } else { Ok(Subnet { family, source, address }) }
-    }
-}
-
-/// Reads an OPT record that is all that stands in `octets`; `None` where something else stands there.
-#[inline]
-pub fn read_alone(octets: &[u8]) -> Option<Result<Edns, Malformed>> {
-    let (&[root, high, low], _) = octets.split_first_chunk()?;
-    if root != 0 || u16::from_be_bytes([high, low]) != OPT || octets.len() < OPT_EMPTY {
-        return None;
-    }
-    let rdata = usize::from(u16::from_be_bytes([octets[9], octets[10]]));
-    (octets.len() == OPT_EMPTY + rdata).then(|| read(&octets[1..]))
-}
-
-/// Reads an OPT record from its type on; the slice ends with it.
-#[inline]
-pub fn read(record: &[u8]) -> Result<Edns, Malformed> {
-    let payload = u16::from_be_bytes([record[2], record[3]]);
-    let mut edns = Edns {
-        payload: payload.max(PAYLOAD_MIN),
-        version: record[5],
-        dnssec_ok: record[6] & 0x80 != 0,
-        nsid: false,
-        subnet: None,
-    };
-    if edns.version != 0 {
-        return Ok(edns); // BADVERS, whatever its options may mean (RFC 6891 §6.1.3).
-    }
-    let mut options = &record[10..];
-    while let Some((&[code_high, code_low, len_high, len_low], behind)) = options.split_first_chunk() {
-        let len = usize::from(u16::from_be_bytes([len_high, len_low]));
-        if len > behind.len() {
+        if beyond {
             return Err(Malformed);
         }
-        let (option, next) = behind.split_at(len);
-        match u16::from_be_bytes([code_high, code_low]) {
-            SUBNET if edns.subnet.is_some() => return Err(Malformed),
-            SUBNET => edns.subnet = Some(Subnet::read(option)?),
-            NSID => edns.nsid = true,
-            _ => {}
-        }
-        options = next;
+        let halves = match *octets {
+            [a, b, c] => [u64::from_be_bytes([a, b, c, 0, 0, 0, 0, 0]), 0], // a /24, as nearly all of them are
+            _ => {
+                let (upper, lower) = octets.split_at(octets.len().min(8));
+                [half(upper), half(lower)]
+            }
+        };
+        Ok(Subnet { family, source, halves })
     }
-    if options.is_empty() { Ok(edns) } else { Err(Malformed) }
+}
+
+/// At most eight octets as the upper ones of a number.
+fn half(octets: &[u8]) -> u64 {
+    let number = octets.iter().fold(0, |number, octet| number << 8 | u64::from(*octet));
+    number.checked_shl(64 - 8 * octets.len() as u32).unwrap_or(0)
+}
+
+/// An OPT record that is all that stands in `octets`, from its type on; `None` where something else stands there.
+#[inline]
+pub fn alone(octets: &[u8]) -> Option<&[u8]> {
+    let (&[root, high, low, .., len_high, len_low], options) = octets.split_first_chunk::<OPT_EMPTY>()?;
+    let fits = options.len() == usize::from(u16::from_be_bytes([len_high, len_low]));
+    (fits && root == 0 && u16::from_be_bytes([high, low]) == OPT).then(|| &octets[1..])
+}
+
+impl Edns {
+    /// Reads an OPT record from its type on; the slice ends with it. `self` is a default one.
+    ///
+    /// Of another version than 0 nothing more is read: BADVERS, whatever its options may mean (RFC 6891 §6.1.3).
+    #[inline]
+    pub fn read(&mut self, record: &[u8]) -> Result<(), Malformed> {
+        let Some((fixed, mut options)) = record.split_first_chunk::<{ OPT_EMPTY - 1 }>() else {
+            return Err(Malformed);
+        };
+        let &[_, _, payload_high, payload_low, _, version, flags, ..] = fixed;
+        self.payload = u16::from_be_bytes([payload_high, payload_low]).max(PAYLOAD_MIN);
+        self.version = version;
+        self.dnssec_ok = flags & 0x80 != 0;
+        if version != 0 {
+            return Ok(());
+        }
+        while let Some((&[code_high, code_low, len_high, len_low], behind)) = options.split_first_chunk() {
+            let len = usize::from(u16::from_be_bytes([len_high, len_low]));
+            let (option, next) = behind.split_at_checked(len).ok_or(Malformed)?;
+            match u16::from_be_bytes([code_high, code_low]) {
+                SUBNET if self.subnet.is_some() => return Err(Malformed),
+                SUBNET => self.subnet = Some(Subnet::read(option)?),
+                NSID => self.nsid = true,
+                _ => {}
+            }
+            options = next;
+        }
+        if options.is_empty() { Ok(()) } else { Err(Malformed) }
+    }
 }
 
 /// How many octets the OPT record of an answer takes: with `subnet` echoed, and `nsid` where it was asked for.
@@ -174,8 +181,12 @@ pub fn write(
         let [family_high, family_low] = subnet.family.to_be_bytes();
         let fixed = [0, SUBNET as u8, 0, 4 + count as u8, family_high, family_low, subnet.source, scope];
         out[at..at + 8].copy_from_slice(&fixed);
-        out[at + 8..at + 8 + count].copy_from_slice(&subnet.address[..count]);
-        at += 8 + count;
+        at += 8;
+        match out[at..].first_chunk_mut() {
+            Some(whole) => *whole = subnet.octets(), // more than it takes: what follows is written later
+            None => out[at..at + count].copy_from_slice(&subnet.octets()[..count]),
+        }
+        at += count;
     }
     if !nsid.is_empty() {
         let [len_high, len_low] = (nsid.len() as u16).to_be_bytes();
@@ -199,7 +210,12 @@ mod tests {
         let mut record =
             vec![0, 41, 4, 208, 0, 0, 0, 0, 0, octets.len() as u8 + 4, 0, 8, 0, octets.len() as u8];
         record.extend(octets);
-        read(&record)
+        edns(&record)
+    }
+
+    fn edns(record: &[u8]) -> Result<Edns, Malformed> {
+        let mut edns = Edns::default();
+        edns.read(record).map(|()| edns)
     }
 
     /// RFC 7871 §7.1.2 and §6.
@@ -230,14 +246,14 @@ mod tests {
     fn two_client_subnets_or_an_option_past_the_end_are_malformed() {
         let option = [0, 8, 0, 4, 0, 1, 0, 0];
         let record = [&[0, 41, 4, 208, 0, 0, 0, 0, 0, 16][..], &option, &option].concat();
-        assert!(read(&record).is_err());
-        assert!(read(&[0, 41, 4, 208, 0, 0, 0, 0, 0, 4, 0, 3, 0, 1]).is_err());
-        assert!(read(&[0, 41, 4, 208, 0, 0, 0, 0, 0, 1, 0]).is_err());
+        assert!(edns(&record).is_err());
+        assert!(edns(&[0, 41, 4, 208, 0, 0, 0, 0, 0, 4, 0, 3, 0, 1]).is_err());
+        assert!(edns(&[0, 41, 4, 208, 0, 0, 0, 0, 0, 1, 0]).is_err());
     }
 
     #[test]
     fn a_later_version_is_told_apart_before_its_options_are_read() {
-        assert_eq!(read(&[0, 41, 4, 208, 0, 1, 0, 0, 0, 1, 0]).unwrap().version, 1);
+        assert_eq!(edns(&[0, 41, 4, 208, 0, 1, 0, 0, 0, 1, 0]).unwrap().version, 1);
     }
 
     #[test]

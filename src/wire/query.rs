@@ -11,11 +11,13 @@ pub const BUFFER_MIN: usize = 512;
 /// The most records of a query that are looked at: real ones bear one OPT and one TSIG.
 const RECORDS_MAX: u32 = 16;
 
+type Words = [u64; NAME_OCTETS_MAX.div_ceil(8) + 1];
+
 /// The name of a question in lower case, as words, with its hash: what the zones are asked with.
 #[derive(Clone, Debug)]
 pub struct Lowered {
-    /// Its octets, zeros behind them up to a whole word.
-    words: [u64; NAME_OCTETS_MAX.div_ceil(8) + 1],
+    /// Its octets, zeros behind them up to a whole word, and one word more.
+    words: Words,
     len: usize,
     labels: usize,
     hash: u64,
@@ -23,12 +25,12 @@ pub struct Lowered {
 
 impl Default for Lowered {
     fn default() -> Lowered {
-        Lowered { words: [0; NAME_OCTETS_MAX.div_ceil(8) + 1], len: 0, labels: 0, hash: 0 }
+        Lowered { words: [0; size_of::<Words>() / 8], len: 0, labels: 0, hash: 0 }
     }
 }
 
 /// A question with what EDNS says beside it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Query {
     /// The type asked for.
     pub qtype: u16,
@@ -70,48 +72,56 @@ pub mod rcode {
 }
 
 /// Reads the query in the first `len` octets of `buf`; its name goes to `name`.
-#[inline]
 pub fn read(buf: &[u8], len: usize, name: &mut Lowered) -> Result<Query, Reject> {
-    if len < HEADER || buf.len() < BUFFER_MIN || buf.len() < len || buf[2] & 0x80 != 0 {
+    let mut query = Query::default();
+    read_into(buf, len, name, &mut query)?;
+    Ok(query)
+}
+
+/// The same, to where the query is to stay: on the path of a query it is not copied. What it holds after a `Reject` means nothing.
+#[inline]
+pub fn read_into(buf: &[u8], len: usize, name: &mut Lowered, query: &mut Query) -> Result<(), Reject> {
+    // Where a question can stand is a whole array: what is read of it needs no further look at its length.
+    let Some(front) = buf.first_chunk::<BUFFER_MIN>() else { return Err(Reject::Silently) };
+    if len < HEADER || buf.len() < len || front[2] & 0x80 != 0 {
         return Err(Reject::Silently);
     }
-    if buf[2] & 0x78 != 0 {
-        return Err(not_implemented(buf, len, name));
+    if front[2] & 0x78 != 0 {
+        return Err(not_implemented(front, len, name));
     }
     let formerr = Reject::With { rcode: rcode::FORMERR, question_end: HEADER, edns: false };
-    let counts = u64::from_be_bytes(buf[4..12].try_into().expect("eight octets"));
+    let [_, _, _, _, counts @ ..] = front.first_chunk::<HEADER>().expect("shorter than the front");
+    let counts = u64::from_be_bytes(*counts);
     if counts >> 48 != 1 {
         return Err(formerr);
     }
-    let Some(name_end) = name.read(buf, len) else { return Err(formerr) };
-    if name_end + 4 > len {
+    let Some(name_end) = name.read(front) else { return Err(formerr) };
+    let question_end = name_end + 4;
+    let Some(&[type_high, type_low, class_high, class_low]) = front[name_end..].first_chunk() else {
+        return Err(formerr);
+    };
+    if question_end > len {
         return Err(formerr);
     }
-    let mut query = Query {
-        qtype: u16::from_be_bytes([buf[name_end], buf[name_end + 1]]),
-        qclass: u16::from_be_bytes([buf[name_end + 2], buf[name_end + 3]]),
-        question_end: name_end + 4,
-        edns: None,
-    };
-    match counts {
-        ONE_QUESTION if query.question_end == len => Ok(query),
-        ONE_QUESTION_AND_OPT => match edns::read_alone(&buf[query.question_end..len]) {
-            Some(edns) => {
-                query.edns = Some(accept(edns, query.question_end)?);
-                Ok(query)
-            }
-            None => read_sections(buf, len, query),
-        },
-        _ => read_sections(buf, len, query),
+    query.qtype = u16::from_be_bytes([type_high, type_low]);
+    query.qclass = u16::from_be_bytes([class_high, class_low]);
+    query.question_end = question_end;
+    query.edns = None;
+    if counts == ONE_QUESTION && question_end == len {
+        return Ok(());
     }
-}
-
-/// What an OPT record asks of the answer, where we speak its version.
-#[inline]
-fn accept(edns: Result<Edns, Malformed>, question_end: usize) -> Result<Edns, Reject> {
-    match edns {
-        Ok(edns) if edns.version == 0 => Ok(edns),
-        Ok(_) => Err(Reject::With { rcode: rcode::BADVERS, question_end, edns: true }),
+    let record = if counts == ONE_QUESTION_AND_OPT { edns::alone(&buf[question_end..len]) } else { None };
+    let record = match record {
+        Some(record) => record,
+        None => match opt_among_others(buf, len, question_end)? {
+            Some(record) => record,
+            None => return Ok(()),
+        },
+    };
+    let edns = query.edns.insert(Edns::default());
+    match edns.read(record) {
+        Ok(()) if edns.version == 0 => Ok(()),
+        Ok(()) => Err(Reject::With { rcode: rcode::BADVERS, question_end, edns: true }),
         Err(Malformed) => Err(Reject::With { rcode: rcode::FORMERR, question_end, edns: true }),
     }
 }
@@ -121,10 +131,9 @@ const ONE_QUESTION: u64 = 1 << 48;
 /// The same with ARCOUNT 1.
 const ONE_QUESTION_AND_OPT: u64 = ONE_QUESTION | 1;
 
-/// Whatever else a legal query may bear: an OPT that is not alone, records that mean nothing to us.
+/// Finds the OPT record, from its type on, beside whatever else a legal query may bear: records that mean nothing to us.
 #[cold]
-fn read_sections(buf: &[u8], len: usize, mut query: Query) -> Result<Query, Reject> {
-    let end = query.question_end;
+fn opt_among_others(buf: &[u8], len: usize, end: usize) -> Result<Option<&[u8]>, Reject> {
     let formerr = Reject::With { rcode: rcode::FORMERR, question_end: end, edns: false };
     let count = |at: usize| u32::from(u16::from_be_bytes([buf[at], buf[at + 1]]));
     let before_additional = count(6) + count(8);
@@ -148,24 +157,21 @@ fn read_sections(buf: &[u8], len: usize, mut query: Query) -> Result<Query, Reje
             if opt.is_some() || !root || record < before_additional {
                 return Err(formerr);
             }
-            opt = Some(edns::read(&buf[owner_end..next]));
+            opt = Some(&buf[owner_end..next]);
         }
         at = next;
     }
     if at != len {
         return Err(formerr);
     }
-    if let Some(edns) = opt {
-        query.edns = Some(accept(edns, end)?);
-    }
-    Ok(query)
+    Ok(opt)
 }
 
 /// NOTIMP for an opcode that is not ours, with the question where it can be read (RFC 8906 §3.1.4).
 #[cold]
-fn not_implemented(buf: &[u8], len: usize, name: &mut Lowered) -> Reject {
-    let one = u16::from_be_bytes([buf[4], buf[5]]) == 1;
-    let end = if one { name.read(buf, len).map(|end| end + 4).filter(|end| *end <= len) } else { None };
+fn not_implemented(front: &[u8; BUFFER_MIN], len: usize, name: &mut Lowered) -> Reject {
+    let one = u16::from_be_bytes([front[4], front[5]]) == 1;
+    let end = if one { name.read(front).map(|end| end + 4).filter(|end| *end <= len) } else { None };
     Reject::With { rcode: rcode::NOTIMP, question_end: end.unwrap_or(HEADER), edns: false }
 }
 
@@ -184,32 +190,31 @@ fn skip_name(buf: &[u8], len: usize, mut at: usize) -> Option<(usize, bool)> {
 }
 
 impl Lowered {
-    /// Reads the uncompressed name behind the header; gives where it ends.
+    /// Reads the uncompressed name behind the header; gives where it ends, which may lie beyond the packet.
     #[inline]
-    fn read(&mut self, buf: &[u8], len: usize) -> Option<usize> {
-        let packet = &buf[..len];
+    fn read(&mut self, front: &[u8; BUFFER_MIN]) -> Option<usize> {
         let mut at = HEADER;
         let mut labels = 0;
+        let mut longest = 0;
         loop {
-            let octet = usize::from(*packet.get(at)?);
-            at += 1;
+            if at >= HEADER + NAME_OCTETS_MAX {
+                return None;
+            }
+            let octet = usize::from(front[at]);
+            at += 1 + octet;
             if octet == 0 {
                 break;
             }
-            if octet > LABEL_OCTETS_MAX || at > HEADER + NAME_OCTETS_MAX {
-                return None;
-            }
-            at += octet;
+            longest |= octet;
             labels += 1;
         }
-        if at > HEADER + NAME_OCTETS_MAX {
+        // Any length above 63 has one of the two high bits.
+        if longest > LABEL_OCTETS_MAX {
             return None;
         }
         self.len = at - HEADER;
         self.labels = labels;
-        // BUFFER_MIN leaves room for whole words behind the longest name.
-        let name = &buf[HEADER..HEADER + NAME_OCTETS_MAX + 9];
-        self.hash = fill(&mut self.words, name, self.len);
+        self.hash = fill(&mut self.words, &front[HEADER..], self.len);
         Some(at)
     }
 
@@ -249,7 +254,7 @@ impl Lowered {
     /// Its words: the octets, zeros behind them.
     #[inline]
     pub fn words(&self) -> &[u64] {
-        &self.words[..self.len.div_ceil(8)]
+        &self.words[..(self.len + 7) >> 3]
     }
 
     /// The octet at a place.
@@ -282,7 +287,7 @@ impl Lowered {
         for at in 0..len.div_ceil(8) {
             let low = self.words[skip + at] >> shift;
             let high = if shift == 0 { 0 } else { self.words[skip + at + 1] << (64 - shift) };
-            into.words[at] = masked(low | high, len, at);
+            into.words[at] = low | high; // behind the name are zeros already
             hash = fold(hash, into.words[at]);
         }
         into.hash = finish(hash);
@@ -290,28 +295,21 @@ impl Lowered {
     }
 }
 
-/// Lower-cases and hashes `len` octets of `name`, whose slice reaches a word beyond them.
+/// Lower-cases and hashes the first `len` octets of `name`, which is a word longer than they are at least.
 #[inline]
-fn fill(words: &mut [u64; NAME_OCTETS_MAX.div_ceil(8) + 1], name: &[u8], len: usize) -> u64 {
+fn fill(words: &mut Words, name: &[u8], len: usize) -> u64 {
     let mut hash = SEED ^ len as u64;
-    for at in 0..len.div_ceil(8) {
-        let octets = name[at * 8..at * 8 + 8].try_into().expect("eight octets");
-        let word = lower(masked(u64::from_le_bytes(octets), len, at));
-        words[at] = word;
-        hash = fold(hash, word);
+    let (octets, _) = name.as_chunks();
+    let (whole, rest) = (len / 8, len % 8);
+    for (word, octets) in words[..whole].iter_mut().zip(&octets[..whole]) {
+        *word = lower(u64::from_le_bytes(*octets));
+        hash = fold(hash, *word);
     }
+    let last = lower(u64::from_le_bytes(octets[whole]) & !(u64::MAX << (8 * rest)));
+    words[whole] = last;
     // `suffix` reads one word beyond.
-    words[len.div_ceil(8)] = 0;
-    finish(hash)
-}
-
-/// The word at `at` without what lies behind the name's `len` octets.
-#[inline]
-fn masked(word: u64, len: usize, at: usize) -> u64 {
-    match len - at * 8 {
-        left @ 1..8 => word & (u64::MAX >> (64 - 8 * left)),
-        _ => word,
-    }
+    words[whole + 1] = 0;
+    finish(if rest == 0 { hash } else { fold(hash, last) })
 }
 
 /// ASCII letters in lower case, eight octets at a time. Length octets are at most 63 and stay.

@@ -212,8 +212,10 @@ impl Zones {
             if slot.tag == tag {
                 let node = &self.nodes[slot.node as usize];
                 let words = name.words();
-                let same = usize::from(node.name_len) == name.octet_count()
-                    && self.words[node.name_at as usize..][..words.len()] == *words;
+                let own = &self.words[node.name_at as usize..];
+                // A name is a few words: comparing them here costs less than calling memcmp.
+                let mut pairs = own.iter().zip(words);
+                let same = usize::from(node.name_len) == name.octet_count() && pairs.all(|(a, b)| a == b);
                 if same {
                     return Some(node);
                 }

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use super::record::rtype;
 use crate::wire::name::Name;
 use crate::wire::query::HEADER;
+use crate::wire::response::Header;
 
 /// Where the question's name begins: `C0 0C` points at it.
 const QUESTION_NAME: usize = HEADER;
@@ -36,18 +37,10 @@ pub struct Template {
     pub authority_end: u16,
     /// Octets of all three sections.
     pub end: u16,
-    /// Records of the answer section.
-    pub answers: u16,
-    /// Records of the authority section.
-    pub authorities: u16,
-    /// Records of the additional section.
-    pub additionals: u16,
+    /// RCODE (0 or 3), AA, and the counts of all three sections.
+    pub header: Header,
     /// Octets of the question name that it was made for.
     pub name_len: u8,
-    /// The RCODE: 0 or 3.
-    pub rcode: u8,
-    /// AA.
-    pub authoritative: bool,
     /// Whether the additional section is glue that a referral needs (RFC 9471 §3).
     pub glue: bool,
 }
@@ -208,6 +201,9 @@ impl<'t> Composer<'t> {
         if self.body.len() > BODY_MAX {
             return Err(TooLarge);
         }
+        let [answers, authorities, additionals] = self.counts;
+        let header = Header::new(rcode.into()).with_counts(answers, authorities, additionals);
+        let header = if authoritative { header.authoritative() } else { header };
         let id = TemplateId(u32::try_from(self.into.templates.len()).map_err(|_| TooLarge)?);
         self.into.templates.push(Template {
             at: u32::try_from(self.into.octets.len()).map_err(|_| TooLarge)?,
@@ -216,12 +212,8 @@ impl<'t> Composer<'t> {
             answer_end: self.ends[0] as u16,
             authority_end: self.ends[1] as u16,
             end: self.body.len() as u16,
-            answers: self.counts[0],
-            authorities: self.counts[1],
-            additionals: self.counts[2],
+            header,
             name_len: self.name.octets().len() as u8,
-            rcode,
-            authoritative,
             glue,
         });
         self.into.octets.extend(&self.body);

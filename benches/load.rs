@@ -1,0 +1,96 @@
+//! What a load takes: seconds and memory of the embedded country table, of a City database (`STEERDNS_CITY_DB=<file>`), and of
+//! 100,000 static names. `cargo bench --bench load [rounds]`; memory on Linux alone.
+//!
+//! Each round of each kind is a process of its own, so that what one load leaves behind is not the next one's.
+
+#![allow(clippy::disallowed_methods, reason = "a bench reads what the kernel says of it")]
+
+mod support;
+
+use std::process::{Command, ExitCode};
+
+use steerdns::load::{Loaded, Took};
+use support::{city, loaded};
+
+const ROUNDS: usize = 5;
+/// Static names of the third kind.
+const NAMES: usize = 100_000;
+/// Tells the inner run from the outer one.
+const INNER: &str = "--of-kind";
+const KINDS: [&str; 3] = ["embedded table", "City database", "100,000 names"];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    if let [flag, kind] = args.as_slice()
+        && flag == INNER
+    {
+        run(kind);
+        return ExitCode::SUCCESS;
+    }
+    let rounds = args.first().and_then(|arg| arg.parse().ok()).unwrap_or(ROUNDS);
+    println!(
+        "median of {rounds} rounds: seconds of reading, locating, compiling; MB resident after, and at the peak"
+    );
+    for kind in KINDS {
+        if kind == KINDS[1] && city().is_none() {
+            println!("{kind}: left out, {} names none", support::CITY_DB);
+            continue;
+        }
+        let Some(mut runs) = (0..rounds).map(|_| inner(kind)).collect::<Option<Vec<_>>>() else {
+            eprintln!("load: a run failed");
+            return ExitCode::FAILURE;
+        };
+        let mut median = |column: usize| {
+            runs.sort_by(|a, b| a.0[column].total_cmp(&b.0[column]));
+            runs[rounds / 2].0[column]
+        };
+        let row: Vec<String> = (0..5).map(|column| format!("{:8.3}", median(column))).collect();
+        println!("{kind:<16}{}   {}", row.join(""), runs[0].1);
+    }
+    ExitCode::SUCCESS
+}
+
+/// A run's numbers, and what it says of the maps.
+fn inner(kind: &str) -> Option<(Vec<f64>, String)> {
+    let run = Command::new(std::env::current_exe().ok()?).args([INNER, kind]).output().ok()?;
+    let text = String::from_utf8(run.stdout).ok()?;
+    let (numbers, maps) = text.trim_end().split_once(';')?;
+    let numbers: Vec<f64> = numbers.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?;
+    Some((numbers, maps.to_string()))
+}
+
+fn run(kind: &str) {
+    let database = if kind == KINDS[1] { city() } else { None };
+    let names = if kind == KINDS[2] { NAMES } else { 0 };
+    let Loaded { plan, geography, took, .. } = loaded(names, database.as_deref());
+    drop(geography); // as `serve` does
+    let Took { reading, geography, compiling } = took;
+    let seconds = [reading, geography, compiling].map(|took| took.as_secs_f64());
+    let (resident, peak) = (status_mb("VmRSS:"), status_mb("VmHWM:"));
+    let maps: Vec<String> = plan
+        .maps
+        .iter()
+        .map(|map| {
+            let (mapped, mb) = (&map.mapped, map.mapped.bytes() as f64 / 1e6);
+            let (v4, v6) = (mapped.v4.tile_count(), mapped.v6.tile_count());
+            format!("{} lists, {v4} + {v6} tiles, {mb:.1} MB", mapped.lists.len())
+        })
+        .collect();
+    let zones = plan.zones.bytes() as f64 / 1e6;
+    println!(
+        "{} {} {} {resident} {peak};maps: {}; {} names, {zones:.1} MB",
+        seconds[0],
+        seconds[1],
+        seconds[2],
+        maps.join("; "),
+        plan.zones.name_count(),
+    );
+}
+
+/// What the kernel says of this process's memory, in MB; 0 where it says nothing.
+fn status_mb(field: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with(field));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1)).and_then(|kib| kib.parse::<f64>().ok());
+    kib.unwrap_or(0.0) * 1024.0 / 1e6
+}
