@@ -21,10 +21,10 @@ mod pulse;
 mod report;
 mod support;
 
-use std::io::Write;
 use std::env;
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
