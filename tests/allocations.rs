@@ -51,7 +51,7 @@ fn allocations(queries: &[Vec<u8>]) -> Vec<u64> {
     let now = Instant::now();
     let peer = Question::new(".", "A").peer;
     let mut buf = vec![0; 4096];
-    let mut count = |query: &Vec<u8>| {
+    let count = |query: &Vec<u8>| {
         buf[..query.len()].copy_from_slice(query);
         let before = ALLOCATIONS.get();
         let reply = respond(&snapshot, &mut worker, now, &mut buf, query.len(), peer, Transport::Udp);
@@ -59,7 +59,7 @@ fn allocations(queries: &[Vec<u8>]) -> Vec<u64> {
         assert!(matches!(reply, Reply::Done(..) | Reply::Drop));
         after - before
     };
-    queries.iter().map(|query| count(query)).collect()
+    queries.iter().map(count).collect()
 }
 
 #[test]
