@@ -108,10 +108,19 @@ fn what_cannot_be_explained_is_said_with_status_1() {
         (&["explain", "play.live.example.com", "MX"], "`MX` is not steered: A and AAAA are"),
         (&["explain", "play.live.example.com", "--down", "sni"], "no node and no cluster is called `sni`"),
     ] {
-        let output = steerdns(words, &world.config());
+        let output = steerdns(&[words, &["--offline"]].concat(), &world.config());
         assert_eq!(output.status.code(), Some(1));
         assert_eq!(String::from_utf8(output.stderr).unwrap(), format!("steerdns: {said}\n"));
     }
+}
+
+#[test]
+fn where_nobody_serves_explain_says_that_it_reads_the_files() {
+    let world = World::new();
+    let output = steerdns(&EXPLAIN, &world.config());
+    assert_eq!(explained(&output)["cluster"], "sin");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("steerdns: no server answers on `") && said.lines().count() == 1, "{said}");
 }
 
 #[test]
