@@ -440,6 +440,22 @@ proptest! {
         }
     }
 
+    // A client that asks for A and AAAA in turn sees each node first as often as one that asks for A alone.
+    #[test]
+    fn the_order_rotates_for_clients_of_both_families(setting in setting(), client in client()) {
+        let world = up(setting.plan());
+        let mut worker = Worker::default();
+        let mut firsts = |qtypes: &[&str]| -> Vec<IpAddr> {
+            (0..24).flat_map(|_| qtypes.iter().map(|qtype| question("s.x.test.", qtype, client)).collect::<Vec<_>>())
+                .map(|asked| asked.ask(&world.snapshot, &mut worker, world.now).addresses())
+                .filter_map(|addresses| addresses.first().copied().filter(IpAddr::is_ipv4))
+                .collect()
+        };
+        let alone: BTreeSet<IpAddr> = firsts(&["A"]).into_iter().collect();
+        let both: BTreeSet<IpAddr> = firsts(&["A", "AAAA"]).into_iter().collect();
+        prop_assert_eq!(alone, both);
+    }
+
     // Without a client subnet answers go round all nodes that are up; with one, or sticky, the set stays.
     #[test]
     fn without_a_client_subnet_the_sets_go_round_and_with_one_they_stay(

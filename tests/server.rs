@@ -87,9 +87,9 @@ fn respond(
     buf[2] |= 0x84; // QR, AA
     buf[7] = 1;
     // An answer whose last octet tells how many were answered before it in this thread.
-    worker.turn = worker.turn.wrapping_add(1);
+    worker.turns[0] = worker.turns[0].wrapping_add(1);
     buf[len..len + 16].copy_from_slice(b"\xC0\x0C\0\x01\0\x01\0\0\0\x14\0\x04\xC0\0\x02\0");
-    buf[len + 15] = worker.turn as u8;
+    buf[len + 15] = worker.turns[0] as u8;
     let end = (len + 16).max(octets);
     buf[len + 16..end].fill(0);
     Reply::Done(end, Fact { rcode: 0, qtype: 1, truncated: false, ecs: false, steered: None })

@@ -45,7 +45,9 @@ pub async fn bind(path: &Path) -> Result<UnixListener, String> {
     let mut builder = std::fs::DirBuilder::new();
     let made = builder.recursive(true).mode(0o700).create(directory);
     made.map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => format!("`state`: `{shown}` is no directory"),
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            format!("`state`: `{shown}` is no directory")
+        }
         _ => format!("`state`: `{shown}` cannot be made: {error}"),
     })?;
     if path.exists() {

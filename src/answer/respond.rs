@@ -8,6 +8,7 @@ use crate::cluster::Family;
 use crate::plan::{Plan, Route};
 use crate::snapshot::Snapshot;
 use crate::steering::client;
+use crate::steering::slots::SLOTS;
 use crate::wire::edns::{self, Edns};
 use crate::wire::name::NAME_OCTETS_MAX;
 use crate::wire::query::{self, HEADER, Lowered, Query, Reject, rcode};
@@ -39,7 +40,7 @@ pub fn respond(
     transport: Transport,
 ) -> Reply {
     let plan = &*snapshot.plan;
-    let Worker { query, name, scratch, turn } = worker;
+    let Worker { query, name, scratch, turns } = worker;
     if let Err(reject) = query::read_into(buf, len, name, query) {
         return rejected(plan, buf, reject);
     }
@@ -71,7 +72,7 @@ pub fn respond(
         Found::Outside => return finish(plan, query, buf, Body::bare(query, rcode::REFUSED)),
     };
     let body = match steered {
-        Ok((route, head)) => steer(snapshot, query, buf, limit, plan.route(route), peer, turn, now, head),
+        Ok((route, head)) => steer(snapshot, query, buf, limit, plan.route(route), peer, turns, now, head),
         Err(template) => templated(plan, name, query, buf, limit, template),
     };
     finish_hot(plan, query, buf, body)
@@ -236,7 +237,7 @@ fn steer(
     limit: usize,
     route: &Route,
     peer: IpAddr,
-    turn: &mut u32,
+    turns: &mut [u32; 2],
     now: Instant,
     head: Head,
 ) -> Body {
@@ -244,9 +245,9 @@ fn steer(
     let subnet = query.edns.as_ref().and_then(|edns| edns.subnet.as_ref());
     let client = plan.client(route, subnet, peer);
     let placed = plan.place(route, &client);
-    let this_turn = *turn;
-    *turn = this_turn.wrapping_add(1);
-    let turn = this_turn;
+    let next = &mut turns[route.family as usize];
+    let turn = *next;
+    *next = turn.wrapping_add(1);
     let Some(choice) = snapshot.choose(route, &placed) else {
         return Body { scope: placed.scope, ..Body::bare(query, rcode::SERVFAIL) };
     };
@@ -308,7 +309,9 @@ fn put_addresses<const WIDTH: usize>(
     if end > limit {
         return None;
     }
-    let mut next = (turn as usize).checked_rem(addresses.len()).unwrap_or(0);
+    // One further each time around the slots, too: else a slot would always begin with the same one.
+    let turn = turn.wrapping_add(turn / u32::from(SLOTS)) as usize;
+    let mut next = turn.checked_rem(addresses.len()).unwrap_or(0);
     for record in buf[at..end].chunks_exact_mut(12 + WIDTH) {
         let (front, rdata) = record.split_at_mut(12);
         front.copy_from_slice(&fixed);

@@ -23,8 +23,9 @@ pub struct Worker {
     pub name: Lowered,
     /// A suffix of it.
     pub scratch: Lowered,
-    /// Moves on with every steered answer: rotates records, and sets of clients without ECS.
-    pub turn: u32,
+    /// By family: moves on with every steered answer; rotates records, and the sets of clients without ECS. Apart, since many
+    /// clients ask for A and AAAA in turn: they would see every second one.
+    pub turns: [u32; 2],
 }
 
 /// What becomes of a packet.

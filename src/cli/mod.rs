@@ -102,6 +102,7 @@ fn failed(what: impl std::fmt::Display) -> ExitCode {
 fn ask_server(config: &Path, method: &str, what: &str) -> Result<Result<String, String>, String> {
     let server = load::server(config).map_err(|issues| show::issues(&issues, show::Format::Full))?;
     let socket = control::socket(&server.state);
-    wait(control::ask(&socket, method, what))?
-        .map_err(|error| format!("no server answers on `{}` ({error}): does it run, with this --config?", socket.display()))
+    wait(control::ask(&socket, method, what))?.map_err(|error| {
+        format!("no server answers on `{}` ({error}): does it run, with this --config?", socket.display())
+    })
 }

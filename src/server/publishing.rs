@@ -1,6 +1,7 @@
 //! The one writer's task: events in, Snapshots out, and what follows from the News.
 #![allow(clippy::disallowed_methods)] // It hands the clock to everybody.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
@@ -11,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::start::{Loader, named};
 use crate::cluster::Family;
-use crate::files::issue::Issue;
+use crate::files::issue::{Issue, Severity};
 use crate::files::server::ServerFile;
 use crate::files::show;
 use crate::health::board::Kept;
@@ -91,7 +92,11 @@ pub(super) async fn publish(mut own: Publishing) {
                 loading = true;
                 let (loader, done) = (Arc::clone(&own.loader), done.clone());
                 tokio::task::spawn_blocking(move || {
-                    let loaded = loader();
+                    // A panic of the loader is a bug; it must not keep later reloads waiting.
+                    let loaded = catch_unwind(AssertUnwindSafe(|| loader())).unwrap_or_else(|_| {
+                        let what = "reading the files failed: this is a bug".into();
+                        Err(vec![Issue { severity: Severity::Error, at: None, what, remedy: None, also: None }])
+                    });
                     let _ = done.blocking_send((loaded, waiting));
                 });
             }

@@ -167,12 +167,16 @@ fn opt_among_others(buf: &[u8], len: usize, end: usize) -> Result<Option<&[u8]>,
     Ok(opt)
 }
 
-/// NOTIMP for an opcode that is not ours, with the question where it can be read (RFC 8906 §3.1.4).
+/// NOTIMP for an opcode that is not ours, with the question and an OPT where they can be read (RFC 8906 §3.1.4,
+/// RFC 6891 §6.1.1).
 #[cold]
 fn not_implemented(front: &[u8; BUFFER_MIN], len: usize, name: &mut Lowered) -> Reject {
     let one = u16::from_be_bytes([front[4], front[5]]) == 1;
     let end = if one { name.read(front).map(|end| end + 4).filter(|end| *end <= len) } else { None };
-    Reject::With { rcode: rcode::NOTIMP, question_end: end.unwrap_or(HEADER), edns: false }
+    let question_end = end.unwrap_or(HEADER);
+    let behind = front.get(question_end..len).unwrap_or_default();
+    let edns = edns::alone(behind).is_some_and(|opt| Edns::default().read(opt).is_ok());
+    Reject::With { rcode: rcode::NOTIMP, question_end, edns }
 }
 
 /// Where the name at `at` ends, and whether it is the root; pointers are not followed.

@@ -248,7 +248,7 @@ pub fn answer(world: &World, question: &Question, turn: u32) -> Vec<String> {
     let query = question.octets();
     let mut buf = vec![0xaa; 70_000];
     buf[..query.len()].copy_from_slice(&query);
-    let mut worker = Worker { turn, ..Worker::default() };
+    let mut worker = Worker { turns: [turn; 2], ..Worker::default() };
     let transport = question.transport;
     match respond(&world.snapshot, &mut worker, world.now, &mut buf, query.len(), question.peer, transport) {
         Reply::Drop => vec!["nothing".into()],
