@@ -106,9 +106,21 @@ pub(crate) struct World {
     check: Arc<Check>,
     path: Path,
     died: Vec<Option<(Instant, Dying)>>,
+    /// When each was last raised from down.
+    raised: Vec<Option<Instant>>,
     rounds: Rounds,
     dice: Dice,
-    ends: BinaryHeap<Reverse<(Instant, ProbeId, Ended)>>,
+    ends: BinaryHeap<Reverse<End>>,
+}
+
+/// How a probe ends, unless its server dies before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct End {
+    at: Instant,
+    probe: ProbeId,
+    ended: Ended,
+    server: u32,
+    deadline: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,6 +160,7 @@ impl World {
             check,
             path,
             died: vec![None; servers as usize],
+            raised: vec![None; servers as usize],
             rounds: Rounds::new(now),
             dice: Dice(seed),
             ends: BinaryHeap::new(),
@@ -162,14 +175,14 @@ impl World {
     pub(crate) fn run(&mut self, span: Duration) {
         let until = self.now + span;
         loop {
-            let end = self.ends.peek().map(|Reverse((at, ..))| *at);
+            let end = self.ends.peek().map(|Reverse(end)| end.at);
             let next = [end, self.rounds.wake()].into_iter().flatten().min();
             let Some(next) = next.filter(|next| *next <= until) else { break };
             self.now = next.max(self.now);
             let mut actions = Vec::new();
             if end == Some(next) {
-                let Reverse((_, probe, ended)) = self.ends.pop().expect("peeked");
-                self.rounds.ended(probe, self.outcome(ended), self.now, &mut actions);
+                let Reverse(end) = self.ends.pop().expect("peeked");
+                self.rounds.ended(end.probe, self.outcome(end.ended), self.now, &mut actions);
             } else {
                 self.rounds.tick(self.now, &mut actions);
             }
@@ -185,24 +198,43 @@ impl World {
 
     /// One server dies now.
     pub(crate) fn kill(&mut self, server: u32, dying: Dying) {
-        self.died[server as usize] = Some((self.now, dying));
+        self.kill_at(server, self.now, dying);
     }
 
     /// One server dies within the next interval.
     pub(crate) fn kill_at_random(&mut self, server: u32, dying: Dying) {
         let at = self.now + self.dice.within(self.check.interval);
+        self.kill_at(server, at, dying);
+    }
+
+    /// Probes that are under way die with it: what it has not answered by then, it never will.
+    fn kill_at(&mut self, server: u32, at: Instant, dying: Dying) {
         self.died[server as usize] = Some((at, dying));
+        let ends = std::mem::take(&mut self.ends);
+        self.ends = ends.into_iter().map(|Reverse(end)| Reverse(self.fate(end))).collect();
     }
 
     pub(crate) fn revive(&mut self, server: u32) {
         self.died[server as usize] = None;
     }
 
-    /// From a server's death to the verdict.
+    /// From a server's death to the verdict, the last one where an answer still under way raised it once more.
+    /// `None` where it was held to be down before.
     pub(crate) fn unseen(&self, server: u32) -> Option<Duration> {
         let (died, _) = self.died[server as usize]?;
-        let seen = self.deaths.iter().find(|(id, death)| id.0 == server && death.decided >= died);
+        let seen = self.deaths.iter().rfind(|(id, death)| id.0 == server && death.decided >= died);
         seen.map(|(_, death)| death.decided - died)
+    }
+
+    /// Whether an answer that was still under way when a server died has raised it from down.
+    pub(crate) fn raised_dead(&self, server: u32) -> bool {
+        let server = server as usize;
+        self.died[server].is_some_and(|(died, _)| self.raised[server] >= Some(died))
+    }
+
+    /// Whether a server is held to be down.
+    pub(crate) fn down(&self, server: u32) -> bool {
+        self.board.held(TargetId(server)).verdict == Verdict::Down
     }
 
     fn outcome(&self, ended: Ended) -> Outcome {
@@ -219,8 +251,8 @@ impl World {
                 Action::Start { probe, aim, allowed } => {
                     self.started += 1;
                     let server = self.board.find(&aim).expect("on the board").0;
-                    let (at, ended) = self.fate(server, allowed);
-                    self.ends.push(Reverse((at, probe, ended)));
+                    let end = self.end(probe, server, allowed);
+                    self.ends.push(Reverse(self.fate(end)));
                 }
                 Action::Withdraw(_) => {}
                 Action::Report(observation) => {
@@ -232,21 +264,36 @@ impl World {
                     let Some(change) = self.board.observe(id, &observation.seen) else { continue };
                     self.doubts +=
                         u64::from(matches!((change.from, change.to), (Verdict::Up, Verdict::Suspect { .. })));
+                    if change.from == Verdict::Down {
+                        self.raised[id.0 as usize] = Some(self.now);
+                    }
                     self.deaths.extend(change.death.map(|death| (id, death)));
                 }
             }
         }
     }
 
-    /// When a probe that starts now ends, and how.
-    fn fate(&mut self, server: u32, longest: Duration) -> (Instant, Ended) {
-        let unanswered = (self.now + longest, Ended::Unanswered);
-        let Some(took) = self.path.probe(&mut self.dice, longest) else { return unanswered };
-        let at = self.now + took;
-        match self.died[server as usize] {
-            Some((died, Dying::Silent)) if at >= died => unanswered,
-            Some((died, Dying::Refusing)) if at >= died => (at, Ended::Refused),
-            _ => (at, Ended::Well(took)),
+    /// When a probe that starts now ends, and how, if its server lives.
+    fn end(&mut self, probe: ProbeId, server: u32, longest: Duration) -> End {
+        let deadline = self.now + longest;
+        let (at, ended) = match self.path.probe(&mut self.dice, longest) {
+            Some(took) => (self.now + took, Ended::Well(took)),
+            None => (deadline, Ended::Unanswered),
+        };
+        End { at, probe, ended, server, deadline }
+    }
+
+    /// The same, as the server's death lets it end: an answer that left before it still arrives.
+    fn fate(&self, end: End) -> End {
+        let left = end.at - self.path.rtt / 2;
+        match (end.ended, self.died[end.server as usize]) {
+            (Ended::Well(_), Some((died, Dying::Silent))) if left >= died => {
+                End { at: end.deadline, ended: Ended::Unanswered, ..end }
+            }
+            (Ended::Well(_), Some((died, Dying::Refusing))) if left >= died => {
+                End { ended: Ended::Refused, ..end }
+            }
+            _ => end,
         }
     }
 }

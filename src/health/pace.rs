@@ -202,11 +202,11 @@ impl Pace {
             (Some(_), Verdict::Down) => {
                 self.doubt_ends(budget);
                 self.usual.forget();
-                self.regular = next_on_grid(self.grid, self.check.interval, now);
             }
             _ => {}
         }
-        if self.tracker.held().verdict == Verdict::Down && self.regular <= now {
+        // A start that was missed is made up for if a probe still out raises it, and only then.
+        if self.tracker.held().verdict == Verdict::Down && self.out.is_empty() && self.regular <= now {
             self.regular = next_on_grid(self.grid, self.check.interval, now);
         }
     }
@@ -481,6 +481,19 @@ mod tests {
         assert_eq!(bench.pace.wake(), None);
         assert_eq!(bench.ended(probe, failed(), 3500), NONE);
         assert_eq!(bench.wake_ms(), 4000);
+    }
+
+    #[test]
+    fn a_start_missed_while_down_is_made_up_for_when_a_probe_still_out_raises_it() {
+        let mut bench = Bench::up(Arc::new(Check { rise: 1, ..(*check(50, 2500, 1)).clone() }));
+        let mut out = bench.starts(0);
+        out.extend(bench.starts(50));
+        out.extend(bench.starts(100));
+        assert_eq!(bench.ended(out[0], failed(), 120), NONE);
+        assert_eq!((bench.word(), bench.starts(150)), ("down", vec![]));
+        assert_eq!(bench.ended(out[1], failed(), 160), NONE);
+        assert_eq!(bench.ended(out[2], succeeded(70), 170).len(), 1);
+        assert_eq!((bench.word(), bench.wake_ms()), ("up", 200));
     }
 
     #[test]
