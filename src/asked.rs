@@ -9,8 +9,8 @@ use crate::load::Geography;
 use crate::plan::{Plan, Route};
 use crate::snapshot::Snapshot;
 use crate::wire::edns::Subnet;
+use crate::wire::lowered::Lowered;
 use crate::wire::name::Name;
-use crate::wire::query::Lowered;
 use crate::zone::lookup::Found;
 use crate::zone::record::rtype;
 

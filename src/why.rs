@@ -10,7 +10,8 @@ use crate::geo::place::Place;
 use crate::geo::sources::Known;
 use crate::snapshot::Snapshot;
 use crate::wire::edns;
-use crate::wire::query::{self, BUFFER_MIN, HEADER, Lowered, rcode};
+use crate::wire::lowered::Lowered;
+use crate::wire::query::{self, BUFFER_MIN, HEADER, rcode};
 use crate::wire::response::Header;
 use crate::zone::record::rtype;
 

@@ -6,8 +6,8 @@ mod support;
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
+use steerdns::wire::lowered::Lowered;
 use steerdns::wire::name::Name;
-use steerdns::wire::query::Lowered;
 use steerdns::zone::chain::CHAIN_MAX;
 use steerdns::zone::lookup::{Found, Zones};
 use steerdns::zone::record::{Record, rtype};

@@ -3,7 +3,8 @@
 use crate::cluster::{ClusterId, CountId};
 use crate::steering::choose::Reason;
 use crate::steering::service::ServiceId;
-use crate::wire::query::{Lowered, Query};
+use crate::wire::lowered::Lowered;
+use crate::wire::query::Query;
 
 /// How a query came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

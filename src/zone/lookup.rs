@@ -2,7 +2,7 @@
 
 use super::template::{Pointer, Template, TemplateId, Templates};
 use super::tree::RouteId;
-use crate::wire::query::Lowered;
+use crate::wire::lowered::Lowered;
 use crate::zone::record::rtype;
 
 /// What is found for a name and a type.
