@@ -98,7 +98,10 @@ impl Demo {
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // In order, so that its state goes with it.
+        if self.child.stdin.as_mut().is_none_or(|stdin| writeln!(stdin, "quit").is_err()) {
+            let _ = self.child.kill();
+        }
         let _ = self.child.wait();
     }
 }
