@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods)] // This is the shell that reads.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
@@ -82,12 +83,7 @@ impl Geography {
 
 /// Reads and compiles all that `config` names. The errors, with the warnings beside them, where there are any.
 pub fn load(config: &Path) -> Result<Loaded, Vec<Issue>> {
-    load_with(config, |_| {})
-}
-
-/// The same, with what `adjust` makes of the linked files.
-pub fn load_with(config: &Path, adjust: impl FnOnce(&mut Linked)) -> Result<Loaded, Vec<Issue>> {
-    load_from(config, Disk { file: &|path| fs::read(path), names: &names }, adjust)
+    load_from(config, disk(), |_| {})
 }
 
 /// steerdns.toml alone: where the server's files are.
@@ -149,19 +145,32 @@ fn world(config: &Path, disk: Disk<'_>) -> (Option<Linked>, Vec<Issue>) {
     };
     let (linked, mut issues) = read(config, disk, &read_zone);
     if let Some(linked) = &linked {
+        let steered = Steered::new(linked);
         for file in zones.borrow().iter() {
-            let steered =
-                |name: &Name| linked.services.iter().any(|service| stands_for(&service.owner, name));
-            loose_ends(file, &steered, &mut issues);
+            loose_ends(file, &|name| steered.holds(name), &mut issues);
         }
     }
     (linked, issues)
 }
 
-/// Whether a service of this owner can answer for `name`.
-fn stands_for(owner: &Name, name: &Name) -> bool {
-    let parent = if owner.is_wildcard() { owner.parent() } else { None };
-    owner == name || parent.is_some_and(|parent| *name != parent && name.is_within(&parent))
+/// The names that services can answer for.
+struct Steered<'l> {
+    owners: HashSet<&'l Name>,
+    /// What wildcard services stand below.
+    wild: HashSet<Name>,
+}
+
+impl<'l> Steered<'l> {
+    fn new(linked: &'l Linked) -> Steered<'l> {
+        let owners: HashSet<&Name> = linked.services.iter().map(|service| &service.owner).collect();
+        let wild = owners.iter().filter(|owner| owner.is_wildcard());
+        Steered { wild: wild.filter_map(|owner| owner.parent()).collect(), owners }
+    }
+
+    fn holds(&self, name: &Name) -> bool {
+        let above = std::iter::successors(name.parent(), Name::parent);
+        self.owners.contains(name) || above.into_iter().any(|above| self.wild.contains(&above))
+    }
 }
 
 /// The text that `$INCLUDE` names: relative to the file that says so.
@@ -171,6 +180,11 @@ fn include(disk: Disk<'_>, path: &str, from: &str) -> Result<Arc<Source>, String
         (disk.file)(&path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
     let text = String::from_utf8(octets).map_err(|_| format!("`{}` is not UTF-8 text", path.display()))?;
     Ok(Arc::new(Source { path: path.to_string_lossy().into(), text }))
+}
+
+/// The machine's own disk.
+fn disk() -> Disk<'static> {
+    Disk { file: &|path| fs::read(path), names: &names }
 }
 
 fn names(directory: &Path) -> io::Result<Vec<String>> {
@@ -191,8 +205,7 @@ fn names(directory: &Path) -> io::Result<Vec<String>> {
 /// What is wrong with them.
 pub fn geography(geoip: &Geoip) -> Result<Geography, Vec<Issue>> {
     let mut issues = Vec::new();
-    let disk = Disk { file: &|path| fs::read(path), names: &names };
-    let geography = geography_from(geoip, disk, &mut issues);
+    let geography = geography_from(geoip, disk(), &mut issues);
     let grave = issues.iter().any(|issue| issue.severity == Severity::Error);
     if grave { Err(issues) } else { Ok(geography) }
 }
