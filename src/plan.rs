@@ -378,24 +378,17 @@ impl<'p> Router<'p> {
     }
 
     fn map(&mut self, id: PolicyId, candidates: Vec<ClusterId>) -> u16 {
-        let policy = &self.policies[usize::from(id.0)];
-        let known = self.maps.iter().position(|(other, others, _)| {
-            *others == candidates
-                && (*other == id || same_but_for_key(&self.policies[usize::from(other.0)], policy))
-        });
+        // Policies that say the same are one already: linking has seen to it.
+        let known = self.maps.iter().position(|(other, others, _)| *other == id && *others == candidates);
         if let Some(known) = known {
             return known as u16;
         }
+        let policy = &self.policies[usize::from(id.0)];
         let mapped = compile(policy, &candidates, self.inventory, self.places);
         let map = Map { policy: policy.key.clone(), mapped, placed: placed(policy, self.fed) };
         self.maps.push((id, candidates, Arc::new(map)));
         self.maps.len() as u16 - 1
     }
-}
-
-/// Whether two policies say the same.
-fn same_but_for_key(a: &Policy, b: &Policy) -> bool {
-    Policy { key: b.key.clone(), ..a.clone() } == *b
 }
 
 /// What an operator placed of the addresses that are not on the public internet, by rules, RTTs or geofeeds.
