@@ -31,8 +31,6 @@ pub struct Template {
     at: u32,
     fixups_at: u32,
     fixups: u16,
-    /// Octets of the answer section.
-    pub answer_end: u16,
     /// Octets of the answer and authority sections.
     pub authority_end: u16,
     /// Octets of all three sections.
@@ -116,7 +114,7 @@ pub struct Composer<'t> {
     /// Lower-case suffixes and where they stand in the message.
     known: HashMap<Box<[u8]>, u16>,
     section: Section,
-    ends: [usize; 2],
+    authority_end: usize,
     counts: [u16; 3],
 }
 
@@ -143,23 +141,19 @@ impl<'t> Composer<'t> {
             fixups: Vec::new(),
             known,
             section: Section::Answer,
-            ends: [0; 2],
+            authority_end: 0,
             counts: [0; 3],
         }
     }
 
     /// What follows stands in the authority section.
     pub fn authority(&mut self) {
-        self.ends[0] = self.body.len();
         self.section = Section::Authority;
     }
 
     /// What follows stands in the additional section.
     pub fn additional(&mut self) {
-        if self.section == Section::Answer {
-            self.authority();
-        }
-        self.ends[1] = self.body.len();
+        self.authority_end = self.body.len();
         self.section = Section::Additional;
     }
 
@@ -209,8 +203,7 @@ impl<'t> Composer<'t> {
             at: u32::try_from(self.into.octets.len()).map_err(|_| TooLarge)?,
             fixups_at: u32::try_from(self.into.fixups.len()).map_err(|_| TooLarge)?,
             fixups: self.fixups.len() as u16,
-            answer_end: self.ends[0] as u16,
-            authority_end: self.ends[1] as u16,
+            authority_end: self.authority_end as u16,
             end: self.body.len() as u16,
             header,
             name_len: self.name.octets().len() as u8,

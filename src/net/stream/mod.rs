@@ -59,16 +59,6 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
-    /// The share of each of so many threads.
-    pub fn split(self, threads: usize) -> Limits {
-        let threads = threads.max(1);
-        let (connections, per_client) =
-            (self.connections.div_ceil(threads), self.per_client.div_ceil(threads));
-        Limits { connections, per_client, ..self }
-    }
-}
-
 /// What one thread counts of its connections.
 #[derive(Debug, Default)]
 #[repr(align(128))]
