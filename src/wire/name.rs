@@ -65,6 +65,37 @@ impl Name {
         Some(Name(octets.into()))
     }
 
+    /// The name at `at` in a message, compressed or not; `at` moves behind it. `None` where there is none.
+    ///
+    /// Pointers lead backwards alone (RFC 1035 §4.1.4); what goes in circles all the same is soon too long for a name.
+    pub fn read(message: &[u8], at: &mut usize) -> Option<Name> {
+        let mut octets = Vec::new();
+        let (mut here, mut end) = (*at, None);
+        loop {
+            let octet = *message.get(here)?;
+            match usize::from(octet) {
+                0 => break,
+                len @ 1..=LABEL_OCTETS_MAX => {
+                    octets.extend(message.get(here..here + 1 + len)?);
+                    here += 1 + len;
+                }
+                0xc0.. => {
+                    let to = usize::from(u16::from_be_bytes([octet & 0x3f, *message.get(here + 1)?]));
+                    end.get_or_insert(here + 2);
+                    here = Some(to).filter(|to| *to < here)?;
+                }
+                _ => return None,
+            }
+            if octets.len() >= NAME_OCTETS_MAX {
+                return None;
+            }
+        }
+        octets.push(0);
+        octets.make_ascii_lowercase();
+        *at = end.unwrap_or(here + 1);
+        Some(Name(octets.into()))
+    }
+
     /// Its wire octets, lower-case, with the root label at the end.
     pub fn octets(&self) -> &[u8] {
         &self.0

@@ -51,6 +51,7 @@ pub mod rcode {
     pub const NOTIMP: u16 = 4;
     pub const REFUSED: u16 = 5;
     pub const YXDOMAIN: u16 = 6;
+    pub const NOTAUTH: u16 = 9;
     pub const BADVERS: u16 = 16;
 }
 
@@ -264,3 +265,6 @@ mod tests {
         }
     }
 }
+
+/// The type of the TSIG record (RFC 8945 §4.2).
+pub const TSIG: u16 = 250;
