@@ -30,11 +30,11 @@ mod linux {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread::{self, JoinHandle};
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use steerdns::answer::respond;
     use steerdns::answer::tally::Tally;
-    use steerdns::answer::worker::{Fact, Reply, Transport, Worker};
+    use steerdns::answer::worker::{Fact, Now, Reply, Transport, Worker};
     use steerdns::cluster::Family;
     use steerdns::net::answering::{Answering, Respond};
     use steerdns::net::{errand, listen, udp};
@@ -134,22 +134,24 @@ mod linux {
     fn respond(
         _: &Snapshot,
         _: &mut Worker,
-        _: Instant,
+        _: Now,
         buf: &mut [u8],
         len: usize,
         _: IpAddr,
         _: Transport,
     ) -> Reply {
         buf[2] |= 0x80;
-        Reply::Done(len, Fact { rcode: 0, qtype: 1, truncated: false, ecs: false, steered: None })
+        let (truncated, slipped, ecs, sender, steered) = (false, false, false, None, None);
+        Reply::Done(len, Fact { rcode: 0, qtype: 1, truncated, slipped, ecs, sender, steered })
     }
 
     fn engine<R: Respond>(socket: UdpSocket, stop: &Arc<AtomicBool>, snapshot: Snapshot, respond: R) {
         let live = Arc::new(Live::new(snapshot));
         let (lane, _errands) = errand::lane(1);
-        let answering = Answering { live, respond, lane, stop: Arc::clone(stop) };
+        let answering = Answering { live, respond, lane, panics: Arc::default(), stop: Arc::clone(stop) };
         let tally = Tally::new(Transport::Udp, Family::V4);
-        udp::serve(&Arc::new(socket), &answering, Worker::default(), &tally).expect("the socket is good");
+        udp::serve(&Arc::new(socket), &answering, Worker::default(), &tally, 1232)
+            .expect("the socket is good");
     }
 
     /// Messages for recvmmsg and sendmmsg, kept in place for their whole life.

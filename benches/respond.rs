@@ -16,7 +16,7 @@ use std::time::Instant;
 use criterion::{Criterion, criterion_group, criterion_main};
 use steerdns::answer::respond::respond;
 use steerdns::answer::worker::{Reply, Transport, Worker};
-use support::ask::Question;
+use support::ask::{Question, at};
 use support::questions::{QUESTIONS, snapshot};
 use world::{Asker, KINDS, World};
 
@@ -34,7 +34,7 @@ fn benches(criterion: &mut Criterion) {
             bencher.iter(|| {
                 buf[..query.len()].copy_from_slice(black_box(&query));
                 let len = query.len();
-                let reply = respond(&snapshot, &mut worker, now, &mut buf, len, peer, Transport::Udp);
+                let reply = respond(&snapshot, &mut worker, at(now), &mut buf, len, peer, Transport::Udp);
                 assert!(matches!(black_box(reply), Reply::Done(..)));
             });
         });

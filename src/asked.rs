@@ -11,8 +11,9 @@ use crate::snapshot::Snapshot;
 use crate::wire::edns::Subnet;
 use crate::wire::lowered::Lowered;
 use crate::wire::name::Name;
-use crate::zone::lookup::Found;
+use crate::zone::lookup::{AliasEnd, Found};
 use crate::zone::record::rtype;
+use crate::zone::tree::Way;
 
 /// A question whose answer is to be explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +100,10 @@ impl Asked {
         let name = Lowered::of(self.name.octets());
         match plan.zones.find(&name, &mut Lowered::default(), qtype) {
             Found::Steered(route) => Ok(plan.route(route)),
-            Found::Alias(alias) => Ok(plan.route(plan.zones.alias(alias).route)),
+            Found::Alias(alias) => match plan.zones.alias(alias).end {
+                AliasEnd::Steered(Way::Addresses(route)) => Ok(plan.route(route)),
+                _ => Err(format!("`{}` is not steered in this family", self.name)),
+            },
             Found::Outside => Err(format!("`{}` is in no zone of ours", self.name)),
             _ => Err(format!("`{}` is not steered in this family", self.name)),
         }

@@ -84,6 +84,8 @@ pub mod answer;
 
 pub mod explain;
 
+pub mod export;
+
 pub mod why;
 
 pub mod publisher;
@@ -94,6 +96,7 @@ pub mod load;
 
 pub mod admin;
 pub mod net;
+pub mod notify;
 pub mod probe;
 pub mod state;
 

@@ -28,8 +28,12 @@ use crate::geo::geofeed::Geofeed;
 use crate::geo::place::{Place, Prefix};
 use crate::geo::places::Places;
 use crate::geo::sources::{Known, sources};
-use crate::plan::{Parts, Plan, Settings, ZonePart};
+use crate::plan::Plan;
+use crate::plan::parts::{Parts, Rates, Settings, Steered, ZonePart};
+use crate::steering::service::ServiceId;
+use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
+use crate::zone::compile::Extras;
 
 /// What `version.bind` tells.
 pub const VERSION: &str = concat!("steerdns ", env!("CARGO_PKG_VERSION"));
@@ -145,7 +149,7 @@ fn world(config: &Path, disk: Disk<'_>) -> (Option<Linked>, Vec<Issue>) {
     };
     let (linked, mut issues) = read(config, disk, &read_zone);
     if let Some(linked) = &linked {
-        let steered = Steered::new(linked);
+        let steered = Owners::new(linked);
         for file in zones.borrow().iter() {
             loose_ends(file, &|name| steered.holds(name), &mut issues);
         }
@@ -154,17 +158,19 @@ fn world(config: &Path, disk: Disk<'_>) -> (Option<Linked>, Vec<Issue>) {
 }
 
 /// The names that services can answer for.
-struct Steered<'l> {
+struct Owners<'l> {
     owners: HashSet<&'l Name>,
     /// What wildcard services stand below.
     wild: HashSet<Name>,
 }
 
-impl<'l> Steered<'l> {
-    fn new(linked: &'l Linked) -> Steered<'l> {
-        let owners: HashSet<&Name> = linked.services.iter().map(|service| &service.owner).collect();
+impl<'l> Owners<'l> {
+    fn new(linked: &'l Linked) -> Owners<'l> {
+        let exposed = linked.zones.iter().flat_map(|zone| &zone.exposed);
+        let owners: HashSet<&Name> =
+            linked.services.iter().map(|service| &service.owner).chain(exposed).collect();
         let wild = owners.iter().filter(|owner| owner.is_wildcard());
-        Steered { wild: wild.filter_map(|owner| owner.parent()).collect(), owners }
+        Owners { wild: wild.filter_map(|owner| owner.parent()).collect(), owners }
     }
 
     fn holds(&self, name: &Name) -> bool {
@@ -247,10 +253,15 @@ fn octets(path: &Written<PathBuf>, disk: Disk<'_>, issues: &mut Vec<Issue>) -> O
 
 /// What the files say, as the Plan takes it.
 fn parts(linked: Linked, fed: Vec<Prefix>) -> Parts {
-    let Linked { server, inventory, checks, policies, services, zones } = linked;
+    let Linked { server, inventory, checks, policies, services, bindings, keys, cookies, zones } = linked;
+    let rrl = server.rrl;
     let zones = zones.into_iter().map(|zone| {
-        let services = zone.services.iter().map(|id| services[id.0 as usize].clone()).collect();
-        ZonePart { origin: zone.origin, records: zone.records, services }
+        let steered = |id: &ServiceId| Steered {
+            service: services[id.0 as usize].clone(),
+            bindings: bindings[id.0 as usize].clone(),
+        };
+        let services = zone.services.iter().map(steered).collect();
+        ZonePart { origin: zone.origin, records: zone.records, services, secondaries: zone.secondaries }
     });
     Parts {
         zones: zones.collect(),
@@ -262,6 +273,11 @@ fn parts(linked: Linked, fed: Vec<Prefix>) -> Parts {
             version: VERSION.into(),
             payload_max: server.edns_size,
             why: server.explain_allow,
+            cookies: Secrets::new(cookies),
+            rates: (rrl.rate > 0).then(|| Rates::new(rrl.rate, rrl.slip, rrl.ipv4, rrl.ipv6, rrl.allow)),
+            keepalive_100ms: u16::try_from(server.tcp.idle.as_millis() / 100).unwrap_or(u16::MAX),
+            keys,
+            extras: if server.minimal_responses { Extras::None } else { Extras::Addresses },
         },
         fed,
     }

@@ -15,6 +15,7 @@ use crate::sets::SlotSets;
 use crate::snapshot::{ClusterPools, HeldTarget, LivePool, Snapshot};
 use crate::steering::choose::{Pool, Standing};
 use crate::wire::name::Name;
+use crate::zone::edition::{Edition, is_newer};
 
 /// How long steered answers wait for the first outcomes.
 pub const WARMING_MAX: Duration = Duration::from_secs(1);
@@ -26,6 +27,8 @@ pub enum Event {
     Loaded(Arc<Plan>),
     /// A probe saw something.
     Observed(Observation),
+    /// A zone's secondaries get something new.
+    Edited(Arc<Edition>),
     /// Time passed.
     Tick,
 }
@@ -39,6 +42,8 @@ pub struct News {
     pub all_down: Vec<AllDownNews>,
     /// Whether a new Plan is in force.
     pub loaded: bool,
+    /// Zones whose secondaries get something new.
+    pub edited: Vec<Arc<Edition>>,
 }
 
 /// A group of services of which all is down, or is so no more.
@@ -84,6 +89,8 @@ pub struct Publisher {
     /// Until when steered answers wait at the latest; `None`: they do not.
     warming: Option<Instant>,
     changed: bool,
+    /// Zone by zone: what its secondaries get.
+    editions: Vec<Option<Arc<Edition>>>,
     news: News,
 }
 
@@ -99,6 +106,7 @@ impl Publisher {
             dirty: BTreeSet::new(),
             warming: Some(now + WARMING_MAX),
             changed: true,
+            editions: Vec::new(),
             news: News::default(),
         };
         publisher.load(plan, now);
@@ -111,6 +119,7 @@ impl Publisher {
         match event {
             Event::Loaded(plan) => self.load(plan, now),
             Event::Observed(observation) => self.observe(&observation),
+            Event::Edited(edition) => self.edit(edition),
             Event::Tick => {}
         }
     }
@@ -127,7 +136,8 @@ impl Publisher {
         self.count_down();
         let (warming, all_down) = (self.warming.is_some(), self.all_down.clone());
         let news = std::mem::take(&mut self.news);
-        (Some(Snapshot { plan: self.plan.clone(), pools: self.pools.clone(), warming, all_down }), news)
+        let (plan, pools, editions) = (self.plan.clone(), self.pools.clone(), self.editions.clone());
+        (Some(Snapshot { plan, pools, warming, all_down, editions }), news)
     }
 
     /// What is held of every target.
@@ -142,9 +152,24 @@ impl Publisher {
         self.dirty = plan.inventory.ids().collect();
         self.targets = spans(&plan);
         self.all_down = vec![false; plan.groups.len()];
+        let known =
+            |edition: &Arc<Edition>| self.editions.iter().flatten().any(|last| Arc::ptr_eq(last, edition));
+        self.news.edited.extend(plan.editions.iter().flatten().filter(|edition| !known(edition)).cloned());
+        self.editions.clone_from(&plan.editions);
         self.plan = plan;
         self.changed = true;
         self.news.loaded = true;
+    }
+
+    /// Puts an edition in force, unless a reload has taken its zone away or a newer one is there.
+    fn edit(&mut self, edition: Arc<Edition>) {
+        let Some(&zone) = self.plan.apexes.get(edition.origin()) else { return };
+        let Some(last) = &mut self.editions[zone as usize] else { return };
+        if is_newer(edition.serial(), last.serial()) {
+            *last = Arc::clone(&edition);
+            self.news.edited.push(edition);
+            self.changed = true;
+        }
     }
 
     fn observe(&mut self, observation: &Observation) {

@@ -186,8 +186,8 @@ impl Record {
         text.family("steerdns_services_all_down", Kind::Gauge, help).sample(&[], all_down(snapshot).len());
         let mut serials =
             text.family("steerdns_zone_serial", Kind::Gauge, "The SOA serial of a zone in force.");
-        for (origin, serial) in &snapshot.plan.origins {
-            serials.sample(&[("zone", &origin.to_string())], u64::from(*serial));
+        for (zone, number) in snapshot.plan.served.iter().zip(0..) {
+            serials.sample(&[("zone", &zone.origin.to_string())], u64::from(snapshot.serial(number)));
         }
         text
     }
@@ -250,13 +250,17 @@ impl Record {
                 "all_down": down.contains(&ServiceId(id)),
             })
         });
-        let zones = plan
-            .origins
-            .iter()
-            .map(|(origin, serial)| json!({ "zone": origin.to_string(), "serial": serial }));
+        let zones = plan.served.iter().zip(0..).map(|(zone, number)| {
+            let export = if zone.secondaries.of_health { "health" } else { "plan" };
+            json!({
+                "zone": zone.origin.to_string(),
+                "serial": snapshot.serial(number),
+                "export": snapshot.edition(number).map(|_| export),
+            })
+        });
         let loaded = now.saturating_duration_since(*locked(&self.publishing.loaded)).as_secs();
         json!({
-            "version": plan.version,
+            "version": plan.settings.version,
             "uptime_s": now.saturating_duration_since(self.started).as_secs(),
             "loaded_s_ago": loaded,
             "warming": snapshot.warming,

@@ -41,6 +41,14 @@ impl<'s> AddressSet<'s> {
         self.octets.len()
     }
 
+    /// Whether this address, which is of their family, is one of them.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(v4) => self.octets.chunks_exact(4).any(|own| own == v4.octets()),
+            IpAddr::V6(v6) => self.octets.chunks_exact(16).any(|own| own == v6.octets()),
+        }
+    }
+
     /// How long it may be kept: `ttl_s`, but no longer than until a doubt about one of its addresses is decided
     /// (whole seconds, at least 1).
     #[inline]

@@ -9,8 +9,9 @@ use crate::health::target::Target;
 use crate::health::verdict::Held;
 use crate::plan::{Placed, Plan, Route};
 use crate::sets::{AddressSet, SlotSets};
-use crate::steering::choose::{self, Choice, Pool, Reason};
+use crate::steering::choose::{self, Choice, Pool, Reason, Standing};
 use crate::steering::client::Whose;
+use crate::zone::edition::Edition;
 
 /// The pools of one cluster, kind by kind, at one instant.
 #[derive(Debug)]
@@ -50,9 +51,35 @@ pub struct Snapshot {
     pub warming: bool,
     /// Group by group of the Plan: whether none of its clusters is up or unknown.
     pub all_down: Vec<bool>,
+    /// Zone by zone: what its secondaries get; `None`: it has none.
+    pub editions: Vec<Option<Arc<Edition>>>,
 }
 
 impl Snapshot {
+    /// A Plan as if every node were up that no operator took out of the answers.
+    pub fn all_up(plan: Arc<Plan>) -> Snapshot {
+        let pools = plan.deals.iter().zip(&plan.serve_all).map(|(deals, of_kinds)| {
+            let pools = plan.kinds.iter().zip(of_kinds).map(|(kind, sets)| {
+                let none = deals[kind.family as usize].all() == 0;
+                let standing = if none { Standing::Withdrawn } else { Standing::Up };
+                LivePool { pool: Pool { open: u64::MAX, standing }, sets: sets.clone() }
+            });
+            Arc::new(ClusterPools { pools: pools.collect(), held: Vec::new() })
+        });
+        let (pools, all_down) = (pools.collect(), vec![false; plan.groups.len()]);
+        Snapshot { pools, warming: false, all_down, editions: plan.editions.clone(), plan }
+    }
+
+    /// What a zone's secondaries get.
+    pub fn edition(&self, zone: u32) -> Option<&Arc<Edition>> {
+        self.editions.get(zone as usize)?.as_ref()
+    }
+
+    /// The serial of a zone: that of its edition, or of its file.
+    pub fn serial(&self, zone: u32) -> u32 {
+        self.edition(zone).map_or_else(|| self.plan.served[zone as usize].serial, |edition| edition.serial())
+    }
+
     /// The cluster that answers a client there; `None`: SERVFAIL.
     #[inline]
     pub fn choose(&self, route: &Route, placed: &Placed<'_>) -> Option<Choice> {

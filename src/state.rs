@@ -1,6 +1,7 @@
 //! Verdicts that survive a restart: one JSON file, written whole or not at all.
 #![allow(clippy::disallowed_methods, reason = "this shell writes the disk")]
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -12,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::health::board::{KEPT_MAX, Kept};
 use crate::health::target::TargetKey;
+use crate::wire::cookie::SECRET_OCTETS;
+use crate::wire::name::Name;
 
 /// The file's name in the state directory.
 pub const FILE: &str = "verdicts.json";
@@ -23,14 +26,7 @@ const VERSION: u32 = 1;
 /// Writes the verdicts of `now` into the directory, which is made if it is not there. A reader, or a machine that
 /// loses its power, sees the old file or the new one.
 pub fn write(directory: &Path, kept: &[Kept], now: SystemTime) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
-    let (path, fresh) = (directory.join(FILE), directory.join(format!("{FILE}.new")));
-    let mut file = File::create(&fresh)?;
-    file.write_all(text(kept, now).as_bytes())?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(&fresh, &path)?;
-    File::open(directory)?.sync_all()
+    replace(directory, FILE, text(kept, now).as_bytes())
 }
 
 /// Reads the verdicts in the directory, aged up to `now`. None where there is no file.
@@ -47,6 +43,70 @@ pub fn read(directory: &Path, now: SystemTime) -> Result<Vec<Kept>, Unreadable> 
         return Err(unreadable(format!("larger than {} MiB", SIZE_MAX >> 20)));
     }
     parse(&text, now).map_err(unreadable)
+}
+
+/// The file of serials.
+const SERIALS: &str = "serials.json";
+/// The file of the cookies' secret.
+const COOKIE: &str = "cookie.secret";
+
+/// Keeps the serials of zones whose serials are made here.
+pub fn write_serials(directory: &Path, serials: &HashMap<Name, u32>) -> io::Result<()> {
+    let sorted: BTreeMap<String, u32> =
+        serials.iter().map(|(zone, serial)| (zone.to_string(), *serial)).collect();
+    let mut text = serde_json::to_string_pretty(&sorted).expect("strings and numbers alone");
+    text.push('\n');
+    replace(directory, SERIALS, text.as_bytes())
+}
+
+/// Reads them. None where there is no file.
+///
+/// # Errors
+/// Why the file cannot be used, in a sentence.
+pub fn read_serials(directory: &Path) -> Result<HashMap<Name, u32>, String> {
+    let path = directory.join(SERIALS);
+    let unusable = |what: String| format!("{}: {what}; serials begin anew", path.display());
+    let text = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashMap::new()),
+        read => read.map_err(|error| unusable(error.to_string()))?,
+    };
+    let read: BTreeMap<String, u32> =
+        serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
+    Ok(read.into_iter().filter_map(|(zone, serial)| Some((Name::parse(&zone, None).ok()?, serial))).collect())
+}
+
+/// The secret of cookies that a server makes for itself: made once, and kept, so that its cookies outlive a restart.
+pub fn cookie_secret(directory: &Path) -> io::Result<[u8; SECRET_OCTETS]> {
+    let mut secret = [0; SECRET_OCTETS];
+    match fs::read(directory.join(COOKIE)) {
+        Ok(kept) if kept.len() == SECRET_OCTETS => secret.copy_from_slice(&kept),
+        _ => {
+            getrandom::fill(&mut secret).map_err(io::Error::other)?;
+            replace(directory, COOKIE, &secret)?;
+        }
+    }
+    Ok(secret)
+}
+
+/// Writes a file whole or not at all, for our own eyes.
+fn replace(directory: &Path, name: &str, octets: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    let (path, fresh) = (directory.join(name), directory.join(format!("{name}.new")));
+    let mut file = private(&fresh)?;
+    file.write_all(octets)?;
+    file.sync_all()?;
+    drop(file);
+    fs::rename(&fresh, &path)?;
+    File::open(directory)?.sync_all()
+}
+
+/// A new file that nobody else may read.
+fn private(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 /// A state file that cannot be used. Nothing is lost but the verdicts: they begin as unknown.
@@ -194,6 +254,30 @@ mod tests {
         write(directory.path(), &[], at(1)).unwrap();
         assert_eq!(read(directory.path(), at(1)).unwrap(), []);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn serials_and_the_cookies_secret_are_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("state");
+        assert_eq!(read_serials(&state).unwrap(), HashMap::new());
+        let serials = HashMap::from([(Name::parse("live.example.com.", None).unwrap(), 1_795_000_000)]);
+        write_serials(&state, &serials).unwrap();
+        assert_eq!(read_serials(&state).unwrap(), serials);
+        let secret = cookie_secret(&state).unwrap();
+        assert_ne!(secret, [0; SECRET_OCTETS]);
+        assert_eq!(cookie_secret(&state).unwrap(), secret);
+        fs::write(state.join(COOKIE), [1; 3]).unwrap();
+        assert_ne!(cookie_secret(&state).unwrap()[..3], [1; 3], "one that is cut off is made anew");
+        fs::write(state.join(SERIALS), "[").unwrap();
+        assert!(read_serials(&state).unwrap_err().ends_with("serials begin anew"));
+        let files: Vec<_> = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap()).collect();
+        #[cfg(unix)]
+        for file in files {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+            assert!(mode == 0o600 || mode == 0o644 && file.file_name() == SERIALS, "{file:?} {mode:o}");
+        }
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use crate::answer::respond::{PLAIN_MAX, why_route};
+use crate::answer::asking::PLAIN_MAX;
+use crate::answer::respond::why_route;
 use crate::answer::worker::Transport;
 use crate::explain::explain;
 use crate::geo::place::Place;
@@ -45,10 +46,10 @@ pub fn why(
     message.truncate(asked.question_end);
     let taken = match (transport, asked.edns) {
         (Transport::Tcp, _) => usize::from(u16::MAX),
-        (Transport::Udp, Some(edns)) => usize::from(edns.payload.min(plan.payload_max)),
+        (Transport::Udp, Some(edns)) => usize::from(edns.payload.min(plan.settings.payload_max)),
         (Transport::Udp, None) => PLAIN_MAX,
     };
-    let opt = asked.edns.map_or(0, |edns| edns::answer_len(edns.subnet.as_ref(), &[]));
+    let opt = asked.edns.map_or(0, |edns| edns::answer_len(edns.subnet.as_ref()));
     let room = taken - opt;
     let mut header = Header::new(rcode::NOERROR).authoritative();
     for line in explanation.short() {
@@ -68,7 +69,7 @@ pub fn why(
     if let Some(edns) = &asked.edns {
         message.resize(end + opt, 0);
         let subnet = edns.subnet.as_ref().map(|subnet| (subnet, explanation.scope));
-        edns::write(&mut message[end..], plan.payload_max, 0, edns.dnssec_ok, subnet, &[]);
+        edns::write(&mut message[end..], plan.settings.payload_max, 0, edns.dnssec_ok, subnet);
         header.add_additional();
     }
     header.write(&mut message);

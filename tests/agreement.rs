@@ -14,7 +14,7 @@ use steerdns::explain::Explanation;
 use steerdns::publisher::Turned;
 use steerdns::record::Record;
 use steerdns::why::why;
-use support::ask::{Answer, Question};
+use support::ask::{Answer, Question, at};
 use support::world::{Files, World};
 
 const SERVICE: &str = "play.live.example.com.";
@@ -90,7 +90,7 @@ fn story(world: &mut World) -> Story {
     let reply = steerdns::answer::respond::respond(
         &world.snapshot,
         worker,
-        world.now,
+        at(world.now),
         &mut buf,
         query.len(),
         peer,

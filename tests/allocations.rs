@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use steerdns::answer::respond::respond;
 use steerdns::answer::worker::{Reply, Transport, Worker};
-use support::ask::Question;
+use support::ask::{Question, at};
 use support::questions::{QUESTIONS, snapshot};
 use world::{Asker, KINDS, World};
 
@@ -57,7 +57,7 @@ fn allocations(queries: &[Vec<u8>]) -> Vec<u64> {
     let count = |query: &Vec<u8>| {
         buf[..query.len()].copy_from_slice(query);
         let before = ALLOCATIONS.get();
-        let reply = respond(&snapshot, &mut worker, now, &mut buf, query.len(), peer, Transport::Udp);
+        let reply = respond(&snapshot, &mut worker, at(now), &mut buf, query.len(), peer, Transport::Udp);
         let after = ALLOCATIONS.get();
         assert!(matches!(reply, Reply::Done(..) | Reply::Drop));
         after - before

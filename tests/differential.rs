@@ -39,11 +39,12 @@ use sabotage::SABOTAGES;
 use steerdns::answer::respond::respond;
 use steerdns::answer::worker::{Reply, Worker};
 use steerdns::geo::places::Places;
-use steerdns::plan::{Parts, Plan, Settings, ZonePart};
+use steerdns::plan::Plan;
+use steerdns::plan::parts::{Parts, Settings, ZonePart};
 use steerdns::publisher::Publisher;
 use steerdns::snapshot::Snapshot;
 use steerdns::wire::name::Name;
-use support::ask::Question;
+use support::ask::{Question, at};
 use support::message::Said;
 use support::peers::{Peer, Program, ZoneText};
 use worlds::{Dice, World};
@@ -213,7 +214,7 @@ fn ask(snapshot: &Snapshot, question: &Question) -> Said {
     buf[..query.len()].copy_from_slice(&query);
     let worker = &mut Worker::default();
     let now = Instant::now();
-    match respond(snapshot, worker, now, &mut buf, query.len(), question.peer, question.transport) {
+    match respond(snapshot, worker, at(now), &mut buf, query.len(), question.peer, question.transport) {
         Reply::Done(len, _) => {
             Said::read(&buf[..len]).unwrap_or_else(|error| panic!("{question:?}: {error}"))
         }

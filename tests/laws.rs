@@ -21,7 +21,7 @@ use steerdns::publisher::{Event, Publisher};
 use steerdns::snapshot::Snapshot;
 use steerdns::steering::client::{Client as By, PlacedNetworks, Whose};
 use steerdns::wire::edns::Subnet;
-use support::ask::{Answer, Question};
+use support::ask::{Answer, Question, at};
 use support::scenario::answer;
 use support::world::{Files, World};
 
@@ -531,7 +531,7 @@ proptest! {
                     let mut buf = vec![octet; 65_535];
                     buf[..query.len()].copy_from_slice(&query);
                     let worker = &mut Worker::default();
-                    match respond(&world.snapshot, worker, world.now, &mut buf, query.len(), asked.peer, transport) {
+                    match respond(&world.snapshot, worker, at(world.now), &mut buf, query.len(), asked.peer, transport) {
                         Reply::Done(len, _) => buf[..len].to_vec(),
                         reply => panic!("{reply:?}"),
                     }

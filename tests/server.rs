@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use steerdns::answer::tally::Tally;
 use steerdns::answer::totals::Totals;
-use steerdns::answer::worker::{Ask, Fact, Reply, Transport, Worker};
+use steerdns::answer::worker::{Ask, Fact, Now, Reply, Transport, Worker};
 use steerdns::cluster::Family;
 use steerdns::net::answering::Answering;
 use steerdns::net::errand::{self, Errand};
@@ -62,11 +62,14 @@ fn query(id: u16, what: &str) -> Vec<u8> {
     query
 }
 
+const FACT: Fact =
+    Fact { rcode: 0, qtype: 1, truncated: false, slipped: false, ecs: false, sender: None, steered: None };
+
 /// Answers as the first label of the question says.
 fn respond(
     _: &Snapshot,
     worker: &mut Worker,
-    _: Instant,
+    _: Now,
     buf: &mut [u8],
     len: usize,
     _: IpAddr,
@@ -92,7 +95,7 @@ fn respond(
     buf[len + 15] = worker.turns[0] as u8;
     let end = (len + 16).max(octets);
     buf[len + 16..end].fill(0);
-    Reply::Done(end, Fact { rcode: 0, qtype: 1, truncated: false, ecs: false, steered: None })
+    Reply::Done(end, FACT)
 }
 
 /// A server in this process; it ends when dropped.
@@ -113,7 +116,7 @@ impl Server {
         let (lane, errands) = errand::lane(LANE);
         let stop = Arc::new(AtomicBool::new(false));
         let live = Arc::new(Live::new(Snapshot::default()));
-        let answering = Answering { live, respond, lane, stop: Arc::clone(&stop) };
+        let answering = Answering { live, respond, lane, panics: Arc::default(), stop: Arc::clone(&stop) };
         let family = Family::of(address.ip());
         let tally = |transport| Arc::new(Tally::new(transport, family));
         let (udp, tcp) = (tally(Transport::Udp), tally(Transport::Tcp));
@@ -132,7 +135,9 @@ impl Server {
                 let socket = Arc::new(socket);
                 match engine {
                     #[cfg(target_os = "linux")]
-                    Engine::Mmsg => steerdns::net::udp::serve(&socket, &of_udp, Worker::default(), &udp),
+                    Engine::Mmsg => {
+                        steerdns::net::udp::serve(&socket, &of_udp, Worker::default(), &udp, 1232)
+                    }
                     _ => portable::serve(&socket, &of_udp, Worker::default(), &udp),
                 }
                 .unwrap();

@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use steerdns::answer::worker::Worker;
 use steerdns::geo::places::Places;
-use steerdns::plan::{Parts, Plan, Settings};
+use steerdns::plan::Plan;
+use steerdns::plan::parts::{Parts, Settings};
 use steerdns::publisher::Publisher;
 use steerdns::snapshot::Snapshot;
 use support::ask::{Answer, Question};
@@ -56,7 +57,7 @@ fn world() -> Snapshot {
             nsid: b"sin-ns1"[..].into(),
             version: "steerdns".into(),
             payload_max: 1232,
-            why: vec![],
+            ..Settings::default()
         },
         ..Parts::default()
     };
@@ -384,7 +385,7 @@ mod laws {
                 let mut buf = query.clone();
                 buf.resize(4096, 0x55);
                 let peer = "192.0.2.1".parse().unwrap();
-                if let Reply::Done(len, _) = respond(&snapshot, &mut worker, Instant::now(), &mut buf, query.len(), peer, Transport::Udp) {
+                if let Reply::Done(len, _) = respond(&snapshot, &mut worker, support::ask::at(Instant::now()), &mut buf, query.len(), peer, Transport::Udp) {
                     prop_assert!(len <= 1232);
                     prop_assert!(buf[2] & 0x80 != 0);
                     prop_assert_eq!(&buf[..2], &query[..2]);

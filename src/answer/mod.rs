@@ -1,6 +1,17 @@
-//! One packet in, one packet out.
+//! One packet in, one packet out; or, for a transfer, many.
 
+pub mod asking;
+mod body;
+mod bound;
+mod ending;
+pub mod limit;
+mod odd;
+mod renamed;
 pub mod respond;
+mod signed;
+mod steered;
 pub mod tally;
 pub mod totals;
+pub mod transfer;
+mod trouble;
 pub mod worker;

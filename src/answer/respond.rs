@@ -1,31 +1,36 @@
 //! Packet -> Reply. The one function: every transport hands its packets here.
+//!
+//! ```text
+//! respond   query::read -> zones.find -> Body: a template copied (here), a service's addresses (steered), what names its nodes
+//!           (bound), what lies below a DNAME (renamed), other classes and meta types (odd), a transfer (transfer)
+//!   limit   too much of it for one network?
+//!   ending  OPT, header
+//! signed    the same around it, for a query with TSIG
+//! ```
 
 use std::net::IpAddr;
-use std::time::Instant;
 
-use super::worker::{Ask, Fact, Reply, Steered, Transport, Worker};
-use crate::cluster::Family;
-use crate::plan::{Plan, Route};
+use super::asking::{Asking, Room};
+use super::body::{Body, Head};
+use super::ending::{self, finish};
+use super::limit::{Kind, Verdict};
+use super::odd::{is_meta, odd};
+use super::renamed::renamed;
+use super::steered::steer;
+use super::worker::{Ask, Now, Reply, Transport, Worker};
+use super::{bound, signed, trouble};
+use crate::plan::Plan;
 use crate::snapshot::Snapshot;
 use crate::steering::client;
-use crate::steering::slots::SLOTS;
-use crate::wire::edns::{self, Edns};
+use crate::wire::cookie::Sender;
 use crate::wire::lowered::Lowered;
-use crate::wire::name::NAME_OCTETS_MAX;
-use crate::wire::query::{self, HEADER, Query, Reject, rcode};
+use crate::wire::query::{self, Query, Reject, rcode};
 use crate::wire::response::Header;
-use crate::zone::lookup::{AliasId, Dname, Found};
-use crate::zone::record::rtype;
+use crate::wire::tsig::Signer;
+use crate::zone::lookup::{Alias, AliasEnd, AliasId, Found};
+use crate::zone::record::{CLASS_IN, rtype};
 use crate::zone::template::{Pointer, Template, TemplateId};
-use crate::zone::tree::RouteId;
-
-/// What a client takes that does not speak EDNS (RFC 1035 §4.2.1).
-pub const PLAIN_MAX: usize = 512;
-/// What a stream takes.
-const STREAM_MAX: usize = 65_535;
-/// Classes.
-const IN: u16 = 1;
-const CHAOS: u16 = 3;
+use crate::zone::tree::{RouteId, Way};
 
 /// Answers the query in the first `len` octets of `buf`, in place: the answer's first octets are the query's.
 ///
@@ -34,140 +39,166 @@ const CHAOS: u16 = 3;
 pub fn respond(
     snapshot: &Snapshot,
     worker: &mut Worker,
-    now: Instant,
+    now: Now,
     buf: &mut [u8],
     len: usize,
     peer: IpAddr,
     transport: Transport,
 ) -> Reply {
-    let plan = &*snapshot.plan;
-    let Worker { query, name, scratch, turns } = worker;
-    if let Err(reject) = query::read_into(buf, len, name, query) {
-        return rejected(plan, buf, reject);
+    let read = query::read_into(buf, len, &mut worker.name, &mut worker.query);
+    if worker.query.tsig_at != 0 {
+        return signed::respond(snapshot, worker, now, buf, len, peer, transport, read);
     }
-    let query = &*query;
-    let limit = limit(plan, query, buf.len(), transport);
-    if query.qclass != IN || is_meta(query.qtype) {
-        let body = odd(plan, name, query, buf);
-        return finish(plan, query, buf, body);
+    answer(snapshot, worker, now, buf, len, peer, transport, read, None)
+}
+
+/// The same for a query that has been read, and whose signature is good if it has one.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "one query's whole world, taken apart once")]
+pub(super) fn answer(
+    snapshot: &Snapshot,
+    worker: &mut Worker,
+    now: Now,
+    buf: &mut [u8],
+    len: usize,
+    peer: IpAddr,
+    transport: Transport,
+    read: Result<(), Reject>,
+    signer: Option<&Signer>,
+) -> Reply {
+    let plan = &*snapshot.plan;
+    let Worker { query, name, scratch, turns, limiter, cookie } = worker;
+    let (mut sender, mut counted) = (None, transport == Transport::Udp && signer.is_none());
+    if let Some(edns) = &query.edns
+        && edns.wants.cookie()
+    {
+        sender = ending::check(plan, edns, peer, now, cookie);
+        counted &= sender != Some(Sender::Known);
+    }
+    let rejected = read.err().map(|reject| rejected(query, reject));
+    let (query, cookie) = (&*query, &*cookie);
+    let signature = signer.map_or(0, Signer::record_len);
+    let room = Room::of(plan, query, buf.len(), transport, signature);
+    // What few ask for ends elsewhere, so that what many ask for goes straight through.
+    macro_rules! asking {
+        () => {
+            &Asking { snapshot, query, name, now, peer, transport, room, signature, signer, sender, cookie }
+        };
+    }
+    if let Some(rejected) = rejected {
+        return rejected.map_or(Reply::Drop, |body| ending::end(asking!(), limiter, buf, body));
+    }
+    if query.qclass != CLASS_IN || is_meta(query.qtype) {
+        return match odd(asking!(), buf, len) {
+            Ok(body) => ending::end(asking!(), limiter, buf, body),
+            Err(reply) => reply,
+        };
     }
     let found = plan.zones.find(name, scratch, query.qtype);
     if matches!(found, Found::Template(_) | Found::Steered(_)) && asks_why(plan, name, query.qtype, peer) {
         return later(buf, len);
     }
+    let limit = room.records;
     let steered = match found {
         Found::Template(template) => Err(template),
         // RFC 7871 §7.2.1: what is behind the first CNAME has a scope of its own.
-        Found::Alias(alias) if query.edns.as_ref().is_some_and(|edns| edns.subnet.is_some()) => {
+        Found::Alias(alias) if ends_steered(plan, alias) && has_subnet(query) => {
             Err(plan.zones.alias(alias).first)
         }
-        Found::Steered(_) | Found::Alias(_) if snapshot.warming => return later(buf, len),
+        Found::Steered(_) | Found::Bound(_) | Found::Alias(_) | Found::Dname(_) if snapshot.warming => {
+            return later(buf, len);
+        }
         Found::Steered(route) => {
             Ok((route, Head { at: query.question_end, answers: 0, owner: Pointer::QUESTION.octets }))
         }
-        Found::Alias(alias) => before_addresses(plan, name, query, buf, limit, alias),
-        Found::Dname(dname) => {
-            let body = renamed(plan, name, query, buf, limit, plan.zones.dname(dname));
-            return finish(plan, query, buf, body);
+        Found::Alias(alias) => match before_addresses(plan, name, query, buf, limit, alias) {
+            Ok((AliasEnd::Steered(Way::Addresses(route)), head)) => Ok((route, head)),
+            Ok((end, head)) => {
+                let body = behind(asking!(), scratch, turns, buf, head, end);
+                return ending::end(asking!(), limiter, buf, body);
+            }
+            Err(template) => Err(template),
+        },
+        Found::Bound(_) | Found::Dname(_) | Found::Outside => {
+            let body = elsewhere(asking!(), scratch, turns, buf, found);
+            return ending::end(asking!(), limiter, buf, body);
         }
-        Found::Outside => return finish(plan, query, buf, Body::bare(query, rcode::REFUSED)),
     };
     let body = match steered {
         Ok((route, head)) => steer(snapshot, query, buf, limit, plan.route(route), peer, turns, now, head),
-        Err(template) => templated(plan, name, query, buf, limit, template),
+        Err(template) => templated(snapshot, name, query, buf, limit, template),
     };
-    finish_hot(plan, query, buf, body)
-}
-
-/// What stands behind the question, and what the header says of it; the OPT is still to come.
-#[derive(Clone, Copy, Debug)]
-struct Body {
-    /// Where it ends.
-    end: usize,
-    header: Header,
-    /// For whom it holds: SCOPE PREFIX-LENGTH.
-    scope: u8,
-    steered: Option<Steered>,
-}
-
-impl Body {
-    /// An RCODE and nothing else.
-    #[cold]
-    fn bare(query: &Query, rcode: u16) -> Body {
-        Body::unsteered(query.question_end, Header::new(rcode))
-    }
-
-    /// The same for everybody.
-    #[inline]
-    fn unsteered(end: usize, header: Header) -> Body {
-        Body { end, header, scope: 0, steered: None }
-    }
-}
-
-/// What stands before the addresses of a steered answer.
-#[derive(Clone, Copy, Debug)]
-struct Head {
-    /// Where the addresses begin.
-    at: usize,
-    /// Records before them.
-    answers: u16,
-    /// Their owner.
-    owner: [u8; 2],
-}
-
-/// Where the records must end, an OPT left room for.
-#[inline]
-fn limit(plan: &Plan, query: &Query, room: usize, transport: Transport) -> usize {
-    let (taken, opt) = match &query.edns {
-        None => (PLAIN_MAX, 0),
-        Some(edns) => {
-            let opt = edns::answer_len(edns.subnet.as_ref(), nsid(plan, edns));
-            (usize::from(edns.payload.min(plan.payload_max)), opt)
+    if counted {
+        match limiter.count(&plan.settings.rates, peer, Kind::of(&body.header), now.unix_s) {
+            Verdict::Send => {}
+            Verdict::Slip => return ending::slip(asking!(), buf),
+            Verdict::Drop => return Reply::Limited,
         }
-    };
-    let taken = if transport == Transport::Tcp { STREAM_MAX } else { taken };
-    taken.min(room).saturating_sub(opt)
-}
-
-/// The server's identifier, where it is asked for.
-#[inline]
-fn nsid<'p>(plan: &'p Plan, edns: &Edns) -> &'p [u8] {
-    if edns.nsid { &plan.nsid } else { &[] }
-}
-
-/// Ends an answer that few ask for.
-#[cold]
-fn finish(plan: &Plan, query: &Query, buf: &mut [u8], body: Body) -> Reply {
-    finish_hot(plan, query, buf, body)
-}
-
-/// Ends the message: the OPT, and the header.
-#[inline]
-fn finish_hot(plan: &Plan, query: &Query, buf: &mut [u8], body: Body) -> Reply {
-    let Body { mut end, mut header, scope, steered } = body;
-    let mut ecs = false;
-    if let Some(edns) = &query.edns {
-        ecs = edns.subnet.is_some();
-        let subnet = edns.subnet.as_ref().map(|subnet| (subnet, scope));
-        let nsid = nsid(plan, edns);
-        end += edns::write(&mut buf[end..], plan.payload_max, 0, edns.dnssec_ok, subnet, nsid);
-        header.add_additional();
     }
-    header.write(buf);
-    let (rcode, truncated) = (header.rcode(), header.is_truncated());
-    Reply::Done(end, Fact { rcode, qtype: query.qtype, truncated, ecs, steered })
+    finish(snapshot, query, name, buf, body, signature, transport, sender, cookie)
+}
+
+/// What lies behind aliases, where that is not a service's addresses.
+#[cold]
+fn behind(
+    asking: &Asking<'_>,
+    scratch: &mut Lowered,
+    turns: &mut [u32; 3],
+    buf: &mut [u8],
+    head: Head,
+    end: AliasEnd,
+) -> Body {
+    match end {
+        AliasEnd::Steered(Way::Binding(binding)) => bound::answer(asking, buf, binding, head, turns),
+        AliasEnd::Steered(Way::Addresses(route)) => {
+            let Asking { snapshot, query, peer, now, room, .. } = *asking;
+            let route = snapshot.plan.route(route);
+            steer(snapshot, query, buf, room.records, route, peer, turns, now, head)
+        }
+        AliasEnd::Renamed(dname) => renamed(asking, scratch, turns, buf, head, dname),
+    }
+}
+
+/// What names a service's nodes, what lies below a DNAME, and what is not ours.
+#[cold]
+fn elsewhere(
+    asking: &Asking<'_>,
+    scratch: &mut Lowered,
+    turns: &mut [u32; 3],
+    buf: &mut [u8],
+    found: Found,
+) -> Body {
+    let head = Head { at: asking.query.question_end, answers: 0, owner: Pointer::QUESTION.octets };
+    match found {
+        Found::Bound(binding) => bound::answer(asking, buf, binding, head, turns),
+        Found::Dname(dname) => renamed(asking, scratch, turns, buf, head, dname),
+        _ => Body::bare(asking.query, rcode::REFUSED).because(&trouble::NOT_SERVED),
+    }
+}
+
+/// Whether aliases lead to a service.
+#[inline]
+fn ends_steered(plan: &Plan, alias: AliasId) -> bool {
+    matches!(plan.zones.alias(alias).end, AliasEnd::Steered(_))
+}
+
+/// Whether the client has told its network.
+#[inline]
+pub(super) fn has_subnet(query: &Query) -> bool {
+    query.edns.as_ref().is_some_and(|edns| edns.subnet.is_some())
 }
 
 /// What was made at load, copied behind the question.
 #[inline]
 fn templated(
-    plan: &Plan,
+    snapshot: &Snapshot,
     name: &Lowered,
     query: &Query,
     buf: &mut [u8],
     limit: usize,
     id: TemplateId,
 ) -> Body {
+    let plan = &*snapshot.plan;
     let template = plan.zones.template(id);
     let (mut len, mut header) = (usize::from(template.end), template.header);
     let at = query.question_end;
@@ -175,12 +206,25 @@ fn templated(
         (len, header) = cut(template, limit.saturating_sub(at));
     }
     let delta = (name.octet_count() as u16).wrapping_sub(u16::from(template.name_len));
-    Body::unsteered(copy(plan, buf, at, template, len, delta), header)
+    let end = copy(plan, buf, at, template, len, delta);
+    if template.serial_at != 0 {
+        put_serial(snapshot, &mut buf[at..end], template);
+    }
+    Body::unsteered(end, header)
+}
+
+/// Puts the serial of the zone's edition in place of the file's.
+#[cold]
+pub(super) fn put_serial(snapshot: &Snapshot, body: &mut [u8], template: &Template) {
+    // Where the SOA did not fit, there is nothing to be put.
+    if let Some(octets) = body.get_mut(usize::from(template.serial_at)..).and_then(<[u8]>::first_chunk_mut) {
+        *octets = snapshot.serial(template.serial_zone).to_be_bytes();
+    }
 }
 
 /// How many octets of a template stand in `room` octets that are too few for all of it, and the header for those.
 #[cold]
-fn cut(template: &Template, room: usize) -> (usize, Header) {
+pub(super) fn cut(template: &Template, room: usize) -> (usize, Header) {
     let (header, authority_end) = (template.header, usize::from(template.authority_end));
     if authority_end <= room {
         // RFC 9471 §3: glue that a referral needs is missed; other additional records are not.
@@ -206,7 +250,7 @@ fn copy(plan: &Plan, buf: &mut [u8], at: usize, template: &Template, len: usize,
     at + len
 }
 
-/// Lays out the aliases that lead to a service; `Err` where a template is the whole answer.
+/// Lays out the aliases whose end is found at answering; `Err` where a template is the whole answer.
 #[inline]
 fn before_addresses(
     plan: &Plan,
@@ -215,200 +259,29 @@ fn before_addresses(
     buf: &mut [u8],
     limit: usize,
     alias: AliasId,
-) -> Result<(RouteId, Head), TemplateId> {
-    let alias = plan.zones.alias(alias);
-    let chain = plan.zones.template(alias.chain);
+) -> Result<(AliasEnd, Head), TemplateId> {
+    let &Alias { chain: id, owner, end, .. } = plan.zones.alias(alias);
+    let chain = plan.zones.template(id);
     let delta = (name.octet_count() - usize::from(chain.name_len)) as u16;
     let at = query.question_end;
     if at + usize::from(chain.end) > limit {
-        return Err(alias.chain);
+        return Err(id);
     }
     let at = copy(plan, buf, at, chain, usize::from(chain.end), delta);
-    let head = Head { at, answers: chain.header.answers(), owner: alias.owner.shifted(delta) };
-    Ok((alias.route, head))
+    Ok((end, Head { at, answers: chain.header.answers(), owner: owner.shifted(delta) }))
 }
 
-/// A service's addresses for this client.
-#[inline]
-#[expect(clippy::too_many_arguments, reason = "one query's whole world, taken apart once")]
-fn steer(
-    snapshot: &Snapshot,
-    query: &Query,
-    buf: &mut [u8],
-    limit: usize,
-    route: &Route,
-    peer: IpAddr,
-    turns: &mut [u32; 2],
-    now: Instant,
-    head: Head,
-) -> Body {
-    let plan = &*snapshot.plan;
-    let subnet = query.edns.as_ref().and_then(|edns| edns.subnet.as_ref());
-    let client = plan.client(route, subnet, peer);
-    let placed = plan.place(route, &client);
-    let next = &mut turns[route.family as usize];
-    let turn = *next;
-    *next = turn.wrapping_add(1);
-    let Some(choice) = snapshot.choose(route, &placed) else {
-        return Body { scope: placed.scope, ..Body::bare(query, rcode::SERVFAIL) };
-    };
-    let set = snapshot.addresses(route, &choice, placed.slot, client.whose, turn);
-    let header = Header::new(rcode::NOERROR).authoritative();
-    let mut fixed =
-        Fixed { owner: head.owner, rtype: rtype::A, ttl_s: set.ttl_s(route.ttl_s, now), rdata_len: 4 };
-    let laid = match route.family {
-        Family::V4 => put_addresses::<4>(buf, head.at, limit, fixed.octets(), set.octets(), turn),
-        Family::V6 => {
-            (fixed.rtype, fixed.rdata_len) = (rtype::AAAA, 16);
-            put_addresses::<16>(buf, head.at, limit, fixed.octets(), set.octets(), turn)
-        }
-    };
-    let (end, header) = match laid {
-        Some((end, addresses)) => (end, header.with_counts(head.answers + addresses, 0, 0)),
-        None => (query.question_end, header.truncated()),
-    };
-    let steered = Steered {
-        service: route.service,
-        cluster: choice.cluster,
-        counted: plan.counted[usize::from(choice.cluster.0)],
-        reason: choice.reason,
-    };
-    Body { end, header, scope: placed.scope, steered: Some(steered) }
-}
-
-/// The fixed part of a record that is made at answering.
-#[derive(Clone, Copy, Debug)]
-struct Fixed {
-    owner: [u8; 2],
-    rtype: u16,
-    ttl_s: u32,
-    rdata_len: u16,
-}
-
-impl Fixed {
-    #[inline]
-    fn octets(self) -> [u8; 12] {
-        let ([o0, o1], [t0, t1], [c0, c1]) = (self.owner, self.rtype.to_be_bytes(), IN.to_be_bytes());
-        let ([s0, s1, s2, s3], [l0, l1]) = (self.ttl_s.to_be_bytes(), self.rdata_len.to_be_bytes());
-        [o0, o1, t0, t1, c0, c1, s0, s1, s2, s3, l0, l1]
-    }
-}
-
-/// Lays the records of addresses of `WIDTH` octets one behind the other, beginning with another one each turn. Gives where they
-/// end and how many they are; `None` where they would end beyond `limit`.
-#[inline]
-fn put_addresses<const WIDTH: usize>(
-    buf: &mut [u8],
-    at: usize,
-    limit: usize,
-    fixed: [u8; 12],
-    addresses: &[u8],
-    turn: u32,
-) -> Option<(usize, u16)> {
-    let (addresses, _) = addresses.as_chunks::<WIDTH>();
-    let end = at + addresses.len() * (12 + WIDTH);
-    if end > limit {
-        return None;
-    }
-    // One further each time around the slots, too: else a slot would always begin with the same one.
-    let turn = turn.wrapping_add(turn / u32::from(SLOTS)) as usize;
-    let mut next = turn.checked_rem(addresses.len()).unwrap_or(0);
-    for record in buf[at..end].chunks_exact_mut(12 + WIDTH) {
-        let (front, rdata) = record.split_at_mut(12);
-        front.copy_from_slice(&fixed);
-        rdata.copy_from_slice(&addresses[next]);
-        next = if next + 1 == addresses.len() { 0 } else { next + 1 };
-    }
-    Some((end, addresses.len() as u16))
-}
-
-/// What cannot be read, or is asked in a way that is not ours.
+/// What cannot be read; `None`: nothing is sent.
 #[cold]
-fn rejected(plan: &Plan, buf: &mut [u8], reject: Reject) -> Reply {
-    let Reject::With { rcode, question_end, edns } = reject else { return Reply::Drop };
-    let mut header = Header::new(rcode);
-    if question_end == HEADER {
-        header = header.without_question();
+fn rejected(query: &mut Query, reject: Reject) -> Option<Body> {
+    let Reject::With { rcode, question_end, error } = reject else { return None };
+    (query.qtype, query.question_end) = (0, question_end);
+    if let Some(edns) = &mut query.edns {
+        edns.subnet = None; // RFC 7871 §7.2.2: of what was not understood, nothing comes back
     }
-    if edns {
-        header.add_additional();
-    }
-    header.write(buf);
-    let mut end = question_end;
-    if edns {
-        end += edns::write(&mut buf[end..], plan.payload_max, rcode, false, None, &[]);
-    }
-    Reply::Done(end, Fact { rcode, qtype: 0, truncated: false, ecs: false, steered: None })
-}
-
-/// Types that ask for no data but for something to be done (RFC 6895 §3.1), and OPT; ANY is answered.
-#[inline]
-fn is_meta(qtype: u16) -> bool {
-    qtype == rtype::OPT || (128..rtype::ANY).contains(&qtype)
-}
-
-fn meta_rcode(qtype: u16) -> u16 {
-    match qtype {
-        rtype::AXFR | rtype::IXFR => rcode::REFUSED,
-        rtype::OPT => rcode::FORMERR,
-        _ => rcode::NOTIMP,
-    }
-}
-
-/// Another class, or a type that is no data's: CHAOS TXT tells who answers (RFC 4892); the rest is not for us.
-#[cold]
-fn odd(plan: &Plan, name: &Lowered, query: &Query, buf: &mut [u8]) -> Body {
-    if query.qclass == IN {
-        return Body::bare(query, meta_rcode(query.qtype));
-    }
-    let is = |names: [&[u8]; 2]| names.iter().any(|octets| name.is(octets));
-    let text: &[u8] = if is([b"\x07version\x04bind\0", b"\x07version\x06server\0"]) {
-        plan.version.as_bytes()
-    } else if is([b"\x08hostname\x04bind\0", b"\x02id\x06server\0"]) {
-        &plan.nsid
-    } else {
-        &[]
-    };
-    let asked = query.qclass == CHAOS && matches!(query.qtype, rtype::TXT | rtype::ANY);
-    if !asked || text.is_empty() {
-        return Body::bare(query, rcode::REFUSED);
-    }
-    let len = text.len().min(255);
-    let at = query.question_end;
-    let fixed =
-        [0xc0, HEADER as u8, 0, rtype::TXT as u8, 0, CHAOS as u8, 0, 0, 0, 0, 0, len as u8 + 1, len as u8];
-    buf[at..at + fixed.len()].copy_from_slice(&fixed);
-    let end = at + fixed.len() + len;
-    buf[at + fixed.len()..end].copy_from_slice(&text[..len]);
-    Body::unsteered(end, Header::new(rcode::NOERROR).authoritative().with_counts(1, 0, 0))
-}
-
-/// Below a DNAME: it, and the CNAME that it means for this name (RFC 6672 §3.1); YXDOMAIN where that is no name.
-#[cold]
-fn renamed(plan: &Plan, name: &Lowered, query: &Query, buf: &mut [u8], limit: usize, dname: &Dname) -> Body {
-    let template = plan.zones.template(dname.record);
-    let prefix = name.octet_count() - dname.owner_len;
-    let delta = prefix as u16;
-    let target_len = prefix + dname.target.len();
-    let fits = target_len <= NAME_OCTETS_MAX;
-    let cname_len = if fits { 12 + target_len } else { 0 };
-    if query.question_end + usize::from(template.end) + cname_len > limit {
-        return Body::unsteered(query.question_end, Header::new(rcode::NOERROR).authoritative().truncated());
-    }
-    let mut at = copy(plan, buf, query.question_end, template, usize::from(template.end), delta);
-    let mut header = Header::new(if fits { rcode::NOERROR } else { rcode::YXDOMAIN });
-    header = header.authoritative().with_counts(template.header.answers(), 0, 0);
-    if fits {
-        let owner = Pointer::QUESTION.octets;
-        let (ttl_s, rdata_len) = (dname.ttl_s, target_len as u16);
-        let fixed = Fixed { owner, rtype: rtype::CNAME, ttl_s, rdata_len };
-        buf[at..at + 12].copy_from_slice(&fixed.octets());
-        buf.copy_within(HEADER..HEADER + prefix, at + 12);
-        buf[at + 12 + prefix..at + 12 + target_len].copy_from_slice(&dname.target);
-        at += 12 + target_len;
-        header.add_answer();
-    }
-    Body::unsteered(at, header)
+    let body = Body::bare(query, rcode);
+    let header = if question_end == query::HEADER { body.header.without_question() } else { body.header };
+    Some(Body { header, error, ..body })
 }
 
 /// `_why.<service>` TXT, from an address that may know, where no record of the zone owns the name.
@@ -420,7 +293,7 @@ fn asks_why(plan: &Plan, name: &Lowered, qtype: u16, peer: IpAddr) -> bool {
 #[cold]
 fn may_know_why(plan: &Plan, name: &Lowered, peer: IpAddr) -> bool {
     let owned = plan.zones.owns(name);
-    let allowed = plan.why.iter().any(|network| network.contains(client::plain(peer)));
+    let allowed = plan.settings.why.iter().any(|network| network.contains(client::plain(peer)));
     !owned && allowed && why_route(plan, name).is_some()
 }
 
@@ -430,7 +303,8 @@ pub fn why_route(plan: &Plan, name: &Lowered) -> Option<RouteId> {
     of(rtype::A).or_else(|| of(rtype::AAAA))
 }
 
+/// For the cold lane.
 #[cold]
-fn later(buf: &[u8], len: usize) -> Reply {
+pub(super) fn later(buf: &[u8], len: usize) -> Reply {
     Reply::Later(Ask { query: buf[..len].into() })
 }

@@ -90,6 +90,9 @@ pub struct Tally {
     pub(super) truncated: Counter,
     pub(super) ecs: Counter,
     pub(super) dropped: Counter,
+    pub(super) limited: Counter,
+    pub(super) slipped: Counter,
+    pub(super) senders: [Counter; 3],
     pub(super) panics: Counter,
     pub(super) send_failures: Counter,
     pub(super) receive_failures: Counter,
@@ -109,6 +112,9 @@ impl Tally {
             truncated: Counter::default(),
             ecs: Counter::default(),
             dropped: Counter::default(),
+            limited: Counter::default(),
+            slipped: Counter::default(),
+            senders: Default::default(),
             panics: Counter::default(),
             send_failures: Counter::default(),
             receive_failures: Counter::default(),
@@ -130,6 +136,12 @@ impl Tally {
         if fact.ecs {
             self.ecs.bump();
         }
+        if fact.slipped {
+            self.slipped.bump();
+        }
+        if let Some(sender) = fact.sender {
+            self.senders[sender as usize].bump();
+        }
         if let Some(Steered { counted, reason, .. }) = fact.steered {
             self.steered[usize::from(counted.0) % CLUSTERS_MAX][reason as usize].bump();
         }
@@ -139,6 +151,20 @@ impl Tally {
     #[inline]
     pub fn dropped(&self) {
         self.dropped.bump();
+    }
+
+    /// A query was given no answer: its network had too many.
+    #[inline]
+    pub fn limited(&self) {
+        self.limited.bump();
+    }
+
+    /// A transfer of this type began.
+    #[cold]
+    pub fn transferred(&self, qtype: u16) {
+        let cell = TYPE_CELLS.get(usize::from(qtype)).copied().unwrap_or(TYPES.len() as u8);
+        self.types[usize::from(cell)].bump();
+        self.rcodes[0].bump();
     }
 
     /// Answering panicked; the client was told SERVFAIL.

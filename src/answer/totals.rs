@@ -8,6 +8,9 @@ use crate::cluster::{CLUSTERS_MAX, CountId, Family};
 use crate::metrics::{Exposition, Kind};
 use crate::steering::choose::Reason;
 
+/// What cookies tell of who sent them, in the order of [`Sender`](crate::wire::cookie::Sender).
+const SENDERS: [&str; 3] = ["known", "new", "doubtful"];
+
 /// What was counted over one transport and family.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Path {
@@ -21,6 +24,12 @@ pub struct Path {
     pub ecs: u64,
     /// Packets that got no answer.
     pub dropped: u64,
+    /// Queries that got no answer since their network had too many.
+    pub limited: u64,
+    /// Queries that got an empty one for it.
+    pub slipped: u64,
+    /// Queries with a cookie, by what it told.
+    pub senders: [u64; SENDERS.len()],
     /// Panics caught; each was answered SERVFAIL.
     pub panics: u64,
     /// Answers that the kernel refused to send.
@@ -43,6 +52,9 @@ impl Path {
             truncated: 0,
             ecs: 0,
             dropped: 0,
+            limited: 0,
+            slipped: 0,
+            senders: [0; SENDERS.len()],
             panics: 0,
             send_failures: 0,
             receive_failures: 0,
@@ -131,10 +143,14 @@ impl Totals {
             }
         }
         type Column = (&'static str, &'static str, fn(&Path) -> u64);
-        const COLUMNS: [Column; 8] = [
+        const COLUMNS: [Column; 10] = [
             ("steerdns_dns_truncated_total", "Answers with TC set.", |p| p.truncated),
             ("steerdns_ecs_requests_total", "Queries with a client subnet.", |p| p.ecs),
             ("steerdns_dns_dropped_total", "Packets that got no answer.", |p| p.dropped),
+            ("steerdns_rate_limited_total", "Queries beyond what their network gets: no answer.", |p| {
+                p.limited
+            }),
+            ("steerdns_rate_slipped_total", "The same: an empty answer.", |p| p.slipped),
             ("steerdns_dns_panics_total", "Answers that panicked; SERVFAIL was sent.", |p| p.panics),
             ("steerdns_dns_send_errors_total", "Answers that could not be sent.", |p| p.send_failures),
             ("steerdns_dns_receive_errors_total", "Failures to receive.", |p| p.receive_failures),
@@ -145,6 +161,14 @@ impl Totals {
             let mut family = text.family(name, Kind::Counter, help);
             for path in &self.paths {
                 family.sample(&path.labels(), column(path));
+            }
+        }
+        let mut family =
+            text.family("steerdns_cookies_total", Kind::Counter, "Queries with a cookie, by what it told.");
+        for path in &self.paths {
+            let [proto, ip] = path.labels();
+            for (word, count) in SENDERS.into_iter().zip(path.senders) {
+                family.sample(&[proto, ip, ("sender", word)], count);
             }
         }
         let help = "Steered answers, by cluster and reason.";
@@ -166,6 +190,9 @@ impl Totals {
         path.truncated += tally.truncated.count();
         path.ecs += tally.ecs.count();
         path.dropped += tally.dropped.count();
+        path.limited += tally.limited.count();
+        path.slipped += tally.slipped.count();
+        path.senders.iter_mut().zip(&tally.senders).for_each(|(sum, cell)| *sum += cell.count());
         path.panics += tally.panics.count();
         path.send_failures += tally.send_failures.count();
         path.receive_failures += tally.receive_failures.count();
@@ -188,7 +215,7 @@ mod tests {
     use crate::steering::service::ServiceId;
 
     fn fact(qtype: u16, rcode: u16) -> Fact {
-        Fact { rcode, qtype, truncated: false, ecs: false, steered: None }
+        Fact { rcode, qtype, truncated: false, slipped: false, ecs: false, sender: None, steered: None }
     }
 
     fn steered(cluster: u16, reason: Reason) -> Fact {

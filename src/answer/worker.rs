@@ -1,8 +1,13 @@
 //! What an answering thread holds of its own, and what it tells of each answer.
 
+use std::time::Instant;
+
+use super::limit::Limiter;
+use super::transfer::Transfer;
 use crate::cluster::{ClusterId, CountId};
 use crate::steering::choose::Reason;
 use crate::steering::service::ServiceId;
+use crate::wire::cookie::{COOKIE_OCTETS, Sender};
 use crate::wire::lowered::Lowered;
 use crate::wire::query::Query;
 
@@ -13,6 +18,15 @@ pub enum Transport {
     Udp,
     /// A stream: up to 65,535 octets.
     Tcp,
+}
+
+/// What time it is: told once for a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For what passes here: doubts, rates.
+    pub instant: Instant,
+    /// For what others must agree about with us: cookies and signatures. Whole seconds since 1970-01-01 UTC.
+    pub unix_s: u64,
 }
 
 /// What an answering thread holds of its own.
@@ -26,18 +40,33 @@ pub struct Worker {
     pub scratch: Lowered,
     /// By family: moves on with every steered answer; rotates records, and the sets of clients without ECS. Apart, since many
     /// clients ask for A and AAAA in turn: they would see every second one.
-    pub turns: [u32; 2],
+    pub turns: [u32; 3],
+    /// How much each network got.
+    pub limiter: Limiter,
+    /// The cookie for the answer at hand, if the question has one.
+    pub cookie: [u8; COOKIE_OCTETS],
+}
+
+impl Worker {
+    /// For one of `threads` answering threads that share the limits; `chance` is a random number.
+    pub fn of(threads: usize, chance: u64) -> Worker {
+        Worker { limiter: Limiter::new(threads, chance), ..Worker::default() }
+    }
 }
 
 /// What becomes of a packet.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Reply {
     /// Nothing is sent.
     Drop,
+    /// Nothing is sent: the client's network got too much already.
+    Limited,
     /// The buffer's first octets are the answer: so many.
     Done(usize, Fact),
     /// The cold lane answers it: it may wait for the disk.
     Later(Ask),
+    /// Many messages, one after the other: a transfer.
+    Stream(Box<Transfer>),
 }
 
 /// A question for the cold lane: the query, as it came.
@@ -56,8 +85,12 @@ pub struct Fact {
     pub qtype: u16,
     /// Whether TC was set.
     pub truncated: bool,
+    /// Whether it is empty since the client's network got too much already.
+    pub slipped: bool,
     /// Whether the query had a well-formed ECS option.
     pub ecs: bool,
+    /// What its cookie told of the client; `None`: it had none.
+    pub sender: Option<Sender>,
     /// How it was steered.
     pub steered: Option<Steered>,
 }

@@ -65,7 +65,7 @@ fn summary(loaded: &Loaded) -> String {
     let plan = &loaded.plan;
     let nodes: usize = plan.inventory.clusters.iter().map(|cluster| cluster.nodes.len()).sum();
     let counts = [
-        counted(plan.origins.len(), "zone"),
+        counted(plan.served.len(), "zone"),
         counted(plan.zones.name_count(), "name"),
         counted(plan.services.len(), "service"),
         counted(plan.inventory.clusters.len(), "cluster"),

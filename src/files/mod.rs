@@ -1,10 +1,12 @@
 //! What operators write. The only place that knows TOML; it reads no disk.
 
+pub mod bindings;
 pub mod checks;
 pub mod clusters;
 pub mod codes;
 pub mod document;
 pub mod duration;
+pub mod expose;
 mod findings;
 mod generate;
 pub mod geofeed;
@@ -12,6 +14,7 @@ mod head;
 mod integrity;
 pub mod issue;
 mod lexer;
+pub mod limits;
 pub mod lines;
 pub mod link;
 mod loose_ends;
@@ -20,10 +23,12 @@ pub mod policies;
 mod rdata;
 pub mod read;
 pub mod rtt;
+mod secrets;
 pub mod server;
 pub mod show;
 pub mod steering;
 pub mod syntax;
+pub mod transfers;
 mod ttl;
 pub mod words;
 pub mod zone;

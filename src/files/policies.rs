@@ -14,7 +14,7 @@ use crate::steering::rules::{From, Spread};
 /// The keys of a policy, which a service may have inline.
 pub const KEYS: [&str; 6] = ["clusters", "spread", "ecs", "rtt", "rtt_margin", "rule"];
 /// How much better another cluster must be by the table, where nothing is written.
-const RTT_MARGIN: Duration = Duration::from_millis(20);
+pub const RTT_MARGIN: Duration = Duration::from_millis(20);
 /// A margin beyond this would make the table say nothing.
 const RTT_MARGIN_MAX: Duration = Duration::from_secs(1);
 

@@ -6,7 +6,7 @@
 //!
 //! Reads no disk: the shell that does hands in [`Disk`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,9 @@ use super::document::Written;
 use super::issue::{At, Issue, Severity, Source};
 use super::link::{Includes, Linked, World, WrittenZone, link};
 use super::policies::WrittenPolicy;
+use super::server::ServerFile;
 use super::steering::{self, ServicePolicy, SteeringFile};
+use super::transfers::WrittenSecret;
 use super::words::shown;
 use super::{networks, rtt, server};
 use crate::cluster::ClusterId;
@@ -73,7 +75,7 @@ impl Reader<'_> {
         };
         let clusters = clusters.map(|source| clusters::read(&source, &mut self.issues)).unwrap_or_default();
         let zones = self.zones(&directory, &names);
-        let includes = self.includes(&clusters, &zones);
+        let includes = self.includes(&server, &clusters, &zones);
         Some(World { server, clusters, zones, includes })
     }
 
@@ -106,7 +108,8 @@ impl Reader<'_> {
             };
             let steering = steering.map(|source| steering::read(&source, &origin, &mut self.issues));
             let steering = steering.unwrap_or_default();
-            let zone = WrittenZone { origin: origin.clone(), records, records_at, steering };
+            let exposed = HashSet::new();
+            let zone = WrittenZone { origin: origin.clone(), records, records_at, steering, exposed };
             zones.insert(origin, (file.clone(), zone));
         }
         if zones.is_empty() && self.issues.iter().all(|issue| issue.severity == Severity::Warning) {
@@ -138,7 +141,7 @@ impl Reader<'_> {
     }
 
     /// All files that clusters.toml and the zones' files name, each once.
-    fn includes(&mut self, file: &ClustersFile, zones: &[WrittenZone]) -> Includes {
+    fn includes(&mut self, server: &ServerFile, file: &ClustersFile, zones: &[WrittenZone]) -> Includes {
         let mut includes = Includes::default();
         let of_zones = zones.iter().flat_map(|zone| policies_of(&zone.steering));
         let policies: Vec<&WrittenPolicy> = file.policies.iter().chain(of_zones).collect();
@@ -166,6 +169,17 @@ impl Reader<'_> {
                     let what = format!("`{}` holds no certificate", shown(&path.value.to_string_lossy()));
                     self.issues.push(Issue::error(path.at.clone(), what).remedy("PEM, as openssl writes it"));
                 }
+                Err(fault) => self.unreadable(&path.value, Some(path.at.clone()), &fault),
+            }
+        }
+        let keys = server.keys.iter().filter_map(|key| match &key.secret {
+            WrittenSecret::File(path) => Some(path),
+            WrittenSecret::Here(_) | WrittenSecret::Unread => None,
+        });
+        let cookies = server.cookies.secret_file.as_ref().filter(|_| server.cookies.enabled);
+        for path in distinct(keys.chain(cookies)) {
+            match (self.disk.file)(&path.value) {
+                Ok(octets) => _ = includes.secrets.insert(path.value.clone(), octets),
                 Err(fault) => self.unreadable(&path.value, Some(path.at.clone()), &fault),
             }
         }

@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clusters::named;
 use super::document::{Table, Value, Written, beside, each_once, read as read_document};
-use super::issue::{Issue, Source};
+use super::issue::{At, Issue, Source};
+use super::limits::{self, Cookies, Rrl};
 use super::networks::prefix;
+use super::transfers::{WrittenKey, WrittenTransfer, key, transfer};
 use crate::geo::place::Prefix;
 
 /// The most answering threads.
@@ -28,13 +31,27 @@ pub struct ServerFile {
     pub nsid: Option<Arc<str>>,
     /// Answering over UDP.
     pub udp: Udp,
+    /// Where its engine is written.
+    pub engine_at: Option<At>,
     /// Answering over TCP.
     pub tcp: Tcp,
-    /// The largest UDP answer, in octets; 512..=1232, the default: what passes everywhere without
-    /// fragments (RFC 9715). Turn down where large answers get lost.
+    /// The largest UDP answer, in octets; 512..=4096, default 1232: what passes everywhere without
+    /// fragments (RFC 9715). Turn down where large answers get lost; up only where all clients are on networks of your own.
     pub edns_size: u16,
     /// Where addresses are.
     pub geoip: Geoip,
+    /// Whether answers hold only what they must; default false. Turn it on where amplification matters more than round trips.
+    pub minimal_responses: bool,
+    /// How many answers a network gets.
+    pub rrl: Rrl,
+    /// DNS cookies.
+    pub cookies: Cookies,
+    /// The keys that clients may sign with.
+    pub keys: Vec<WrittenKey>,
+    /// Who may transfer zones that say nothing of it themselves, and who is told of their changes.
+    pub transfer: WrittenTransfer,
+    /// Whom the program becomes once its ports are open: a user, and a group where it is not that user's own.
+    pub user: Option<Written<User>>,
     /// Who may ask `_why.<service>`; default loopback.
     pub explain_allow: Vec<Prefix>,
     /// The address of `/metrics` and `/status`; `None`: no such listener.
@@ -53,9 +70,24 @@ impl ServerFile {
             ("`[tcp]`", self.tcp != other.tcp),
             ("`[admin]`", self.admin != other.admin),
             ("`log`", self.log != other.log),
+            (
+                "`user`",
+                self.user.as_ref().map(|user| &user.value) != other.user.as_ref().map(|user| &user.value),
+            ),
+            // Buffers are made at the start.
+            ("`edns.size`", self.edns_size.max(default::EDNS_SIZE) < other.edns_size),
         ];
         changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
     }
+}
+
+/// A user of this machine, and a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The user's name.
+    pub user: String,
+    /// The group's name; `None`: the user's own.
+    pub group: Option<String>,
 }
 
 /// Answering over UDP.
@@ -152,25 +184,50 @@ fn root(source: &Arc<Source>, mut table: Table<'_>, issues: &mut Vec<Issue>) -> 
         table.take(key).and_then(|value| value.table(format!("`[{key}]`"), issues))
     };
     let udp = section("udp", issues).map(|table| udp(table, issues));
+    let (udp, engine_at) = udp.unwrap_or((Udp { threads: 0, engine: Engine::default() }, None));
     let tcp = section("tcp", issues).map_or(default::TCP, |table| tcp(table, issues));
     let edns = section("edns", issues).and_then(|table| edns(table, issues));
     let geoip = section("geoip", issues).map(|table| geoip(table, issues));
     let explain = section("explain", issues).and_then(|table| explain(table, issues));
+    let rrl = limits::rrl(section("rrl", issues), loopback(), issues);
+    let cookies = section("cookies", issues).map(|table| limits::cookies(table, issues));
+    let secondaries = section("transfer", issues).map(|table| transfer(table, issues));
     let admin = section("admin", issues).and_then(|table| admin(table, &listen, issues));
+    let minimal = table.take("minimal_responses").and_then(|value| value.flag(issues));
+    let user = table.take("user").and_then(|value| user(&value, issues));
+    let keys: Vec<WrittenKey> = named(&mut table, "key", issues, key);
     table.finish(issues);
     ServerFile {
         listen: listen.into_iter().map(|socket| socket.value).collect(),
         zones,
         state: state.map_or_else(|| here(default::STATE), |state| state.value),
         nsid,
-        udp: udp.unwrap_or(Udp { threads: 0, engine: Engine::default() }),
+        udp,
+        engine_at,
         tcp,
         edns_size: edns.unwrap_or(default::EDNS_SIZE),
         geoip: geoip.unwrap_or_default(),
         explain_allow: explain.unwrap_or_else(loopback),
         admin,
         log: log.unwrap_or_default(),
+        minimal_responses: minimal.unwrap_or(false),
+        rrl,
+        cookies: cookies.unwrap_or_default(),
+        keys,
+        transfer: secondaries.unwrap_or_default(),
+        user,
     }
+}
+
+/// `user`, or `user:group`.
+fn user(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Written<User>> {
+    let text = value.filled(issues)?;
+    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
+    if user.is_empty() || group.is_some_and(str::is_empty) {
+        issues.push(value.unfit("a user, or a user and a group: `steerdns:dns`"));
+        return None;
+    }
+    Some(value.written(User { user: user.into(), group: group.map(str::to_owned) }))
 }
 
 /// The words of `log`.
@@ -190,12 +247,14 @@ const ENGINES: [(&str, Engine); 4] = [
     ("hickory", Engine::Hickory),
 ];
 
-fn udp(mut table: Table<'_>, issues: &mut Vec<Issue>) -> Udp {
+fn udp(mut table: Table<'_>, issues: &mut Vec<Issue>) -> (Udp, Option<At>) {
     let threads = table.take("threads").and_then(|value| value.whole(0..=THREADS_MAX, issues));
-    let engine = table.take("engine").and_then(|value| value.word(&ENGINES, issues));
+    let engine = table.take("engine");
+    let engine_at = engine.as_ref().map(|value| value.at.clone());
+    let engine = engine.and_then(|value| value.word(&ENGINES, issues));
     table.finish(issues);
     let threads = threads.and_then(|threads| threads.try_into().ok()).unwrap_or(0);
-    Udp { threads, engine: engine.unwrap_or_default() }
+    (Udp { threads, engine: engine.unwrap_or_default() }, engine_at)
 }
 
 fn tcp(mut table: Table<'_>, issues: &mut Vec<Issue>) -> Tcp {
@@ -224,7 +283,7 @@ fn count(value: &Value<'_>, max: i64, issues: &mut Vec<Issue>) -> Option<u32> {
 
 fn edns(mut table: Table<'_>, issues: &mut Vec<Issue>) -> Option<u16> {
     // RFC 6891 §6.2.3: less than 512 is treated as 512.
-    let size = table.take("size").and_then(|value| value.whole(512..=1232, issues));
+    let size = table.take("size").and_then(|value| value.whole(512..=4096, issues));
     table.finish(issues);
     size.and_then(|size| size.try_into().ok())
 }

@@ -4,10 +4,13 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bindings::{self, WrittenBinding};
 use super::clusters::named;
 use super::document::{Table, Value, Wholeness, Written, read as read_document, same_keys};
+use super::expose::{WrittenExpose, expose};
 use super::issue::{At, Issue, Source};
 use super::policies::{self, WrittenPolicy, policy};
+use super::transfers::{WrittenTransfer, transfer};
 use super::words::{nearest, shown};
 use crate::steering::service::Ipv6;
 use crate::wire::name::Name;
@@ -32,9 +35,28 @@ pub struct SteeringFile {
     pub services: Vec<WrittenService>,
     /// The zone's own policies.
     pub policies: Vec<WrittenPolicy>,
+    /// Which clusters and nodes have names.
+    pub expose: Option<WrittenExpose>,
+    /// What its secondaries get.
+    pub export: Option<Written<Export>>,
+    /// Who they are; `None`: as steerdns.toml says.
+    pub transfer: Option<WrittenTransfer>,
     /// Whether something may stand in it that was not understood.
     pub wholeness: Wholeness,
 }
+
+/// What a zone's secondaries get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Export {
+    /// As if every node were up that no operator took out; the serial is the file's.
+    #[default]
+    Plan,
+    /// As it is now; the serial is the time of the last change.
+    Health,
+}
+
+/// The words of `export`.
+const EXPORTS: [(&str, Export); 2] = [("plan", Export::Plan), ("health", Export::Health)];
 
 /// A service as it is written.
 #[derive(Clone, Debug)]
@@ -57,6 +79,10 @@ pub struct WrittenService {
     pub sticky: bool,
     /// A longer time from death to removal that is accepted.
     pub detect_within: Option<Written<Duration>>,
+    /// What it answers beside addresses.
+    pub bindings: Vec<WrittenBinding>,
+    /// Whether it is a cluster's own name.
+    pub is_exposed: bool,
 }
 
 /// The policy of a service.
@@ -95,9 +121,13 @@ fn root(mut table: Table<'_>, origin: &Name, issues: &mut Vec<Issue>) -> Steerin
         let what = format!("`{shared}` is not a key of a zone's file");
         table.refuse(shared, &what, "clusters and checks stand in clusters.toml", issues);
     }
+    let expose = table.take("expose").and_then(|value| expose(&value, issues));
+    let export = table.take("export").and_then(|value| Some(value.written(value.word(&EXPORTS, issues)?)));
+    let secondaries = table.take("transfer").and_then(|value| value.table("`[transfer]`", issues));
+    let secondaries = secondaries.map(|table| transfer(table, issues));
     table.finish(issues);
     same_keys(policies.iter().map(|policy| &policy.key), "policy", issues);
-    SteeringFile { services, policies, wholeness: Wholeness::Whole }
+    SteeringFile { services, policies, expose, export, transfer: secondaries, wholeness: Wholeness::Whole }
 }
 
 fn service(value: &Value<'_>, origin: &Name, issues: &mut Vec<Issue>) -> Option<WrittenService> {
@@ -116,6 +146,15 @@ fn service(value: &Value<'_>, origin: &Name, issues: &mut Vec<Issue>) -> Option<
     let ipv6 = table.take("ipv6").and_then(|value| value.word(&IPV6, issues));
     let sticky = table.take("sticky").and_then(|value| value.flag(issues));
     let policy = policy_of(value, owner.as_ref(), &mut table, issues);
+    let bindings = bindings::take(&mut table, owner.as_ref(), issues);
+    let what = format!("`alias` is not a key of service `{}`", shown(value.key));
+    table.refuse(
+        "alias",
+        &what,
+        "names outside our zones are not resolved by us: write a CNAME into the master file; for one of our services, give this \
+         one the same policy",
+        issues,
+    );
     split_owner(value, &mut table, issues);
     table.finish(issues);
     let here = || Written { value: default::TTL_S, at: value.key_at.clone() };
@@ -129,6 +168,8 @@ fn service(value: &Value<'_>, origin: &Name, issues: &mut Vec<Issue>) -> Option<
         ipv6,
         sticky: sticky.unwrap_or(false),
         detect_within,
+        bindings,
+        is_exposed: false,
     })
 }
 
@@ -166,16 +207,17 @@ fn split_owner(value: &Value<'_>, table: &mut Table<'_>, issues: &mut Vec<Issue>
     for inner in table.tables() {
         let (outer, inner_key) = (shown(value.key), shown(inner.key));
         let what = format!("`{inner_key}` is not a key of service `{outer}`");
-        let remedy = match nearest(inner.key, ["policy", "all_down", "rule", "spread"]) {
-            Some(near) => format!("there is `{near}`"),
-            None => format!("a name with dots stands in quotes: `[service.\"{outer}.{inner_key}\"]`"),
-        };
+        let remedy =
+            match nearest(inner.key, ["policy", "all_down", "rule", "spread", "https", "svcb", "srv"]) {
+                Some(near) => format!("there is `{near}`"),
+                None => format!("a name with dots stands in quotes: `[service.\"{outer}.{inner_key}\"]`"),
+            };
         issues.push(Issue::error(inner.key_at, what).remedy(remedy));
     }
 }
 
-/// Whole seconds.
-fn ttl(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Written<u32>> {
+/// How long an answer may be kept: whole seconds.
+pub(super) fn ttl(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Written<u32>> {
     let ttl = value.duration(TTL, issues)?;
     if ttl.subsec_millis() != 0 {
         issues.push(value.unfit("whole seconds"));

@@ -1,6 +1,7 @@
 //! Address space cut into the fewest networks, each with one value.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Values are smaller than this.
 pub const VALUES_MAX: u32 = 1 << 24;
@@ -24,7 +25,7 @@ const NODE_BITS: u8 = 8;
 /// ```
 #[derive(Clone)]
 pub struct PrefixMap {
-    root: Box<[Entry]>,
+    root: Arc<[Entry]>,
     nodes: Vec<Node>,
     entries: Vec<Entry>,
     tiles: usize,
@@ -97,6 +98,11 @@ impl PrefixMap {
         let (from, value) = open.unwrap_or((0, 0));
         build.run(from, u64::MAX, value);
         build.finish()
+    }
+
+    /// The value 0 everywhere. Clones share its memory.
+    pub fn everywhere() -> PrefixMap {
+        PrefixMap::new([], 16)
     }
 
     /// The value at an IPv4 address, and the length of its tile.
@@ -238,7 +244,7 @@ impl Build {
         self.nodes.shrink_to_fit();
         self.entries.shrink_to_fit();
         let root = self.root.into_boxed_slice();
-        PrefixMap { root, nodes: self.nodes, entries: self.entries, tiles: self.tiles }
+        PrefixMap { root: root.into(), nodes: self.nodes, entries: self.entries, tiles: self.tiles }
     }
 }
 

@@ -4,11 +4,13 @@ use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::errand::Lane;
+use super::panics::{MakesAnswers, Panics, Saved};
 use crate::answer::tally::Tally;
-use crate::answer::worker::{Ask, Reply, Transport, Worker};
+use crate::answer::transfer::Transfer;
+use crate::answer::worker::{Ask, Now, Reply, Transport, Worker};
 use crate::snapshot::{Live, Snapshot};
 
 /// How soon a transport sees that it must stop, at the latest.
@@ -20,16 +22,12 @@ pub(super) const HEADER: usize = 12;
 /// A function with the signature of `answer::respond::respond`: a transport is compiled for the one it is
 /// given, so that tests may give another, and the call costs nothing.
 pub trait Respond:
-    Fn(&Snapshot, &mut Worker, Instant, &mut [u8], usize, IpAddr, Transport) -> Reply
-    + Copy
-    + Send
-    + Sync
-    + 'static
+    Fn(&Snapshot, &mut Worker, Now, &mut [u8], usize, IpAddr, Transport) -> Reply + Copy + Send + Sync + 'static
 {
 }
 
 impl<F> Respond for F where
-    F: Fn(&Snapshot, &mut Worker, Instant, &mut [u8], usize, IpAddr, Transport) -> Reply
+    F: Fn(&Snapshot, &mut Worker, Now, &mut [u8], usize, IpAddr, Transport) -> Reply
         + Copy
         + Send
         + Sync
@@ -46,8 +44,45 @@ pub struct Answering<R> {
     pub respond: R,
     /// Where questions go that wait for the disk or the publisher.
     pub lane: Lane,
+    /// What has panicked so far.
+    pub panics: Arc<Panics>,
     /// Set it, and every thread ends within [`STOP_SEEN`] and what its transport needs to drain.
     pub stop: Arc<AtomicBool>,
+}
+
+/// A transport's clocks. Reading two for each batch would cost as much as an answer; the one on the wall is looked at now and then.
+#[derive(Debug)]
+pub struct Clocks {
+    looked: Instant,
+    unix_s: u64,
+}
+
+/// How old the word of the clock on the wall may be: cookies and signatures are checked to the second at best.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+#[expect(clippy::disallowed_methods, reason = "a transport is where time comes from")]
+impl Clocks {
+    /// Clocks, looked at.
+    pub fn looked_at() -> Clocks {
+        Clocks { looked: Instant::now(), unix_s: unix_s() }
+    }
+
+    /// What time it is.
+    #[inline]
+    pub fn now(&mut self) -> Now {
+        let instant = Instant::now();
+        if instant.saturating_duration_since(self.looked) >= LOOK_AGAIN {
+            *self = Clocks { looked: instant, unix_s: unix_s() };
+        }
+        Now { instant, unix_s: self.unix_s }
+    }
+}
+
+#[cold]
+#[expect(clippy::disallowed_methods, reason = "a transport is where time comes from")]
+fn unix_s() -> u64 {
+    // A clock before 1970 makes every cookie and signature too old, which is what they are to it.
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// What is to be done with a message.
@@ -59,6 +94,8 @@ pub(super) enum Said {
     Answer(usize),
     /// It goes to the cold lane.
     Later(Ask),
+    /// Many messages, one after the other.
+    Transfer(Box<Transfer>),
 }
 
 impl<R: Respond> Answering<R> {
@@ -77,16 +114,17 @@ impl<R: Respond> Answering<R> {
         snapshot: &Snapshot,
         worker: &mut Worker,
         tally: &Tally,
-        now: Instant,
+        now: Now,
         buf: &mut [u8],
         len: usize,
         peer: IpAddr,
         transport: Transport,
     ) -> Said {
-        let Some(header) = header(buf, len) else {
+        let Some(saved) = Saved::of(buf, len) else {
             tally.dropped();
             return Said::Nothing;
         };
+        let _makes = MakesAnswers::begin();
         // A Worker holds counts and turns: whatever a panic leaves in it is good to go on with.
         let respond = AssertUnwindSafe(|| (self.respond)(snapshot, worker, now, buf, len, peer, transport));
         match catch_unwind(respond) {
@@ -95,13 +133,22 @@ impl<R: Respond> Answering<R> {
                 Said::Answer(len)
             }
             Ok(Reply::Later(ask)) => Said::Later(ask),
+            Ok(Reply::Stream(transfer)) => {
+                tally.transferred(transfer.qtype());
+                Said::Transfer(transfer)
+            }
+            Ok(Reply::Limited) => {
+                tally.limited();
+                Said::Nothing
+            }
             Ok(Reply::Drop) => {
                 tally.dropped();
                 Said::Nothing
             }
             Err(_) => {
                 tally.panicked();
-                buf[..HEADER].copy_from_slice(&servfail(header));
+                self.panics.tell(&saved, buf);
+                buf[..HEADER].copy_from_slice(&servfail(saved.header));
                 Said::Answer(HEADER)
             }
         }

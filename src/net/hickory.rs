@@ -3,12 +3,12 @@
 //! For comparison, and for whoever trusts its transport more than ours. Its answers are equal to those of the
 //! other engines after decoding, for well-formed queries whose answers fit: it decodes ours and encodes it
 //! anew, without compressing against the question, and answers by itself what it cannot parse (FORMERR).
-//! It knows no limit of connections.
+//! It knows no limit of connections, and gives no transfers.
 
 use std::io;
 use std::net::{TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hickory_proto::op::{Header, HeaderCounts, Message, MessageType, Metadata, OpCode, ResponseCode};
 use hickory_proto::rr::Record;
@@ -20,7 +20,7 @@ use hickory_server::zone_handler::MessageResponseBuilder;
 use tokio::sync::oneshot;
 use tokio::time::{interval, timeout};
 
-use super::answering::{Answering, Respond, STOP_SEEN, Said};
+use super::answering::{Answering, Clocks, Respond, STOP_SEEN, Said, servfail};
 use super::errand::Errand;
 use crate::answer::tally::Tally;
 use crate::answer::worker::{Transport, Worker};
@@ -46,7 +46,7 @@ pub fn serve<R: Respond>(
     [udp, tcp]: [Arc<Tally>; 2],
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let desk = Mutex::new((worker, vec![0; MESSAGE].into()));
+    let desk = Mutex::new((worker, Clocks::looked_at(), vec![0; MESSAGE].into()));
     let bridge = Bridge { answering: answering.clone(), desk, udp, tcp };
     runtime.block_on(async {
         let mut server = Server::new(bridge);
@@ -69,7 +69,7 @@ pub fn serve<R: Respond>(
 struct Bridge<R> {
     answering: Answering<R>,
     /// One thread runs all of it; the lock, which its trait asks for, is never waited for.
-    desk: Mutex<(Worker, Box<[u8]>)>,
+    desk: Mutex<(Worker, Clocks, Box<[u8]>)>,
     udp: Arc<Tally>,
     tcp: Arc<Tally>,
 }
@@ -87,13 +87,13 @@ impl<R: Respond> Bridge<R> {
         let peer = request.src().ip();
         let ask = {
             let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-            let (worker, buf) = &mut *desk;
+            let (worker, clocks, buf) = &mut *desk;
             buf.get_mut(..query.len())?.copy_from_slice(query);
-            #[expect(clippy::disallowed_methods, reason = "a transport is where time comes from")]
-            let now = Instant::now();
+            let now = clocks.now();
             let snapshot = self.answering.live.now();
             match self.answering.answer(&snapshot, worker, tally, now, buf, query.len(), peer, transport) {
                 Said::Nothing => return None,
+                Said::Transfer(_) => return Some(servfail(*query.first_chunk()?).to_vec()),
                 Said::Answer(len) => return Some(buf[..len].to_vec()),
                 Said::Later(ask) => ask,
             }

@@ -13,6 +13,7 @@ pub mod answering;
 pub mod errand;
 pub mod hickory;
 pub mod listen;
+pub mod panics;
 pub mod portable;
 pub mod stream;
 #[cfg(target_os = "linux")]

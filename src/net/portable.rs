@@ -7,15 +7,15 @@ use std::io;
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::answering::{Answering, Respond, Said};
+use super::answering::{Answering, Clocks, Respond, Said};
 use super::errand::Errand;
 use crate::answer::tally::Tally;
 use crate::answer::worker::{Transport, Worker};
 
 /// Octets of the buffer, as in net/udp.
-const BUFFER: usize = 1280;
+const BUFFER: usize = 4224;
 /// How long the thread pauses when the system refuses to receive: refusals must not become a busy loop.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -31,6 +31,8 @@ pub fn serve<R: Respond>(
 ) -> io::Result<()> {
     // One octet more than an answer may use: what fills it was cut off, and is not read.
     let mut buffer = [0; BUFFER + 1];
+    let mut clocks = Clocks::looked_at();
+    let own = socket.local_addr()?.port();
     while !answering.stopped() {
         let (len, peer) = match socket.recv_from(&mut buffer) {
             Ok(received) => received,
@@ -43,16 +45,15 @@ pub fn serve<R: Respond>(
                 continue;
             }
         };
-        if len > BUFFER || peer.port() == 0 {
+        if len > BUFFER || peer.port() == 0 || peer.port() == own {
             tally.dropped();
             continue;
         }
-        #[expect(clippy::disallowed_methods, reason = "a transport is where time comes from")]
-        let now = Instant::now();
+        let now = clocks.now();
         let snapshot = answering.live.now();
         let buf = &mut buffer[..BUFFER];
         match answering.answer(&snapshot, &mut worker, tally, now, buf, len, peer.ip(), Transport::Udp) {
-            Said::Nothing => {}
+            Said::Nothing | Said::Transfer(_) => {} // there is no transfer over UDP
             Said::Answer(len) => {
                 if socket.send_to(&buf[..len], peer).is_err() {
                     tally.send_failed(1);

@@ -12,6 +12,7 @@ use crate::answer::respond::respond;
 use crate::answer::tally::Tally;
 use crate::answer::worker::{Reply, Transport, Worker};
 use crate::cluster::Family;
+use crate::net::answering::Clocks;
 use crate::net::errand::Errand;
 use crate::publisher::WARMING_MAX;
 use crate::record::Record;
@@ -37,6 +38,7 @@ pub(super) async fn serve(
     let tallies = Tallies::new(&record);
     let reading = Arc::new(Semaphore::new(READING_MAX));
     let mut worker = Worker::default();
+    let mut clocks = Clocks::looked_at();
     let mut buf = vec![0; MESSAGE];
     while let Some(errand) = errands.recv().await {
         let until = Instant::now() + WARMING_MAX * 2;
@@ -46,7 +48,7 @@ pub(super) async fn serve(
         let snapshot = arc_swap::Guard::into_inner(live.now());
         let query = &errand.ask.query;
         buf[..query.len()].copy_from_slice(query);
-        let now = Instant::now();
+        let now = clocks.now();
         match respond(&snapshot, &mut worker, now, &mut buf, query.len(), errand.peer, errand.transport) {
             Reply::Done(len, fact) => {
                 tallies.of(errand.transport, errand.peer).answered(&fact);
@@ -58,12 +60,14 @@ pub(super) async fn serve(
                     let geography = seat.is_ok().then(|| read().ok()).flatten();
                     let query = &errand.ask.query;
                     let known = |address: IpAddr| geography.as_ref().map(|geography| geography.of(address));
-                    if let Some(message) = why(&snapshot, query, errand.peer, errand.transport, now, known) {
+                    if let Some(message) =
+                        why(&snapshot, query, errand.peer, errand.transport, now.instant, known)
+                    {
                         errand.answer(&message);
                     }
                 });
             }
-            Reply::Drop => {}
+            Reply::Drop | Reply::Limited | Reply::Stream(_) => {}
         }
     }
 }

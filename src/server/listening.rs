@@ -40,8 +40,16 @@ impl Listening {
         server: &ServerFile,
         answering: &Answering<R>,
         record: &Record,
-    ) -> Vec<JoinHandle<()>> {
+    ) -> Result<Vec<JoinHandle<()>>, NotStarted> {
         let mut threads = Vec::new();
+        // All threads of an address share what one network gets.
+        let share = udp_threads(server);
+        let worker = || {
+            let mut chance = [0; 8];
+            getrandom::fill(&mut chance)
+                .map_err(|error| NotStarted(format!("no random numbers: {error}")))?;
+            Ok(Worker::of(share, u64::from_ne_bytes(chance)))
+        };
         let mut streams = Vec::new();
         for listeners in self.listeners {
             let family = Family::of(listeners.address.ip());
@@ -50,11 +58,13 @@ impl Listening {
                 let tally = record.tally(Transport::Udp, family);
                 let answering = answering.clone();
                 let engine = server.udp.engine;
+                let octets = usize::from(server.edns_size);
+                let worker = worker()?;
                 if engine == Engine::Hickory {
                     let tallies = [tally, record.tally(Transport::Tcp, family)];
                     let listener = tcp.pop();
                     threads.push(named("dns-hickory", move || {
-                        report(hickory::serve(socket, listener, &answering, Worker::default(), tallies));
+                        report(hickory::serve(socket, listener, &answering, worker, tallies));
                     }));
                     continue;
                 }
@@ -64,9 +74,9 @@ impl Listening {
                     report(match engine {
                         #[cfg(target_os = "linux")]
                         Engine::Auto | Engine::Mmsg => {
-                            crate::net::udp::serve(&socket, &answering, Worker::default(), &tally)
+                            crate::net::udp::serve(&socket, &answering, worker, &tally, octets)
                         }
-                        _ => portable::serve(&socket, &answering, Worker::default(), &tally),
+                        _ => portable::serve(&socket, &answering, worker, &tally),
                     });
                 }));
             }
@@ -86,7 +96,7 @@ impl Listening {
                 report(stream::serve(streams, &answering, Worker::default(), limits, counts));
             }));
         }
-        threads
+        Ok(threads)
     }
 }
 

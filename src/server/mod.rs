@@ -3,14 +3,18 @@
 //! ```text
 //! prober --Observation--> publishing --Snapshot--> Live --> answering threads (listening)
 //! reload --Loaded---------/    |                                 \--Errand--> late
-//!                              \--News--> log, Record (metrics), state file (on its own thread)
+//!                              \--News--> log, Record (metrics), state file (on its own thread), NOTIFY
+//! exporting --Edited-----------/    what secondaries of zones of health get, at most once a second
 //! desks: the admin listener (/metrics, /status) and the control socket (reload, status, explain)
 //! ```
 
 mod desks;
+mod exporting;
 mod late;
 mod listening;
 mod publishing;
 mod start;
+#[cfg(unix)]
+mod user;
 
 pub use start::{Handle, Loader, NotStarted, Server, start};

@@ -1,15 +1,17 @@
 //! The one writer's task: events in, Snapshots out, and what follows from the News.
 #![allow(clippy::disallowed_methods)] // It hands the clock to everybody.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::exporting::{Noticing, edit};
 use super::start::{Loader, named};
 use crate::cluster::Family;
 use crate::files::issue::{Issue, Severity};
@@ -24,6 +26,9 @@ use crate::publisher::{Event, News, Publisher};
 use crate::record::Record;
 use crate::snapshot::{Live, Snapshot};
 use crate::state;
+use crate::wire::cookie::{SECRET_OCTETS, Secrets};
+use crate::wire::name::Name;
+use crate::zone::edition::Edition;
 
 /// Events that wait for the publisher; a prober that finds it full waits.
 const EVENTS: usize = 4096;
@@ -52,7 +57,38 @@ pub(super) struct Publishing {
     pub(super) reload_requests: mpsc::Receiver<Waiting>,
     /// What the server was started with: what of it changes takes a restart.
     pub(super) started: ServerFile,
+    pub(super) season: Season,
+    /// Serials of an earlier life.
+    pub(super) serials: HashMap<Name, u32>,
+    /// Told of each Snapshot.
+    pub(super) changed: Arc<Notify>,
+    /// What secondaries of zones of health get.
+    pub(super) editions: mpsc::Receiver<Arc<Edition>>,
+    pub(super) noticing: Noticing,
     pub(super) ended: watch::Receiver<bool>,
+}
+
+/// What a server adds to whatever is loaded: a secret of cookies of its own, where no file names one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Season {
+    cookie: Option<[u8; SECRET_OCTETS]>,
+}
+
+impl Season {
+    pub(super) fn new(server: &ServerFile) -> Season {
+        let cookie = state::cookie_secret(&server.state).map_err(|error| {
+            tracing::error!("no secret for cookies can be kept, they are not spoken: {error}");
+        });
+        Season { cookie: cookie.ok() }
+    }
+
+    /// Adds it.
+    pub(super) fn season(&self, loaded: &mut Loaded) {
+        let cookies = &loaded.server.cookies;
+        if cookies.enabled && cookies.secret_file.is_none() {
+            loaded.plan.settings.cookies = Secrets::new(self.cookie.into_iter().collect());
+        }
+    }
 }
 
 /// Runs until `ended`. Nothing in it waits for a disk, a log or a compilation: a verdict must reach the answers.
@@ -69,6 +105,9 @@ pub(super) async fn publish(mut own: Publishing) {
     let mut loading = false;
     let mut local = LocalFailures::default();
     let mut batch = Vec::new();
+    let first = arc_swap::Guard::into_inner(own.live.now());
+    own.noticing.tell(&first.editions.iter().flatten().cloned().collect::<Vec<_>>(), &first);
+    drop(first);
     loop {
         let mut told = None;
         tokio::select! {
@@ -87,13 +126,22 @@ pub(super) async fn publish(mut own: Publishing) {
                 }
             }
             _ = tick.tick() => own.publisher.handle(Event::Tick, Instant::now()),
+            Some(edition) = own.editions.recv() => own.publisher.handle(Event::Edited(edition), Instant::now()),
             // One at a time: what is asked for last is read last.
             Some(waiting) = own.reload_requests.recv(), if !loading => {
                 loading = true;
                 let (loader, done) = (Arc::clone(&own.loader), done.clone());
+                let (season, serials) = (own.season, own.serials.clone());
+                let last = arc_swap::Guard::into_inner(own.live.now());
                 tokio::task::spawn_blocking(move || {
                     // A panic of the loader is a bug; it must not keep later reloads waiting.
-                    let loaded = catch_unwind(AssertUnwindSafe(|| loader())).unwrap_or_else(|_| {
+                    let loaded = catch_unwind(AssertUnwindSafe(|| {
+                        let mut loaded = loader()?;
+                        season.season(&mut loaded);
+                        let words = edit(&mut loaded, Some(&last), &serials);
+                        loaded.issues.extend(words.into_iter().map(warning));
+                        Ok(loaded)
+                    })).unwrap_or_else(|_| {
                         let what = "reading the files failed: this is a bug".into();
                         Err(vec![Issue { severity: Severity::Error, at: None, what, remedy: None, also: None }])
                     });
@@ -117,7 +165,10 @@ pub(super) async fn publish(mut own: Publishing) {
         }
         let (snapshot, news) = own.publisher.publish(Instant::now());
         if let Some(snapshot) = snapshot {
-            let _ = graves.send(own.live.replace(Arc::new(snapshot)));
+            let snapshot = Arc::new(snapshot);
+            own.noticing.tell(&news.edited, &snapshot);
+            let _ = graves.send(own.live.replace(snapshot));
+            own.changed.notify_one();
         }
         unkept |= !news.turned.is_empty();
         tell(&news, &own.record, Instant::now());
@@ -132,6 +183,10 @@ pub(super) async fn publish(mut own: Publishing) {
     }
     probing.abort();
     keeper.end(&own.publisher);
+}
+
+fn warning(what: String) -> Issue {
+    Issue { severity: Severity::Warning, at: None, what, remedy: None, also: None }
 }
 
 /// Until the server ends, or whoever would say so is gone.

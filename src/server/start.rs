@@ -1,6 +1,7 @@
 //! Starts everything, in order, and ends it.
 #![allow(clippy::disallowed_methods)] // It hands the clock to everybody.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,19 +10,22 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::desks::{admin, control_socket};
+use super::exporting::{self, EDITIONS, Noticing, edit};
 use super::late;
 use super::listening::Listening;
-use super::publishing::{PROBES, Publishing, Waiting, publish};
+use super::publishing::{PROBES, Publishing, Season, Waiting, publish};
+#[cfg(unix)]
+use super::user::become_user;
 use crate::answer::respond::respond;
 use crate::files::issue::Issue;
 use crate::files::server::ServerFile;
 use crate::files::show;
 use crate::load::{self, Geography, Loaded};
 use crate::net::answering::Answering;
-use crate::net::errand;
+use crate::net::{errand, panics};
 use crate::publisher::Publisher;
 use crate::record::Record;
 use crate::snapshot::Live;
@@ -77,13 +81,26 @@ impl Handle {
 
 /// Loads, binds, and answers. What is wrong with the files is told by `loader`'s issues.
 pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
-    let loaded = loader().map_err(|issues| NotStarted(show::issues(&issues, show::Format::Full)))?;
+    let mut loaded = loader().map_err(|issues| NotStarted(show::issues(&issues, show::Format::Full)))?;
     if !loaded.issues.is_empty() {
         tracing::warn!("{}", show::issues(&loaded.issues, show::Format::Short).trim_end());
     }
-    let Loaded { server, mut plan, geography, .. } = loaded;
-    drop(geography);
-    raise_open_files(&server);
+    loaded.geography = Geography::default();
+    raise_open_files(&loaded.server);
+    panics::hook();
+    let listening = Listening::bind(&loaded.server)?;
+    #[cfg(unix)]
+    if let Some(user) = &loaded.server.user {
+        become_user(user, &loaded.server.state)?;
+    }
+    let serials = state::read_serials(&loaded.server.state).unwrap_or_else(|error| {
+        tracing::warn!("{error}");
+        HashMap::new()
+    });
+    edit(&mut loaded, None, &serials);
+    let season = Season::new(&loaded.server);
+    season.season(&mut loaded);
+    let Loaded { server, mut plan, .. } = loaded;
     let kept = match state::read(&server.state, SystemTime::now()) {
         Ok(kept) => kept,
         Err(error) => {
@@ -100,8 +117,8 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     let live = Arc::new(Live::new(first.unwrap_or_default()));
     let stop = Arc::new(AtomicBool::new(false));
     let (lane, errands) = errand::lane(late::ERRANDS);
-    let answering = Answering { live: Arc::clone(&live), respond, lane, stop: Arc::clone(&stop) };
-    let listening = Listening::bind(&server)?;
+    let answering =
+        Answering { live: Arc::clone(&live), respond, lane, panics: Arc::default(), stop: Arc::clone(&stop) };
     let addresses = listening.addresses.clone();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -116,7 +133,11 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     let geoip = Arc::clone(&record);
     let read: GeographyReader = Arc::new(move || load::geography(&geoip.geoip()));
     control_socket(&runtime, &server, &handle, &record, &live, &read, &ended)?;
-    let threads = listening.serve(&server, &answering, &record);
+    let threads = listening.serve(&server, &answering, &record)?;
+    let changed = Arc::new(Notify::new());
+    let (edited, editions) = mpsc::channel(EDITIONS);
+    let exporting = exporting::run(Arc::clone(&live), Arc::clone(&changed), edited, server.state.clone());
+    runtime.spawn(exporting);
     let (living, alive) = watch::channel(());
     let publishing = runtime.spawn(publish(Publishing {
         _living: living,
@@ -126,6 +147,11 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
         loader: Arc::clone(loader),
         reload_requests,
         started: server,
+        season,
+        serials,
+        changed,
+        editions,
+        noticing: Noticing::new(&addresses),
         ended,
     }));
     runtime.spawn(late::serve(errands, Arc::clone(&live), Arc::clone(&record), read));

@@ -66,6 +66,13 @@ pub struct Finer {
 }
 
 impl Mapped {
+    /// One cluster for everybody; `map` is [`PrefixMap::everywhere`].
+    pub fn everywhere(only: ClusterId, spread: Spread, map: &PrefixMap) -> Mapped {
+        let list = RankedList { clusters: [only].into(), costs_ms: [0.0].into() };
+        let (v4, v6, exact) = (map.clone(), map.clone(), Exact::default());
+        Mapped { lists: vec![list], v4, v6, exact, spread, finer: Vec::new(), grain: Grain::FINEST }
+    }
+
     /// The tile of an IPv4 client.
     #[inline]
     pub fn tile_v4(&self, address: u32) -> Tile {

@@ -14,6 +14,7 @@
 //! choose    ranked list, slot, state of the pools -> Choice
 //! ```
 
+pub mod binding;
 pub mod cells;
 pub mod choose;
 pub mod client;

@@ -31,6 +31,8 @@ pub struct Service {
     pub sticky: bool,
     /// A longest time from death to removal that its operator accepts though it exceeds the TTL.
     pub detect_within: Option<Duration>,
+    /// Whether it is a cluster's own name.
+    pub is_exposed: bool,
 }
 
 /// What to say when no node of the whole list is up.

@@ -1,6 +1,9 @@
-//! EDNS(0) (RFC 6891) and its options: Client Subnet (RFC 7871), NSID (RFC 5001).
+//! EDNS(0) (RFC 6891) and its options: Client Subnet (RFC 7871), Cookie (RFC 7873), NSID (RFC 5001), TCP keepalive (RFC 7828),
+//! extended errors (RFC 8914), the zone's version (RFC 9660).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::cookie::{COOKIE_OCTETS, Cookie};
 
 /// The type of the OPT record.
 pub const OPT: u16 = 41;
@@ -11,6 +14,10 @@ pub const OPT_EMPTY: usize = 11;
 
 const NSID: u16 = 3;
 const SUBNET: u16 = 8;
+const COOKIE: u16 = 10;
+const KEEPALIVE: u16 = 11;
+const ERROR: u16 = 15;
+const ZONE_VERSION: u16 = 19;
 
 /// What the OPT record of a query says.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,10 +28,50 @@ pub struct Edns {
     pub version: u8,
     /// DO: DNSSEC records are wanted (RFC 3225).
     pub dnssec_ok: bool,
-    /// Whether the server's identifier is asked for.
-    pub nsid: bool,
+    /// What else is to be told.
+    pub wants: Wants,
     /// The client's network.
     pub subnet: Option<Subnet>,
+    /// The cookie; means nothing unless [`Wants::cookie`].
+    cookie: Cookie,
+}
+
+/// Options that most queries lack, as a set: that none of them is there is seen at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wants(u8);
+
+impl Wants {
+    const NSID: u8 = 1;
+    const COOKIE: u8 = 2;
+    const KEEPALIVE: u8 = 4;
+    const ZONE_VERSION: u8 = 8;
+
+    /// Nothing.
+    #[inline]
+    pub fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The server's identifier.
+    pub fn nsid(self) -> bool {
+        self.0 & Self::NSID != 0
+    }
+
+    /// A server cookie, for a cookie that came.
+    #[inline]
+    pub fn cookie(self) -> bool {
+        self.0 & Self::COOKIE != 0
+    }
+
+    /// How long an idle connection is kept.
+    pub fn keepalive(self) -> bool {
+        self.0 & Self::KEEPALIVE != 0
+    }
+
+    /// The version of the zone.
+    pub fn zone_version(self) -> bool {
+        self.0 & Self::ZONE_VERSION != 0
+    }
 }
 
 /// A client's network as the query gave it, checked.
@@ -38,9 +85,48 @@ pub struct Subnet {
     halves: [u64; 2],
 }
 
-/// Why an OPT record is refused.
+/// What is wrong with an OPT record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Malformed;
+pub enum Malformed {
+    /// An option reaches beyond the record.
+    Frame,
+    /// A client subnet is not as RFC 7871 §6 has it, or there are two.
+    Subnet,
+    /// A cookie has a length that none may have (RFC 7873 §4), or there are two.
+    Cookie,
+    /// A keepalive with a time in it: a client may not say one (RFC 7828 §3.2.1).
+    Keepalive,
+}
+
+/// INFO-CODEs of extended errors (RFC 8914 §4).
+pub const OTHER: u16 = 0;
+/// What is forbidden: a transfer, to this client.
+pub const PROHIBITED: u16 = 18;
+/// A name that no zone here holds.
+pub const NOT_AUTHORITATIVE: u16 = 20;
+/// An operation that is not served.
+pub const NOT_SUPPORTED: u16 = 21;
+
+impl Malformed {
+    /// The same for people.
+    pub fn error(self) -> &'static ExtendedError {
+        match self {
+            Malformed::Frame => {
+                &ExtendedError { code: OTHER, text: "an EDNS option reaches beyond its record" }
+            }
+            Malformed::Subnet => {
+                &ExtendedError { code: OTHER, text: "the client subnet is not as RFC 7871 section 6 has it" }
+            }
+            Malformed::Cookie => {
+                &ExtendedError { code: OTHER, text: "the cookie is not as RFC 7873 section 4 has it" }
+            }
+            Malformed::Keepalive => &ExtendedError {
+                code: OTHER,
+                text: "a client sends no time with edns-tcp-keepalive (RFC 7828 section 3.2.1)",
+            },
+        }
+    }
+}
 
 impl Subnet {
     /// SOURCE PREFIX-LENGTH: how many leading bits of the address are known.
@@ -83,20 +169,20 @@ impl Subnet {
     /// RFC 7871 §6: FAMILY, SOURCE, SCOPE 0, and just the octets that SOURCE needs, no bit set beyond it.
     #[inline]
     fn read(option: &[u8]) -> Result<Subnet, Malformed> {
-        let (&[high, low, source, scope], octets) = option.split_first_chunk().ok_or(Malformed)?;
+        let (&[high, low, source, scope], octets) = option.split_first_chunk().ok_or(Malformed::Subnet)?;
         let family = u16::from_be_bytes([high, low]);
         let bits = match family {
             0 => 0,
             1 => 32,
             2 => 128,
-            _ => return Err(Malformed),
+            _ => return Err(Malformed::Subnet),
         };
         if source > bits || scope != 0 || octets.len() != usize::from(source).div_ceil(8) {
-            return Err(Malformed);
+            return Err(Malformed::Subnet);
         }
         let beyond = octets.last().is_some_and(|last| source % 8 != 0 && last << (source % 8) != 0);
         if beyond {
-            return Err(Malformed);
+            return Err(Malformed::Subnet);
         }
         let halves = match *octets {
             [a, b, c] => [u64::from_be_bytes([a, b, c, 0, 0, 0, 0, 0]), 0], // a /24, as nearly all of them are
@@ -116,7 +202,7 @@ fn half(octets: &[u8]) -> u64 {
 }
 
 /// An OPT record that is all that stands in `octets`, from its type on; `None` where something else stands there.
-#[inline]
+#[inline(always)]
 pub fn alone(octets: &[u8]) -> Option<&[u8]> {
     let (&[root, high, low, .., len_high, len_low], options) = octets.split_first_chunk::<OPT_EMPTY>()?;
     let fits = options.len() == usize::from(u16::from_be_bytes([len_high, len_low]));
@@ -127,10 +213,10 @@ impl Edns {
     /// Reads an OPT record from its type on; the slice ends with it. `self` is a default one.
     ///
     /// Of another version than 0 nothing more is read: BADVERS, whatever its options may mean (RFC 6891 §6.1.3).
-    #[inline]
+    #[inline(always)]
     pub fn read(&mut self, record: &[u8]) -> Result<(), Malformed> {
         let Some((fixed, mut options)) = record.split_first_chunk::<{ OPT_EMPTY - 1 }>() else {
-            return Err(Malformed);
+            return Err(Malformed::Frame);
         };
         let &[_, _, payload_high, payload_low, _, version, flags, ..] = fixed;
         self.payload = u16::from_be_bytes([payload_high, payload_low]).max(PAYLOAD_MIN);
@@ -141,25 +227,45 @@ impl Edns {
         }
         while let Some((&[code_high, code_low, len_high, len_low], behind)) = options.split_first_chunk() {
             let len = usize::from(u16::from_be_bytes([len_high, len_low]));
-            let (option, next) = behind.split_at_checked(len).ok_or(Malformed)?;
+            let (option, next) = behind.split_at_checked(len).ok_or(Malformed::Frame)?;
             match u16::from_be_bytes([code_high, code_low]) {
-                SUBNET if self.subnet.is_some() => return Err(Malformed),
+                SUBNET if self.subnet.is_some() => return Err(Malformed::Subnet),
                 SUBNET => self.subnet = Some(Subnet::read(option)?),
-                NSID => self.nsid = true,
-                _ => {}
+                code => self.read_other(code, option)?,
             }
             options = next;
         }
-        if options.is_empty() { Ok(()) } else { Err(Malformed) }
+        if options.is_empty() { Ok(()) } else { Err(Malformed::Frame) }
+    }
+
+    /// Options other than the client subnet; those that we do not know mean nothing (RFC 6891 §6.1.2).
+    fn read_other(&mut self, code: u16, option: &[u8]) -> Result<(), Malformed> {
+        let wanted = match code {
+            COOKIE if self.wants.cookie() => return Err(Malformed::Cookie),
+            COOKIE => {
+                self.cookie = Cookie::read(option).ok_or(Malformed::Cookie)?;
+                Wants::COOKIE
+            }
+            KEEPALIVE if !option.is_empty() => return Err(Malformed::Keepalive),
+            KEEPALIVE => Wants::KEEPALIVE,
+            NSID => Wants::NSID,
+            ZONE_VERSION => Wants::ZONE_VERSION,
+            _ => 0,
+        };
+        self.wants.0 |= wanted;
+        Ok(())
+    }
+
+    /// The cookie that came.
+    pub fn cookie(&self) -> Option<&Cookie> {
+        self.wants.cookie().then_some(&self.cookie)
     }
 }
 
-/// How many octets the OPT record of an answer takes: with `subnet` echoed, and `nsid` where it was asked for.
+/// How many octets the OPT record of an answer takes, with `subnet` echoed.
 #[inline]
-pub fn answer_len(subnet: Option<&Subnet>, nsid: &[u8]) -> usize {
-    let subnet = subnet.map_or(0, |subnet| 8 + subnet.octet_count());
-    let nsid = if nsid.is_empty() { 0 } else { 4 + nsid.len() };
-    OPT_EMPTY + subnet + nsid
+pub fn answer_len(subnet: Option<&Subnet>) -> usize {
+    OPT_EMPTY + subnet.map_or(0, |subnet| 8 + subnet.octet_count())
 }
 
 /// Writes the OPT record of an answer at the front of `out`; gives its length.
@@ -172,7 +278,6 @@ pub fn write(
     rcode: u16,
     dnssec_ok: bool,
     subnet: Option<(&Subnet, u8)>,
-    nsid: &[u8],
 ) -> usize {
     let [high, low] = payload.to_be_bytes();
     let mut at = OPT_EMPTY;
@@ -188,18 +293,90 @@ pub fn write(
         }
         at += count;
     }
-    if !nsid.is_empty() {
-        let [len_high, len_low] = (nsid.len() as u16).to_be_bytes();
-        out[at..at + 4].copy_from_slice(&[0, NSID as u8, len_high, len_low]);
-        out[at + 4..at + 4 + nsid.len()].copy_from_slice(nsid);
-        at += 4 + nsid.len();
-    }
     let [rdata_high, rdata_low] = ((at - OPT_EMPTY) as u16).to_be_bytes();
     let extended = (rcode >> 4) as u8;
     let flags = if dnssec_ok { 0x80 } else { 0 };
     let fixed = [0, 0, OPT as u8, high, low, extended, 0, flags, 0, rdata_high, rdata_low];
     out[..OPT_EMPTY].copy_from_slice(&fixed);
     at
+}
+
+/// Options of an answer that few queries ask for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told<'t> {
+    /// The server's identifier; empty: not told.
+    pub nsid: &'t [u8],
+    /// The client's cookie and the server's.
+    pub cookie: Option<[u8; COOKIE_OCTETS]>,
+    /// How long an idle connection is kept, in units of 100 ms.
+    pub keepalive: Option<u16>,
+    /// Labels of the zone's name, and its serial.
+    pub zone_version: Option<(u8, u32)>,
+    /// Why the answer is what it is; told only where there is room (RFC 8914 §3).
+    pub error: Option<&'static ExtendedError>,
+}
+
+/// An extended DNS error (RFC 8914): INFO-CODE and EXTRA-TEXT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExtendedError {
+    /// INFO-CODE.
+    pub code: u16,
+    /// EXTRA-TEXT, UTF-8 without a zero octet at its end.
+    pub text: &'static str,
+}
+
+impl Told<'_> {
+    /// How many octets these options take, but for the extended error.
+    pub fn len(&self) -> usize {
+        let nsid = if self.nsid.is_empty() { 0 } else { 4 + self.nsid.len() };
+        let cookie = self.cookie.map_or(0, |cookie| 4 + cookie.len());
+        let keepalive = self.keepalive.map_or(0, |_| 6);
+        nsid + cookie + keepalive + self.zone_version.map_or(0, |_| 10)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0 && self.error.is_none()
+    }
+
+    /// Appends the options to the OPT record of `len` octets that [`write()`] made at the front of `out`, which ends where the
+    /// message must; gives its new length. The text of an extended error is left out where it does not fit, or all of it.
+    #[cold]
+    pub fn append(&self, out: &mut [u8], len: usize) -> usize {
+        let room = out.len();
+        let mut at = len;
+        let mut put = |code: u16, parts: [&[u8]; 2]| {
+            let data: usize = parts.iter().map(|part| part.len()).sum();
+            for octets in [&code.to_be_bytes(), &(data as u16).to_be_bytes()[..], parts[0], parts[1]] {
+                out[at..at + octets.len()].copy_from_slice(octets);
+                at += octets.len();
+            }
+            at
+        };
+        let mut end = len;
+        if !self.nsid.is_empty() {
+            end = put(NSID, [self.nsid, &[]]);
+        }
+        if let Some(cookie) = &self.cookie {
+            end = put(COOKIE, [cookie, &[]]);
+        }
+        if let Some(keepalive) = self.keepalive {
+            end = put(KEEPALIVE, [&keepalive.to_be_bytes(), &[]]);
+        }
+        if let Some((labels, serial)) = self.zone_version {
+            // RFC 9660 §2.1: TYPE 0 is SOA-SERIAL.
+            end = put(ZONE_VERSION, [&[labels, 0], &serial.to_be_bytes()]);
+        }
+        if let Some(&ExtendedError { code, text }) = self.error {
+            let text = if end + 6 + text.len() <= room { text } else { "" };
+            if end + 6 + text.len() <= room {
+                end = put(ERROR, [&code.to_be_bytes(), text.as_bytes()]);
+            }
+        }
+        let rdata_len = ((end - OPT_EMPTY) as u16).to_be_bytes();
+        out[OPT_EMPTY - 2..OPT_EMPTY].copy_from_slice(&rdata_len);
+        end
+    }
 }
 
 #[cfg(test)]
@@ -238,7 +415,7 @@ mod tests {
             ("cut off", &[0, 1, 24]),
         ];
         for (what, octets) in bad {
-            assert_eq!(subnet(octets).unwrap_err(), Malformed, "{what}");
+            assert_eq!(subnet(octets).unwrap_err(), Malformed::Subnet, "{what}");
         }
     }
 
@@ -260,10 +437,54 @@ mod tests {
     fn the_answer_echoes_the_subnet_with_a_scope_and_is_as_long_as_foretold() {
         let subnet = Subnet::new("192.0.2.77".parse().unwrap(), 24).unwrap();
         let mut out = [0; 64];
-        let len = write(&mut out, 1232, 16, true, Some((&subnet, 16)), b"sin");
-        assert_eq!(len, answer_len(Some(&subnet), b"sin"));
-        let expected =
-            b"\0\0\x29\x04\xd0\x01\0\x80\0\0\x12\0\x08\0\x07\0\x01\x18\x10\xc0\0\x02\0\x03\0\x03sin";
-        assert_eq!(&out[..len], expected);
+        let len = write(&mut out, 1232, 16, true, Some((&subnet, 16)));
+        assert_eq!(len, answer_len(Some(&subnet)));
+        assert_eq!(&out[..len], b"\0\0\x29\x04\xd0\x01\0\x80\0\0\x0b\0\x08\0\x07\0\x01\x18\x10\xc0\0\x02");
+        let told = Told { nsid: b"sin", ..Told::default() };
+        let end = told.append(&mut out, len);
+        assert_eq!(end, len + told.len());
+        assert_eq!((&out[9..11], &out[len..end]), (&b"\0\x12"[..], &b"\0\x03\0\x03sin"[..]));
+    }
+
+    #[test]
+    fn what_few_ask_for_is_told_in_order_and_the_error_where_there_is_room() {
+        let error = Some(&ExtendedError { code: 20, text: "not here" });
+        let told = Told {
+            nsid: b"",
+            cookie: Some([7; COOKIE_OCTETS]),
+            keepalive: Some(100),
+            zone_version: Some((3, 2026)),
+            error,
+        };
+        let mut out = [0; 128];
+        let len = write(&mut out, 1232, 0, false, None);
+        let end = told.append(&mut out, len);
+        let cookie = [&[0, 10, 0, 24][..], &[7; 24]].concat();
+        let rest = b"\0\x0b\0\x02\0\x64\0\x13\0\x06\x03\0\0\0\x07\xea\0\x0f\0\x0a\0\x14not here";
+        assert_eq!(out[len..end], [&cookie[..], rest].concat());
+        assert_eq!(usize::from(out[10]), end - OPT_EMPTY);
+        let without = len + told.len();
+        assert_eq!(told.append(&mut out[..end - 1], len), without + 6, "the code alone");
+        assert_eq!(told.append(&mut out[..without + 5], len), without, "none of it");
+    }
+
+    /// RFC 6891 §6.1.2, RFC 7873 §4, RFC 7828 §3.2.1.
+    #[test]
+    fn other_options_are_read_or_mean_nothing() {
+        let with = |options: &[u8]| {
+            let len = (options.len() as u16).to_be_bytes();
+            edns(&[&[0, 41, 4, 208, 0, 0, 0, 0][..], &len, options].concat())
+        };
+        let all = with(b"\0\x03\0\0\0\x0b\0\0\0\x13\0\0\xff\xfe\0\x01x\0\x0a\0\x08abcdefgh").unwrap();
+        assert!(all.wants.nsid() && all.wants.keepalive() && all.wants.zone_version() && all.wants.cookie());
+        assert_eq!(all.cookie().unwrap().client, *b"abcdefgh");
+        assert!(with(b"").unwrap().wants.is_none());
+        assert_eq!(with(b"\0\x0b\0\x02\0\x01").unwrap_err(), Malformed::Keepalive);
+        for len in 0..=48u8 {
+            let option = [&[0, 10, 0, len][..], &[1; 48][..usize::from(len)]].concat();
+            assert_eq!(with(&option).is_ok(), len == 8 || (16..=40).contains(&len), "a cookie of {len}");
+            let twice = [&option[..], &option].concat();
+            assert!(with(&twice).is_err());
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Bytes -> Query, or what to say instead (RFC 1035 §4, RFC 6891, RFC 7871).
 
-use super::edns::{self, Edns, Malformed};
+use super::edns::{self, Edns, ExtendedError};
 use super::lowered::Lowered;
 use super::name::LABEL_OCTETS_MAX;
 
@@ -23,6 +23,8 @@ pub struct Query {
     pub question_end: usize,
     /// What the OPT record says; `None` without one.
     pub edns: Option<Edns>,
+    /// Where its TSIG record begins, the last of the message; 0: it has none.
+    pub tsig_at: u16,
 }
 
 /// A packet that gets no answer from the zones.
@@ -30,14 +32,14 @@ pub struct Query {
 pub enum Reject {
     /// Nothing is sent: it is no query, or too short to be one.
     Silently,
-    /// This RCODE, the question echoed up to `question_end` (the header's length: none), an OPT if `edns`.
+    /// This RCODE, the question echoed up to `question_end` (the header's length: none), an OPT if the query had one.
     With {
         /// The RCODE, extended bits included.
         rcode: u16,
         /// Where the echoed question ends.
         question_end: usize,
-        /// Whether the query bore a readable OPT record.
-        edns: bool,
+        /// Why, for people.
+        error: Option<&'static ExtendedError>,
     },
 }
 
@@ -53,6 +55,7 @@ pub mod rcode {
     pub const YXDOMAIN: u16 = 6;
     pub const NOTAUTH: u16 = 9;
     pub const BADVERS: u16 = 16;
+    pub const BADCOOKIE: u16 = 23;
 }
 
 /// Reads the query in the first `len` octets of `buf`; its name goes to `name`.
@@ -62,22 +65,25 @@ pub fn read(buf: &[u8], len: usize, name: &mut Lowered) -> Result<Query, Reject>
     Ok(query)
 }
 
-/// The same, to where the query is to stay: on the path of a query it is not copied. What it holds after a `Reject` means nothing.
+/// The same, to where the query is to stay: on the path of a query it is not copied. Of what it holds after a `Reject`, `edns` alone
+/// means something: what the OPT record says, as far as it was read.
 #[inline]
 pub fn read_into(buf: &[u8], len: usize, name: &mut Lowered, query: &mut Query) -> Result<(), Reject> {
     // Where a question can stand is a whole array: what is read of it needs no further look at its length.
     let Some(front) = buf.first_chunk::<BUFFER_MIN>() else { return Err(Reject::Silently) };
+    query.edns = None;
+    query.tsig_at = 0;
     if len < HEADER || buf.len() < len || front[2] & 0x80 != 0 {
         return Err(Reject::Silently);
     }
     if front[2] & 0x78 != 0 {
-        return Err(not_implemented(front, len, name));
+        return Err(not_implemented(front, len, name, query));
     }
-    let formerr = Reject::With { rcode: rcode::FORMERR, question_end: HEADER, edns: false };
+    let formerr = Reject::With { rcode: rcode::FORMERR, question_end: HEADER, error: None };
     let [_, _, _, _, counts @ ..] = front.first_chunk::<HEADER>().expect("shorter than the front");
     let counts = u64::from_be_bytes(*counts);
     if counts >> 48 != 1 {
-        return Err(formerr);
+        return Err(no_one_question(buf, len, query));
     }
     let Some(name_end) = name.read(front) else { return Err(formerr) };
     let question_end = name_end + 4;
@@ -90,14 +96,13 @@ pub fn read_into(buf: &[u8], len: usize, name: &mut Lowered, query: &mut Query) 
     query.qtype = u16::from_be_bytes([type_high, type_low]);
     query.qclass = u16::from_be_bytes([class_high, class_low]);
     query.question_end = question_end;
-    query.edns = None;
     if counts == ONE_QUESTION && question_end == len {
         return Ok(());
     }
     let record = if counts == ONE_QUESTION_AND_OPT { edns::alone(&buf[question_end..len]) } else { None };
     let record = match record {
         Some(record) => record,
-        None => match opt_among_others(buf, len, question_end)? {
+        None => match opt_among_others(buf, len, query)? {
             Some(record) => record,
             None => return Ok(()),
         },
@@ -105,8 +110,10 @@ pub fn read_into(buf: &[u8], len: usize, name: &mut Lowered, query: &mut Query) 
     let edns = query.edns.insert(Edns::default());
     match edns.read(record) {
         Ok(()) if edns.version == 0 => Ok(()),
-        Ok(()) => Err(Reject::With { rcode: rcode::BADVERS, question_end, edns: true }),
-        Err(Malformed) => Err(Reject::With { rcode: rcode::FORMERR, question_end, edns: true }),
+        Ok(()) => Err(Reject::With { rcode: rcode::BADVERS, question_end, error: None }),
+        Err(malformed) => {
+            Err(Reject::With { rcode: rcode::FORMERR, question_end, error: Some(malformed.error()) })
+        }
     }
 }
 
@@ -115,17 +122,18 @@ const ONE_QUESTION: u64 = 1 << 48;
 /// The same with ARCOUNT 1.
 const ONE_QUESTION_AND_OPT: u64 = ONE_QUESTION | 1;
 
-/// Finds the OPT record, from its type on, beside whatever else a legal query may bear: records that mean nothing to us.
+/// Finds the OPT record, from its type on, beside whatever else a legal query may bear behind its question: a TSIG record, whose
+/// place is noted, and records that mean nothing to us.
 #[cold]
-fn opt_among_others(buf: &[u8], len: usize, end: usize) -> Result<Option<&[u8]>, Reject> {
-    let formerr = Reject::With { rcode: rcode::FORMERR, question_end: end, edns: false };
+fn opt_among_others<'b>(buf: &'b [u8], len: usize, query: &mut Query) -> Result<Option<&'b [u8]>, Reject> {
+    let formerr = Reject::With { rcode: rcode::FORMERR, question_end: query.question_end, error: None };
     let count = |at: usize| u32::from(u16::from_be_bytes([buf[at], buf[at + 1]]));
     let before_additional = count(6) + count(8);
     let records = before_additional + count(10);
     if records > RECORDS_MAX {
         return Err(formerr);
     }
-    let mut at = end;
+    let mut at = query.question_end;
     let mut opt = None;
     for record in 0..records {
         let (owner_end, root) = skip_name(buf, len, at).ok_or(formerr)?;
@@ -136,12 +144,16 @@ fn opt_among_others(buf: &[u8], len: usize, end: usize) -> Result<Option<&[u8]>,
         if next > len {
             return Err(formerr);
         }
-        if rtype == edns::OPT {
+        match rtype {
             // RFC 6891 §6.1.1: at most one, at the root, in the additional section.
-            if opt.is_some() || !root || record < before_additional {
+            edns::OPT if opt.is_some() || !root || record < before_additional => return Err(formerr),
+            edns::OPT => opt = Some(&buf[owner_end..next]),
+            // RFC 8945 §5.1: the last one of the additional section, class ANY, TTL 0.
+            TSIG if record < before_additional || record + 1 != records || fixed[2..8] != TSIG_FIXED => {
                 return Err(formerr);
             }
-            opt = Some(&buf[owner_end..next]);
+            TSIG => query.tsig_at = at as u16,
+            _ => {}
         }
         at = next;
     }
@@ -151,16 +163,41 @@ fn opt_among_others(buf: &[u8], len: usize, end: usize) -> Result<Option<&[u8]>,
     Ok(opt)
 }
 
+/// The type of a transaction signature.
+pub const TSIG: u16 = 250;
+/// Its class and TTL.
+const TSIG_FIXED: [u8; 6] = [0, 255, 0, 0, 0, 0];
+
+/// No question at all asks for a cookie, if it bears one (RFC 7873 §5.4); anything else than one question is malformed (RFC 9619).
+#[cold]
+fn no_one_question(buf: &[u8], len: usize, query: &mut Query) -> Reject {
+    query.question_end = HEADER;
+    let reject = |rcode| Reject::With { rcode, question_end: HEADER, error: None };
+    let none = buf[4..6] == [0, 0];
+    let Ok(Some(record)) = (if none { opt_among_others(buf, len, query) } else { Ok(None) }) else {
+        return reject(rcode::FORMERR);
+    };
+    let edns = query.edns.insert(Edns::default());
+    match edns.read(record) {
+        Ok(()) if edns.version != 0 => reject(rcode::BADVERS),
+        Ok(()) if edns.wants.cookie() => reject(rcode::NOERROR),
+        _ => reject(rcode::FORMERR),
+    }
+}
+
 /// NOTIMP for an opcode that is not ours, with the question and an OPT where they can be read (RFC 8906 §3.1.4,
 /// RFC 6891 §6.1.1).
 #[cold]
-fn not_implemented(front: &[u8; BUFFER_MIN], len: usize, name: &mut Lowered) -> Reject {
+fn not_implemented(front: &[u8; BUFFER_MIN], len: usize, name: &mut Lowered, query: &mut Query) -> Reject {
     let one = u16::from_be_bytes([front[4], front[5]]) == 1;
     let end = if one { name.read(front).map(|end| end + 4).filter(|end| *end <= len) } else { None };
     let question_end = end.unwrap_or(HEADER);
     let behind = front.get(question_end..len).unwrap_or_default();
-    let edns = edns::alone(behind).is_some_and(|opt| Edns::default().read(opt).is_ok());
-    Reject::With { rcode: rcode::NOTIMP, question_end, edns }
+    let mut edns = Edns::default();
+    query.edns = edns::alone(behind).filter(|opt| edns.read(opt).is_ok()).map(|_| edns);
+    let error =
+        Some(&ExtendedError { code: edns::NOT_SUPPORTED, text: "no opcode but QUERY is served here" });
+    Reject::With { rcode: rcode::NOTIMP, question_end, error }
 }
 
 /// Where the name at `at` ends, and whether it is the root; pointers are not followed.
@@ -223,8 +260,8 @@ mod tests {
         }
         buf[5] = 1;
         buf[2] = 0x28;
-        let notimp = Reject::With { rcode: rcode::NOTIMP, question_end: len, edns: false };
-        assert_eq!(read(&buf, len, &mut name).unwrap_err(), notimp);
+        let notimp = |reject| matches!(reject, Reject::With { rcode: rcode::NOTIMP, question_end, .. } if question_end == len);
+        assert!(notimp(read(&buf, len, &mut name).unwrap_err()));
         buf[2] = 0;
         buf[12] = 0xc0;
         assert!(formerr(read(&buf, len, &mut name).unwrap_err()), "a compressed question");
@@ -265,6 +302,3 @@ mod tests {
         }
     }
 }
-
-/// The type of the TSIG record (RFC 8945 §4.2).
-pub const TSIG: u16 = 250;

@@ -72,6 +72,12 @@ impl Header {
         (self.counts >> 16) as u16
     }
 
+    /// ARCOUNT.
+    #[inline]
+    pub const fn additionals(&self) -> u16 {
+        self.counts as u16
+    }
+
     /// The low four bits of the RCODE.
     #[inline]
     pub const fn rcode(&self) -> u16 {

@@ -27,7 +27,9 @@ pub enum End<'t> {
     Missing(u32),
     /// At or below this delegation, asked by this name.
     Cut(u32, Name),
-    /// Nowhere that we would follow: outside our zones, below a DNAME, in a loop.
+    /// Below the DNAME at this node, asked by this name: what that makes of it is found when it is asked for.
+    Dname(u32, Name),
+    /// Nowhere that we would follow: outside our zones, in a loop.
     Stop,
 }
 
@@ -49,7 +51,8 @@ pub fn follow<'t>(tree: &'t Tree, node: &'t TreeNode) -> (Vec<Link>, End<'t>) {
             Reached::Node(next) => &tree.nodes[next as usize],
             Reached::Cut(cut) => return (links, End::Cut(cut, target)),
             Reached::Missing(zone) => return (links, End::Missing(zone)),
-            Reached::Dname(_) | Reached::Outside => return (links, End::Stop),
+            Reached::Dname(dname) => return (links, End::Dname(dname, target)),
+            Reached::Outside => return (links, End::Stop),
         };
         // A wildcard that leads back to itself: the question may be the very name that it leads to.
         if std::ptr::eq(at, node) {

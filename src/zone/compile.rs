@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::chain::{self, End, Link};
-use super::lookup::{Alias, AliasId, Any, Dname, DnameId, Node, Set, What, Zones};
+use super::lookup::{Alias, AliasEnd, AliasId, Any, Dname, DnameId, Node, Set, What, Zones};
 use super::record::rtype;
 use super::template::{Composer, For, TemplateId, Templates, TooLarge};
-use super::tree::{Cover, RouteId, RrSet, Tree, TreeNode, TreeZone, ZoneRecords, target};
+use super::tree::{Cover, RrSet, Tree, TreeNode, TreeZone, ZoneRecords, target};
 use crate::wire::name::Name;
 use crate::wire::query::rcode;
 
@@ -29,9 +29,19 @@ impl fmt::Display for TooLargeSet {
     }
 }
 
+/// What answers hold beside what they must.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Extras {
+    /// The addresses of the hosts that records lead to, where they are ours.
+    #[default]
+    Addresses,
+    /// Nothing: of addresses, only the glue of referrals.
+    None,
+}
+
 impl Zones {
     /// Lays out all answers of `zones`.
-    pub fn new(zones: Vec<ZoneRecords>) -> Result<Zones, TooLargeSet> {
+    pub fn new(zones: Vec<ZoneRecords>, extras: Extras) -> Result<Zones, TooLargeSet> {
         let tree = Tree::new(zones);
         let mut templates = Templates::default();
         let mut any = Composer::new(&mut templates, &Name::root(), For::Exactly);
@@ -39,6 +49,7 @@ impl Zones {
         let any = any.finish(0, true, false).expect("some twenty octets");
         let mut compiler = Compiler {
             tree: &tree,
+            extras,
             zones: Zones::empty(templates, any),
             negative: Vec::new(),
             cuts: HashMap::new(),
@@ -51,6 +62,7 @@ impl Zones {
 
 struct Compiler<'t> {
     tree: &'t Tree,
+    extras: Extras,
     zones: Zones,
     /// NODATA and NXDOMAIN of each zone.
     negative: Vec<[TemplateId; 2]>,
@@ -63,11 +75,11 @@ struct Compiler<'t> {
 impl<'t> Compiler<'t> {
     fn compile(&mut self) -> Result<(), (Name, TooLarge)> {
         let tree = self.tree;
-        for zone in &tree.zones {
+        for (zone, number) in tree.zones.iter().zip(0..) {
             let mut pair = [TemplateId(0); 2];
             for (id, code) in pair.iter_mut().zip([rcode::NOERROR, rcode::NXDOMAIN]) {
                 let mut composer = Composer::new(&mut self.zones.templates, &zone.origin, For::Below);
-                put_soa(&mut composer, zone);
+                put_soa(&mut composer, zone, number);
                 *id =
                     composer.finish(code as u8, true, false).map_err(|large| (zone.origin.clone(), large))?;
             }
@@ -102,7 +114,7 @@ impl<'t> Compiler<'t> {
         let (other, any) = self.sets_of(node, id)?;
         let below = match (node.cover, node.wildcard) {
             (Cover::None, _) if self.tree.is_cut(id) => other,
-            (Cover::None, _) if node.set(rtype::DNAME).is_some() => What::Dname(self.dname(node)?),
+            (Cover::None, _) if node.set(rtype::DNAME).is_some() => What::Dname(self.dname(node)),
             (Cover::None, Some(wildcard)) => What::Wildcard(wildcard),
             (Cover::None, None) => What::Template(self.negative[node.zone as usize][1]),
             _ => other,
@@ -141,7 +153,7 @@ impl<'t> Compiler<'t> {
         match node.cover {
             Cover::Cut(cut) => return Ok((What::Template(self.referral(cut)?), Any::Other)),
             Cover::Dname(dname) => {
-                let dname = self.dname(&self.tree.nodes[dname as usize])?;
+                let dname = self.dname(&self.tree.nodes[dname as usize]);
                 return Ok((What::Dname(dname), Any::Other));
             }
             Cover::None => {}
@@ -177,16 +189,14 @@ impl<'t> Compiler<'t> {
             self.put(set.rtype, What::Template(template));
         }
         if let Some(steered) = &node.steered {
-            for (rtype, route) in [(rtype::A, steered.a), (rtype::AAAA, steered.aaaa)] {
-                if let Some(route) = route {
-                    self.put(rtype, What::Steered(route));
-                }
+            for &(rtype, way) in &steered.types {
+                self.put(rtype, What::of(way));
             }
         }
         if let Some((parent, ds)) = &node.parent_ds {
             let what = match (self.tree.between(&node.name), ds) {
                 (Some(Cover::Cut(cut)), _) => What::Template(self.referral(cut)?),
-                (Some(Cover::Dname(dname)), _) => What::Dname(self.dname(&self.tree.nodes[dname as usize])?),
+                (Some(Cover::Dname(dname)), _) => What::Dname(self.dname(&self.tree.nodes[dname as usize])),
                 (_, Some(ds)) => What::Template(self.positive(node, ds)?),
                 (_, None) => What::Template(self.negative[*parent as usize][0]),
             };
@@ -205,11 +215,16 @@ impl<'t> Compiler<'t> {
     }
 
     fn positive(&mut self, node: &TreeNode, set: &RrSet) -> Result<TemplateId, TooLarge> {
-        let tree = self.tree;
+        let (tree, extras) = (self.tree, self.extras);
         let mut composer = self.composer(node);
         put_set(&mut composer, &node.name, set);
+        if set.rtype == rtype::SOA && tree.zones[node.zone as usize].own_serial {
+            composer.serial_is_of(node.zone);
+        }
         composer.additional();
-        put_addresses(&mut composer, tree, set);
+        if extras == Extras::Addresses {
+            put_addresses(&mut composer, tree, &node.name, set);
+        }
         composer.finish(0, true, false)
     }
 
@@ -227,19 +242,17 @@ impl<'t> Compiler<'t> {
         Ok(template)
     }
 
-    fn dname(&mut self, node: &TreeNode) -> Result<DnameId, TooLarge> {
+    fn dname(&mut self, node: &TreeNode) -> DnameId {
         let set = node.set(rtype::DNAME).expect("asked only where one stands");
         if let Some(id) = self.dnames.get(&node.name) {
-            return Ok(*id);
+            return *id;
         }
-        let mut composer = Composer::new(&mut self.zones.templates, &node.name, For::Below);
-        composer.record(&node.name, rtype::DNAME, set.ttl_s, &set.rdatas[0]);
-        let record = composer.finish(0, true, false)?;
         let id = DnameId(self.zones.dnames.len() as u32);
-        let owner_len = node.name.octets().len();
-        self.zones.dnames.push(Dname { record, owner_len, target: set.rdatas[0].clone(), ttl_s: set.ttl_s });
+        let owner: Box<[u8]> = node.name.octets().into();
+        let (target, ttl_s) = (set.rdatas[0].clone(), set.ttl_s);
+        self.zones.dnames.push(Dname { owner, target, ttl_s });
         self.dnames.insert(node.name.clone(), id);
-        Ok(id)
+        id
     }
 
     /// Puts what an alias says to each type that its end knows; gives what it says to others.
@@ -250,7 +263,7 @@ impl<'t> Compiler<'t> {
         put_links(&mut composer, &links[..1]);
         let first = composer.finish(0, true, false)?;
         self.put(rtype::CNAME, What::Template(first));
-        self.alias_ds(node, &links, &end)?;
+        self.alias_ds(node, &links, first, &end)?;
         let mut composer = self.composer(node);
         put_links(&mut composer, &links);
         let (code, negative) = match end {
@@ -262,6 +275,14 @@ impl<'t> Compiler<'t> {
             }
             // RFC 6604 §3: the RCODE is that of the last name.
             End::Missing(zone) => (rcode::NXDOMAIN, zone),
+            End::Dname(dname, ref owner) => {
+                drop(composer);
+                let end = AliasEnd::Renamed(self.dname(&tree.nodes[dname as usize]));
+                return Ok(match self.open_alias(node, &links, first, owner, end)? {
+                    Some(alias) => What::Alias(alias),
+                    None => What::Template(first),
+                });
+            }
             End::Node(end, ref owner) => {
                 drop(composer);
                 for set in end.sets.iter().filter(|set| set.rtype != rtype::CNAME) {
@@ -272,9 +293,9 @@ impl<'t> Compiler<'t> {
                     self.put(set.rtype, What::Template(template));
                 }
                 if let Some(steered) = &end.steered {
-                    for (rtype, route) in [(rtype::A, steered.a), (rtype::AAAA, steered.aaaa)] {
-                        let Some(route) = route else { continue };
-                        let alias = self.steered_alias(node, &links, first, owner, route)?;
+                    for &(rtype, way) in &steered.types {
+                        let end = AliasEnd::Steered(way);
+                        let alias = self.open_alias(node, &links, first, owner, end)?.ok_or(TooLarge)?;
                         self.put(rtype, What::Alias(alias));
                     }
                 }
@@ -283,12 +304,18 @@ impl<'t> Compiler<'t> {
                 (rcode::NOERROR, end.zone)
             }
         };
-        put_soa(&mut composer, &tree.zones[negative as usize]);
+        put_soa(&mut composer, &tree.zones[negative as usize], negative);
         Ok(What::Template(composer.finish(code as u8, true, false)?))
     }
 
     /// DS, where a chain ends at the apex of a child: the zone above it answers (RFC 4035 §3.1.4.1).
-    fn alias_ds(&mut self, node: &'t TreeNode, links: &[Link], end: &End<'t>) -> Result<(), TooLarge> {
+    fn alias_ds(
+        &mut self,
+        node: &'t TreeNode,
+        links: &[Link],
+        first: TemplateId,
+        end: &End<'t>,
+    ) -> Result<(), TooLarge> {
         let tree = self.tree;
         let (zone, ds, owner) = match end {
             End::Cut(cut, owner) if tree.nodes[*cut as usize].name == *owner => {
@@ -299,6 +326,13 @@ impl<'t> Compiler<'t> {
             _ => return Ok(()),
         };
         let between = if let End::Node(end, _) = end { tree.between(&end.name) } else { None };
+        if let Some(Cover::Dname(dname)) = between {
+            let end = AliasEnd::Renamed(self.dname(&tree.nodes[dname as usize]));
+            if let Some(alias) = self.open_alias(node, links, first, owner, end)? {
+                self.put(rtype::DS, What::Alias(alias));
+            }
+            return Ok(());
+        }
         let mut composer = self.composer(node);
         put_links(&mut composer, links);
         let mut glue = false;
@@ -307,33 +341,33 @@ impl<'t> Compiler<'t> {
                 composer.authority();
                 glue = put_referral(&mut composer, tree, &tree.nodes[cut as usize]);
             }
-            (Some(_), _) => {} // Below a DNAME: the resolver goes on.
-            (None, Some(ds)) => put_set(&mut composer, owner, ds),
-            (None, None) => put_soa(&mut composer, &tree.zones[zone as usize]),
+            (_, Some(ds)) => put_set(&mut composer, owner, ds),
+            (_, None) => put_soa(&mut composer, &tree.zones[zone as usize], zone),
         }
         let template = composer.finish(0, true, glue)?;
         self.put(rtype::DS, What::Template(template));
         Ok(())
     }
 
-    fn steered_alias(
+    /// An alias whose end is found at answering; `None` where that is out of a pointer's reach.
+    fn open_alias(
         &mut self,
         node: &TreeNode,
         links: &[Link],
         first: TemplateId,
         owner: &Name,
-        route: RouteId,
-    ) -> Result<AliasId, TooLarge> {
+        end: AliasEnd,
+    ) -> Result<Option<AliasId>, TooLarge> {
         let mut composer = self.composer(node);
         put_links(&mut composer, links);
         if !composer.knows(owner) {
-            return Err(TooLarge);
+            return Ok(None);
         }
         let pointer = composer.pointer_to(owner);
         let chain = composer.finish(0, true, false)?;
         let id = AliasId(self.zones.aliases.len() as u32);
-        self.zones.aliases.push(Alias { chain, first, owner: pointer, route });
-        Ok(id)
+        self.zones.aliases.push(Alias { chain, first, owner: pointer, end });
+        Ok(Some(id))
     }
 }
 
@@ -344,9 +378,12 @@ fn put_links(composer: &mut Composer<'_>, links: &[Link]) {
 }
 
 /// The SOA of a negative answer (RFC 2308 §3).
-fn put_soa(composer: &mut Composer<'_>, zone: &TreeZone) {
+fn put_soa(composer: &mut Composer<'_>, zone: &TreeZone, number: u32) {
     composer.authority();
     composer.record(&zone.origin, rtype::SOA, zone.negative_ttl_s(), &zone.soa);
+    if zone.own_serial {
+        composer.serial_is_of(number);
+    }
 }
 
 fn put_set(composer: &mut Composer<'_>, owner: &Name, set: &RrSet) {
@@ -356,9 +393,9 @@ fn put_set(composer: &mut Composer<'_>, owner: &Name, set: &RrSet) {
 }
 
 /// The addresses of the names that an RRset leads to, as far as they are ours and unsteered.
-fn put_addresses(composer: &mut Composer<'_>, tree: &Tree, set: &RrSet) {
+fn put_addresses(composer: &mut Composer<'_>, tree: &Tree, owner: &Name, set: &RrSet) {
     let mut seen: Vec<Name> = Vec::new();
-    for name in set.rdatas.iter().filter_map(|rdata| target(set.rtype, rdata)) {
+    for name in set.rdatas.iter().filter_map(|rdata| target(owner, set.rtype, rdata)) {
         if seen.contains(&name) || seen.len() == ADDITIONAL_NAMES_MAX {
             continue;
         }
@@ -374,7 +411,7 @@ fn put_referral(composer: &mut Composer<'_>, tree: &Tree, cut: &TreeNode) -> boo
     composer.additional();
     let mut seen: Vec<Name> = Vec::new();
     let mut needed = false;
-    for name in ns.rdatas.iter().filter_map(|rdata| target(rtype::NS, rdata)) {
+    for name in ns.rdatas.iter().filter_map(|rdata| target(&cut.name, rtype::NS, rdata)) {
         if seen.contains(&name) || seen.len() == ADDITIONAL_NAMES_MAX {
             continue;
         }

@@ -1,7 +1,7 @@
 //! A question's name and type -> what is said: one hash probe, one more for each label that does not exist.
 
 use super::template::{Pointer, Template, TemplateId, Templates};
-use super::tree::RouteId;
+use super::tree::{BindingId, RouteId, Way};
 use crate::wire::lowered::Lowered;
 use crate::zone::record::rtype;
 
@@ -10,9 +10,11 @@ use crate::zone::record::rtype;
 pub enum Found {
     /// This, as it stands: data, NODATA, NXDOMAIN, a referral, an alias that leads to static data.
     Template(TemplateId),
-    /// A service.
+    /// A service's addresses.
     Steered(RouteId),
-    /// Aliases that lead to a service.
+    /// What names a service's nodes.
+    Bound(BindingId),
+    /// Aliases whose end is found at answering.
     Alias(AliasId),
     /// Below a DNAME.
     Dname(DnameId),
@@ -28,26 +30,33 @@ pub struct AliasId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DnameId(pub u32);
 
-/// Aliases that lead to a service.
+/// Aliases whose end is found at answering.
 #[derive(Clone, Copy, Debug)]
 pub struct Alias {
     /// All CNAMEs of the chain.
     pub chain: TemplateId,
     /// The first one alone: what a query with ECS gets (RFC 7871 §7.2.1).
     pub first: TemplateId,
-    /// The owner of the addresses behind the chain.
+    /// The name that the chain leads to.
     pub owner: Pointer,
-    /// How the service is answered.
-    pub route: RouteId,
+    /// What is there.
+    pub end: AliasEnd,
+}
+
+/// What aliases lead to, where that is found at answering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AliasEnd {
+    /// A service.
+    Steered(Way),
+    /// A name below a DNAME.
+    Renamed(DnameId),
 }
 
 /// What is below a name goes to another one (RFC 6672).
 #[derive(Clone, Debug)]
 pub struct Dname {
-    /// The DNAME record itself, for names below.
-    pub record: TemplateId,
-    /// Octets of its owner.
-    pub owner_len: usize,
+    /// Its owner's wire octets.
+    pub owner: Box<[u8]>,
     /// The target's wire octets.
     pub target: Box<[u8]>,
     /// The TTL of the CNAME that is synthesised (RFC 6672 §3.1: the DNAME's).
@@ -59,10 +68,20 @@ pub struct Dname {
 pub(super) enum What {
     Template(TemplateId),
     Steered(RouteId),
+    Bound(BindingId),
     Alias(AliasId),
     Dname(DnameId),
     /// As the wildcard at this node says.
     Wildcard(u32),
+}
+
+impl What {
+    pub(super) fn of(way: Way) -> What {
+        match way {
+            Way::Addresses(route) => What::Steered(route),
+            Way::Binding(binding) => What::Bound(binding),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -232,7 +251,10 @@ impl Zones {
         let below = name.octets().split_off(1 + usize::from(name.octet(0)));
         match self.find(&Lowered::of(&below), &mut Lowered::default(), qtype) {
             Found::Steered(route) => Some(route),
-            Found::Alias(alias) => Some(self.alias(alias).route),
+            Found::Alias(alias) => match self.alias(alias).end {
+                AliasEnd::Steered(Way::Addresses(route)) => Some(route),
+                AliasEnd::Steered(Way::Binding(_)) | AliasEnd::Renamed(_) => None,
+            },
             _ => None,
         }
     }
@@ -285,6 +307,7 @@ fn found(what: What) -> Found {
     match what {
         What::Template(template) => Found::Template(template),
         What::Steered(route) => Found::Steered(route),
+        What::Bound(binding) => Found::Bound(binding),
         What::Alias(alias) => Found::Alias(alias),
         What::Dname(dname) => Found::Dname(dname),
         What::Wildcard(_) => unreachable!("a wildcard's own sets hold no wildcard"),

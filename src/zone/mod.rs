@@ -2,6 +2,8 @@
 
 pub mod chain;
 pub mod compile;
+pub mod content;
+pub mod edition;
 pub mod lookup;
 pub mod record;
 pub mod template;

@@ -15,6 +15,9 @@ pub struct Record {
     pub rdata: Box<[u8]>,
 }
 
+/// The class of the internet: all that master files hold.
+pub const CLASS_IN: u16 = 1;
+
 /// Resource record types that are treated apart somewhere.
 pub mod rtype {
     #![allow(missing_docs)]

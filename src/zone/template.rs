@@ -5,12 +5,10 @@
 //! common suffix ends the question, and the rest follows the question. So its pointers shift by one delta. The
 //! pointer to the question's whole name (`C0 0C`) stays as it is.
 
-use std::collections::HashMap;
-
-use super::record::rtype;
 use crate::wire::name::Name;
 use crate::wire::query::HEADER;
 use crate::wire::response::Header;
+use crate::wire::suffixes::{Suffixes, compressible};
 
 /// Where the question's name begins: `C0 0C` points at it.
 const QUESTION_NAME: usize = HEADER;
@@ -31,6 +29,8 @@ pub struct Template {
     at: u32,
     fixups_at: u32,
     fixups: u16,
+    /// Where in its octets the serial of a SOA stands that is not the file's but that of the zone's edition; 0: nowhere.
+    pub serial_at: u16,
     /// Octets of the answer and authority sections.
     pub authority_end: u16,
     /// Octets of all three sections.
@@ -41,6 +41,8 @@ pub struct Template {
     pub name_len: u8,
     /// Whether the additional section is glue that a referral needs (RFC 9471 §3).
     pub glue: bool,
+    /// Whose serial that is: a place among the zones.
+    pub serial_zone: u32,
 }
 
 /// All templates with their octets.
@@ -111,11 +113,12 @@ pub struct Composer<'t> {
     kind: For,
     body: Vec<u8>,
     fixups: Vec<u16>,
-    /// Lower-case suffixes and where they stand in the message.
-    known: HashMap<Box<[u8]>, u16>,
+    known: Suffixes,
     section: Section,
     authority_end: usize,
     counts: [u16; 3],
+    /// Where a serial stands that is made at answering, and whose.
+    serial: Option<(u16, u32)>,
 }
 
 /// The sections do not fit a message.
@@ -125,14 +128,11 @@ pub struct TooLarge;
 impl<'t> Composer<'t> {
     /// For the question `name`.
     pub fn new(into: &'t mut Templates, name: &Name, kind: For) -> Composer<'t> {
-        let mut known = HashMap::new();
         let octets = name.octets();
         // A wildcard's own name is not what the question will hold.
-        let mut at = if kind == For::Wildcard { 1 + usize::from(octets[0]) } else { 0 };
-        while octets[at] != 0 {
-            known.insert(octets[at..].into(), (QUESTION_NAME + at) as u16);
-            at += 1 + usize::from(octets[at]);
-        }
+        let skip = if kind == For::Wildcard { 1 + usize::from(octets[0]) } else { 0 };
+        let mut known = Suffixes::default();
+        known.stands(&octets[skip..], QUESTION_NAME + skip);
         Composer {
             into,
             name: name.clone(),
@@ -143,6 +143,7 @@ impl<'t> Composer<'t> {
             section: Section::Answer,
             authority_end: 0,
             counts: [0; 3],
+            serial: None,
         }
     }
 
@@ -171,20 +172,26 @@ impl<'t> Composer<'t> {
         self.counts[self.section as usize] += 1;
     }
 
+    /// The SOA last written has the serial of the zone's edition, not the one that stands in it.
+    pub fn serial_is_of(&mut self, zone: u32) {
+        // It is followed by four numbers of 32 bits.
+        self.serial = self.body.len().checked_sub(20).map(|at| (at as u16, zone));
+    }
+
     /// Where in the message the RDATA of the record last written begins, as a compression pointer, if it is an
     /// uncompressed or compressed name alone (a CNAME's): what an owner of the next records can point at.
     pub fn pointer_to(&mut self, name: &Name) -> Pointer {
         if self.is_question(name) {
             return Pointer { octets: [0xc0, QUESTION_NAME as u8], shifts: false };
         }
-        let offset = self.known.get(name.octets()).copied();
+        let offset = self.known.at(name.octets());
         let offset = offset.expect("a name that a record before it wrote within the pointers' reach");
         Pointer { octets: (0xc000 | offset).to_be_bytes(), shifts: self.kind != For::Exactly }
     }
 
     /// Whether records of `owner` could point at it.
     pub fn knows(&self, owner: &Name) -> bool {
-        self.is_question(owner) || self.known.contains_key(owner.octets())
+        self.is_question(owner) || self.known.at(owner.octets()).is_some()
     }
 
     /// Puts the template among the others.
@@ -203,6 +210,8 @@ impl<'t> Composer<'t> {
             at: u32::try_from(self.into.octets.len()).map_err(|_| TooLarge)?,
             fixups_at: u32::try_from(self.into.fixups.len()).map_err(|_| TooLarge)?,
             fixups: self.fixups.len() as u16,
+            serial_at: self.serial.map_or(0, |(at, _)| at),
+            serial_zone: self.serial.map_or(0, |(_, zone)| zone),
             authority_end: self.authority_end as u16,
             end: self.body.len() as u16,
             header,
@@ -226,15 +235,10 @@ impl<'t> Composer<'t> {
         }
     }
 
-    /// RDATA with its names compressed, where RFC 3597 §4 allows it: in types of RFC 1035 alone.
+    /// RDATA with its names compressed, where that is allowed.
     fn rdata(&mut self, rtype: u16, rdata: &[u8]) {
-        let (fixed, names) = match rtype {
-            rtype::NS | rtype::CNAME | rtype::PTR => (0, 1),
-            rtype::MX => (2, 1),
-            rtype::SOA => (0, 2),
-            _ => (rdata.len(), 0),
-        };
-        let (before, mut rest) = rdata.split_at(fixed.min(rdata.len()));
+        let (fixed, names) = compressible(rtype, rdata);
+        let (before, mut rest) = rdata.split_at(fixed);
         self.body.extend(before);
         for _ in 0..names {
             let Some(len) = crate::wire::name::wire_len(rest) else { break };
@@ -246,25 +250,11 @@ impl<'t> Composer<'t> {
     }
 
     fn compressed(&mut self, octets: &[u8]) {
-        let lower = octets.to_ascii_lowercase();
-        let mut at = 0;
-        while octets[at] != 0 {
-            if let Some(&offset) = self.known.get(&lower[at..]) {
-                if self.kind != For::Exactly {
-                    self.fixups.push(self.body.len() as u16);
-                }
-                self.body.extend((0xc000 | offset).to_be_bytes());
-                return;
-            }
-            let offset = QUESTION_NAME + self.name.octets().len() + QUESTION_FIXED + self.body.len();
-            if offset <= POINTER_MAX {
-                self.known.insert(lower[at..].into(), offset as u16);
-            }
-            let next = at + 1 + usize::from(octets[at]);
-            self.body.extend(&octets[at..next]);
-            at = next;
+        let before = QUESTION_NAME + self.name.octets().len() + QUESTION_FIXED;
+        let pointer = self.known.write(octets, &mut self.body, before, POINTER_MAX);
+        if let Some(at) = pointer.filter(|_| self.kind != For::Exactly) {
+            self.fixups.push(at as u16);
         }
-        self.body.push(0);
     }
 }
 

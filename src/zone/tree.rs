@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 
 use super::record::{Record, rtype};
-use crate::wire::name::{Name, wire_len};
+use crate::wire::name::Name;
 
 /// A route's place in the Plan's routes: how one service is answered in one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RouteId(pub u32);
+
+/// A binding's place in the Plan's bindings: how one service is answered in HTTPS, SVCB or SRV.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BindingId(pub u32);
 
 /// A zone as it is loaded.
 #[derive(Clone, Debug, Default)]
@@ -16,17 +20,35 @@ pub struct ZoneRecords {
     pub records: Vec<Record>,
     /// What is steered in it.
     pub steered: Vec<SteeredName>,
+    /// Whether answers bear the serial of its edition in place of the file's.
+    pub own_serial: bool,
 }
 
-/// A name whose A and AAAA are steered.
+/// A name of which some types are steered.
 #[derive(Clone, Debug)]
 pub struct SteeredName {
     /// The owner.
     pub owner: Name,
-    /// How A is answered; `None`: NODATA.
-    pub a: Option<RouteId>,
-    /// How AAAA is answered; `None`: NODATA.
-    pub aaaa: Option<RouteId>,
+    /// The TTL of what is answered; in doubt it may be less.
+    pub ttl_s: u32,
+    /// How each steered type is answered.
+    pub types: Vec<(u16, Way)>,
+}
+
+impl SteeredName {
+    /// Its owner, TTL and types.
+    pub fn of_types(&self) -> (Name, u32, Vec<u16>) {
+        (self.owner.clone(), self.ttl_s, self.types.iter().map(|(rtype, _)| *rtype).collect())
+    }
+}
+
+/// How a steered type is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// With the addresses of nodes: A and AAAA.
+    Addresses(RouteId),
+    /// With what names nodes or holds their addresses: HTTPS, SVCB, SRV.
+    Binding(BindingId),
 }
 
 /// All names of all zones.
@@ -51,6 +73,8 @@ pub struct TreeZone {
     pub soa: Box<[u8]>,
     /// The SOA record's own TTL.
     pub soa_ttl_s: u32,
+    /// Whether answers bear the serial of its edition in place of the file's.
+    pub own_serial: bool,
 }
 
 impl TreeZone {
@@ -59,12 +83,6 @@ impl TreeZone {
         let minimum = self.soa.last_chunk().map_or(0, |octets| u32::from_be_bytes(*octets));
         self.soa_ttl_s.min(minimum)
     }
-}
-
-/// The serial in a SOA's RDATA; 0 where that is too short to hold one.
-pub fn serial(soa: &[u8]) -> u32 {
-    let at = soa.len().saturating_sub(20);
-    soa.get(at..at + 4).map_or(0, |octets| u32::from_be_bytes(octets.try_into().expect("four octets")))
 }
 
 /// A name that exists, be it only because names below it do (RFC 4592 §2.2.2).
@@ -152,6 +170,7 @@ impl Tree {
                 origin: soa.owner.clone(),
                 soa: soa.rdata.clone(),
                 soa_ttl_s: soa.ttl_s,
+                own_serial: zone.own_serial,
             });
         }
         for (at, zone) in zones.into_iter().enumerate() {
@@ -276,7 +295,11 @@ impl Tree {
         for steered in from.steered {
             if self.zone_of(&steered.owner) == Some(zone) {
                 let node = self.exist(&steered.owner, zone);
-                self.nodes[node as usize].steered = Some(steered);
+                let own = &mut self.nodes[node as usize].steered;
+                match own {
+                    Some(own) => own.types.extend(steered.types),
+                    None => *own = Some(steered),
+                }
             } else {
                 self.exist_above(&steered.owner, zone);
             }
@@ -380,15 +403,17 @@ fn add(sets: &mut Vec<RrSet>, record: Record) {
     }
 }
 
-/// The name that RDATA of this type leads to, as far as its addresses belong to an answer (RFC 1034 §3.7).
-pub fn target(rtype: u16, rdata: &[u8]) -> Option<Name> {
+/// The name that RDATA of this type leads to, as far as its addresses belong to an answer (RFC 1034 §3.7, RFC 2782,
+/// RFC 9460 §4.1); `owner` is the record's.
+pub fn target(owner: &Name, rtype: u16, rdata: &[u8]) -> Option<Name> {
     let at = match rtype {
         rtype::NS => 0,
-        rtype::MX => 2,
+        rtype::MX | rtype::SVCB | rtype::HTTPS => 2,
         rtype::SRV => 6,
         _ => return None,
     };
-    let octets = rdata.get(at..)?;
-    wire_len(octets)?;
-    Name::from_wire(octets)
+    let target = Name::from_wire(rdata.get(at..)?)?;
+    // RFC 9460 §2.5: `.` is the owner itself, in ServiceMode; in AliasMode it says that there is no such service.
+    let own = matches!(rtype, rtype::SVCB | rtype::HTTPS) && target == Name::root() && rdata[..2] != [0, 0];
+    Some(if own { owner.clone() } else { target })
 }

@@ -1,6 +1,6 @@
 //! Rules broken on purpose, one at a time: the comparison must find each of them.
 
-use steerdns::plan::ZonePart;
+use steerdns::plan::parts::ZonePart;
 use steerdns::wire::name::Name;
 use steerdns::zone::record::{Record, rtype};
 

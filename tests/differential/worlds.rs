@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use steerdns::answer::worker::Transport;
-use steerdns::plan::ZonePart;
+use steerdns::plan::parts::ZonePart;
 use steerdns::wire::name::Name;
 
 use super::plot::{Plot, near, odd_case};

@@ -84,7 +84,7 @@ fn what_gets_no_answer_disturbs_no_neighbour() {
                 client.send(&query(id(1), "a")).unwrap();
                 client.send(&query(id(2), "panic")).unwrap();
                 client.send(&[0; 11]).unwrap();
-                client.send(&[0; 2000]).unwrap();
+                client.send(&[0; 5000]).unwrap();
                 client.send(&query(id(3), "large")).unwrap();
                 client.send(&query(id(4), "a")).unwrap();
             }

@@ -64,8 +64,10 @@ fn bad_files_are_refused_with_all_their_mistakes_and_the_old_ones_serve_on() {
         &(ZONE.to_owned() + "new TXT \"here\"\nbad A 192.0.2.999\nbad MX x\n"),
     );
     world.write("zones/clusters.toml", &world.clusters(&["sin-1"], "[policy.other]\nclusters = [\"sni\"]\n"));
+    let from = served.logged();
     let reload = served.run(&["reload"]);
     assert_eq!(reload.status.code(), Some(1));
+    served.until_logged(from, "the reload is refused");
     let said = String::from_utf8(reload.stderr).unwrap();
     for word in ["clusters.toml:", "`sni`", "live.example.com.zone:11:", "live.example.com.zone:12:"] {
         assert!(said.contains(word), "{word} is not in {said}");

@@ -8,7 +8,7 @@ use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::BinDecodable;
 use steerdns::answer::respond::respond;
-use steerdns::answer::worker::{Fact, Reply, Transport, Worker};
+use steerdns::answer::worker::{Fact, Now, Reply, Transport, Worker};
 use steerdns::snapshot::Snapshot;
 use steerdns::wire::name;
 
@@ -108,11 +108,16 @@ impl Question {
         let query = self.octets();
         let mut buf = vec![0xaa; 70_000];
         buf[..query.len()].copy_from_slice(&query);
-        match respond(snapshot, worker, now, &mut buf, query.len(), self.peer, self.transport) {
+        match respond(snapshot, worker, at(now), &mut buf, query.len(), self.peer, self.transport) {
             Reply::Done(len, fact) => Answer::read(&buf[..len], Some(fact)),
             reply => panic!("no answer but {reply:?}"),
         }
     }
+}
+
+/// That instant, at some second of the wall's clock.
+pub fn at(instant: Instant) -> Now {
+    Now { instant, unix_s: 1_800_000_000 }
 }
 
 /// An answer as others read it.

@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use steerdns::files::issue::{Issue, Severity, Source};
 use steerdns::files::zone;
-use steerdns::plan::ZonePart;
+use steerdns::plan::parts::ZonePart;
+use steerdns::plan::served::Secondaries;
 use steerdns::wire::name::Name;
 
 /// A zone without services, from the text of its master file; panics on errors.
@@ -24,5 +25,5 @@ pub fn zone(origin: &str, text: &str) -> ZonePart {
     let file = zone::read(&source, &origin, &mut |_, _| Err("no includes here".into()), &mut issues);
     let errors: Vec<_> = issues.iter().filter(|issue| issue.severity == Severity::Error).collect();
     assert!(errors.is_empty(), "{errors:#?}");
-    ZonePart { origin, records: file.records, services: Vec::new() }
+    ZonePart { origin, records: file.records, services: Vec::new(), secondaries: Secondaries::default() }
 }

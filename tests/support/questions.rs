@@ -5,7 +5,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use steerdns::geo::places::Places;
-use steerdns::plan::{Parts, Plan, Settings};
+use steerdns::plan::Plan;
+use steerdns::plan::parts::{Parts, Settings};
 use steerdns::publisher::Publisher;
 use steerdns::snapshot::Snapshot;
 

@@ -33,7 +33,7 @@ use steerdns::answer::respond::respond;
 use steerdns::answer::worker::{Reply, Transport, Worker};
 use steerdns::why::why;
 
-use super::ask::{Answer, Question};
+use super::ask::{Answer, Question, at};
 use super::world::{Files, World};
 
 /// What is wrong with an answer: all of both sides, in lines.
@@ -248,10 +248,18 @@ pub fn answer(world: &World, question: &Question, turn: u32) -> Vec<String> {
     let query = question.octets();
     let mut buf = vec![0xaa; 70_000];
     buf[..query.len()].copy_from_slice(&query);
-    let mut worker = Worker { turns: [turn; 2], ..Worker::default() };
+    let mut worker = Worker { turns: [turn; 3], ..Worker::default() };
     let transport = question.transport;
-    match respond(&world.snapshot, &mut worker, world.now, &mut buf, query.len(), question.peer, transport) {
-        Reply::Drop => vec!["nothing".into()],
+    match respond(
+        &world.snapshot,
+        &mut worker,
+        at(world.now),
+        &mut buf,
+        query.len(),
+        question.peer,
+        transport,
+    ) {
+        Reply::Drop | Reply::Limited | Reply::Stream(_) => vec!["nothing".into()],
         Reply::Done(len, fact) => shown(question, &Answer::read(&buf[..len], Some(fact))),
         Reply::Later(_) if world.snapshot.warming => vec!["later".into()],
         Reply::Later(ask) => {

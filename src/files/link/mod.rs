@@ -1,15 +1,17 @@
 //! All checked files -> one world in which every name that links two files is a dense id, or Issues.
 //!
 //! ```text
+//! expose     names of clusters and nodes, as services and records
 //! names      keys of clusters and checks -> ids
 //! policies   keys of clusters in rules -> ids; equal policies become one
 //! services   policy, check, fallback -> ids; where a service may stand among the records
 //! coverage   families, checks: what a service's policy must hold
 //! promise    the one-TTL check
+//! secondaries   keys and their secrets; who gets each zone whole
 //! usage      what nothing uses, what nobody reaches, addresses twice
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,15 +24,21 @@ use crate::files::server::ServerFile;
 use crate::files::steering::SteeringFile;
 use crate::geo::place::Prefix;
 use crate::health::check::{Check, Kind};
+use crate::plan::served::Secondaries;
+use crate::steering::binding::Form;
 use crate::steering::rules::{Policy, Rtt};
 use crate::steering::service::{Service, ServiceId};
+use crate::wire::cookie::SECRET_OCTETS;
 use crate::wire::name::Name;
+use crate::wire::tsig::Key;
 use crate::zone::record::Record;
 
 mod coverage;
+mod expose;
 mod names;
 mod policies;
 mod promise;
+mod secondaries;
 mod services;
 mod usage;
 
@@ -67,6 +75,8 @@ pub struct WrittenZone {
     pub records_at: Vec<At>,
     /// Its TOML file; where there is none, the default.
     pub steering: SteeringFile,
+    /// Names of clusters and nodes that are among its records though nobody wrote them there.
+    pub exposed: HashSet<Name>,
 }
 
 /// What the TOML files name by path; a file that could not be read is absent, and has its issue.
@@ -78,6 +88,8 @@ pub struct Includes {
     pub prefixes: HashMap<PathBuf, Vec<Written<Prefix>>>,
     /// PEM roots of https checks.
     pub roots: HashMap<PathBuf, Arc<[u8]>>,
+    /// Secrets of keys and cookies.
+    pub secrets: HashMap<PathBuf, Vec<u8>>,
 }
 
 /// What all files together say: nothing in it names another by a word.
@@ -93,6 +105,12 @@ pub struct Linked {
     pub policies: Vec<Policy>,
     /// The services of all zones; a [`ServiceId`] is a place in it.
     pub services: Vec<Service>,
+    /// What each of them answers beside addresses: owner, type, form, how many clusters more are named.
+    pub bindings: Vec<Vec<(Name, u16, Form, u8)>>,
+    /// The keys that clients may sign with.
+    pub keys: Vec<Arc<Key>>,
+    /// The secrets of cookies; none, where no file is named.
+    pub cookies: Vec<[u8; SECRET_OCTETS]>,
     /// The zones.
     pub zones: Vec<LinkedZone>,
 }
@@ -106,10 +124,15 @@ pub struct LinkedZone {
     pub records: Vec<Record>,
     /// Its services.
     pub services: Vec<ServiceId>,
+    /// Who gets it whole.
+    pub secondaries: Secondaries,
+    /// Names of clusters and nodes that are among its records.
+    pub exposed: HashSet<Name>,
 }
 
 /// Links what was read; `None` where `issues` hold an error, then or before.
-pub fn link(world: World, issues: &mut Vec<Issue>) -> Option<Linked> {
+pub fn link(mut world: World, issues: &mut Vec<Issue>) -> Option<Linked> {
+    expose::expand(&mut world, issues);
     let names = names::Names::of(&world.clusters);
     let inventory = inventory(&world.clusters, &names, issues);
     let checks = checks(&world);
@@ -118,22 +141,33 @@ pub fn link(world: World, issues: &mut Vec<Issue>) -> Option<Linked> {
     coverage::check(&world, &inventory, &policies, &services, issues);
     promise::check(&world, &inventory, &checks, &policies, &services, issues);
     usage::check(&world, &policies, &services, issues);
+    let keys = secondaries::keys(&world, issues);
+    let cookies = secondaries::cookies(&world, issues);
+    secondaries::of_server(&world, &keys, issues);
+    let secondaries: Vec<Secondaries> =
+        world.zones.iter().map(|zone| secondaries::of(&world, zone, &keys, issues)).collect();
     if issues.iter().any(|issue| issue.severity == Severity::Error) {
         return None;
     }
     let used = services.iter().filter_map(|service| service.policy).collect();
     let (policies, ids) = policies.shared(&used, issues)?;
     let mut steered = vec![Vec::new(); world.zones.len()];
-    let mut linked = Vec::new();
+    let (mut linked, mut bindings) = (Vec::new(), Vec::new());
     for service in services {
         steered[service.zone].push(ServiceId(u32::try_from(linked.len()).ok()?));
+        bindings.push(service.bindings(&world));
         linked.push(service.linked(&ids)?);
     }
-    let zones = world.zones.into_iter().zip(steered);
-    let zones =
-        zones.map(|(zone, services)| LinkedZone { origin: zone.origin, records: zone.records, services });
-    let zones = zones.collect();
-    Some(Linked { server: world.server, inventory, checks, policies, services: linked, zones })
+    let zones = world.zones.into_iter().zip(steered).zip(secondaries);
+    let zones = zones.map(|((zone, services), secondaries)| LinkedZone {
+        origin: zone.origin,
+        records: zone.records,
+        services,
+        secondaries,
+        exposed: zone.exposed,
+    });
+    let (zones, services, server) = (zones.collect(), linked, world.server);
+    Some(Linked { server, inventory, checks, policies, services, bindings, keys, cookies, zones })
 }
 
 /// Clusters with the ids of their checks.
@@ -197,7 +231,13 @@ mod tests {
         let world = World {
             server: server::read(&source("steerdns.toml", "listen = [\"[::1]:0\"]"), &mut issues),
             clusters: clusters::read(&source("clusters.toml", CLUSTERS), &mut issues),
-            zones: vec![WrittenZone { origin, records: Vec::new(), records_at: Vec::new(), steering: zone }],
+            zones: vec![WrittenZone {
+                origin,
+                records: Vec::new(),
+                records_at: Vec::new(),
+                steering: zone,
+                exposed: HashSet::new(),
+            }],
             includes: Includes::default(),
         };
         let linked = link(world, &mut issues);

@@ -7,8 +7,10 @@ use super::policies::Policies;
 use super::{World, WrittenZone};
 use crate::cluster::{CheckId, ClusterId};
 use crate::files::issue::{At, Issue};
+use crate::files::rdata::mnemonic;
 use crate::files::steering::{WrittenAllDown, WrittenService};
 use crate::files::words::shown;
+use crate::steering::binding::Form;
 use crate::steering::rules::PolicyId;
 use crate::steering::service::{AllDown, Ipv6, Service};
 use crate::wire::name::Name;
@@ -41,7 +43,18 @@ impl Resolved<'_> {
             ipv6: self.written.ipv6.unwrap_or(Ipv6::Far),
             sticky: self.written.sticky,
             detect_within: self.written.detect_within.as_ref().map(|within| within.value),
+            is_exposed: self.written.is_exposed,
         })
+    }
+
+    /// What it answers beside addresses. One cluster more is named where clusters have names and nothing else is written.
+    pub(super) fn bindings(&self, world: &World) -> Vec<(Name, u16, Form, u8)> {
+        let exposed = world.zones[self.zone].steering.expose.is_some();
+        let linked = self.written.bindings.iter().map(|binding| {
+            let next = binding.next.as_ref().map_or(u8::from(exposed), |next| next.value);
+            (binding.owner.value.clone(), binding.rtype, binding.form.clone(), next)
+        });
+        linked.collect()
     }
 
     /// The cluster that answers when all is down.
@@ -68,7 +81,7 @@ pub(super) fn resolve<'w>(
             continue;
         }
         let records = Standing::of(file);
-        let mut owners: HashMap<&Name, &At> = HashMap::new();
+        let (mut owners, mut bound) = (HashMap::new(), HashMap::new());
         for written in &file.steering.services {
             let owner = &written.owner;
             if let Some(first) = owners.insert(&owner.value, &owner.at) {
@@ -82,7 +95,11 @@ pub(super) fn resolve<'w>(
                     let child = child.to_string();
                     issues.push(issue.remedy(format!("write it in {}.toml", child.trim_end_matches('.'))));
                 }
-                None => issues.extend(records.fault(written, &file.origin)),
+                None => {
+                    let types = [rtype::A, rtype::AAAA, rtype::CNAME];
+                    issues.extend(records.fault(&owner.value, &owner.at, "steered", &types, &file.origin));
+                    bindings(written, file, &records, &mut bound, issues);
+                }
             }
             services.push(Resolved {
                 written,
@@ -100,6 +117,40 @@ pub(super) fn resolve<'w>(
     services
 }
 
+/// Checks what a service answers beside addresses.
+fn bindings<'w>(
+    service: &'w WrittenService,
+    file: &WrittenZone,
+    records: &Standing<'_>,
+    bound: &mut HashMap<(&'w Name, u16), &'w At>,
+    issues: &mut Vec<Issue>,
+) {
+    for binding in &service.bindings {
+        let (owner, word) = (&binding.owner, binding.word());
+        let types = [binding.rtype, rtype::CNAME];
+        issues.extend(records.fault(&owner.value, &owner.at, "steered", &types, &file.origin));
+        if let Some(first) = bound.insert((&owner.value, binding.rtype), &owner.at) {
+            let issue =
+                Issue::error(owner.at.clone(), format!("`{}` is steered in {word} already", owner.value));
+            issues.push(issue.also(first.clone(), "by this"));
+        }
+        let expose = file.steering.expose.as_ref();
+        let (missing, wanted) = match &binding.form {
+            Form::Nodes { .. } => (expose.is_none_or(|expose| !expose.nodes), "nodes"),
+            Form::Service { .. } => {
+                (expose.is_none() && binding.next.as_ref().is_some_and(|next| next.value > 0), "clusters")
+            }
+        };
+        if missing {
+            let at = binding.next.as_ref().map_or(&owner.at, |next| &next.at);
+            let at = if wanted == "nodes" { &owner.at } else { at };
+            let issue =
+                Issue::error(at.clone(), format!("{word} leads to names of {wanted}, and they have none"));
+            issues.push(issue.remedy(format!("write `expose = \"{wanted}\"` at the top of this file")));
+        }
+    }
+}
+
 /// The zone below `zone` that holds `owner`, where we serve it, too.
 fn nested<'w>(
     owner: &Name,
@@ -112,49 +163,54 @@ fn nested<'w>(
     (nearest != zone).then(|| &world.zones[nearest].origin)
 }
 
-/// The records that a service may not stand beside or below, by owner.
-struct Standing<'z> {
-    beside: HashMap<&'z Name, (&'static str, &'z At)>,
+/// The records that a steered name may not stand beside or below.
+pub(super) struct Standing<'z> {
+    here: HashMap<(&'z Name, u16), &'z At>,
     delegations: HashMap<&'z Name, &'z At>,
     renames: HashMap<&'z Name, &'z At>,
 }
 
 impl<'z> Standing<'z> {
-    fn of(zone: &'z WrittenZone) -> Standing<'z> {
-        let (mut beside, mut delegations, mut renames) = (HashMap::new(), HashMap::new(), HashMap::new());
+    pub(super) fn of(zone: &'z WrittenZone) -> Standing<'z> {
+        let (mut here, mut delegations, mut renames) = (HashMap::new(), HashMap::new(), HashMap::new());
         for (record, at) in zone.records.iter().zip(&zone.records_at) {
             let owner = &record.owner;
+            here.entry((owner, record.rtype)).or_insert(at);
             match record.rtype {
-                rtype::A => _ = beside.entry(owner).or_insert(("A", at)),
-                rtype::AAAA => _ = beside.entry(owner).or_insert(("AAAA", at)),
-                rtype::CNAME => _ = beside.entry(owner).or_insert(("CNAME", at)),
                 rtype::NS if *owner != zone.origin => _ = delegations.entry(owner).or_insert(at),
                 rtype::DNAME => _ = renames.entry(owner).or_insert(at),
                 _ => {}
             }
         }
-        Standing { beside, delegations, renames }
+        Standing { here, delegations, renames }
     }
 
-    /// Why a service may not stand where it does.
-    fn fault(&self, service: &WrittenService, origin: &Name) -> Option<Issue> {
-        let owner = &service.owner.value;
-        let error = |what: String| Issue::error(service.owner.at.clone(), what);
-        if let Some((word, at)) = self.beside.get(owner) {
-            let issue = error(format!("`{owner}` is steered, and has {word} records in the master file"));
-            return Some(issue.also((*at).clone(), "this record").remedy("leave one of them out"));
+    /// Why a name, which is steered or exposed at `at`, may not stand where it does, with none of these types beside it.
+    pub(super) fn fault(
+        &self,
+        owner: &Name,
+        at: &At,
+        is: &str,
+        types: &[u16],
+        origin: &Name,
+    ) -> Option<Issue> {
+        let error = |what: String| Issue::error(at.clone(), what);
+        let beside = types.iter().find_map(|&rtype| Some((rtype, self.here.get(&(owner, rtype))?)));
+        if let Some((rtype, other)) = beside {
+            let what = format!("`{owner}` is {is}, and has {} records in the master file", mnemonic(rtype));
+            return Some(error(what).also((*other).clone(), "this record").remedy("leave one of them out"));
         }
         let within = std::iter::successors(Some(owner.clone()), Name::parent);
         for name in within.take_while(|name| name.is_within(origin)) {
-            if let Some(at) = self.delegations.get(&name) {
+            if let Some(other) = self.delegations.get(&name) {
                 let issue =
                     error(format!("`{owner}` is below the delegation of `{name}`: others answer for it"));
-                return Some(issue.also((*at).clone(), "delegated here"));
+                return Some(issue.also((*other).clone(), "delegated here"));
             }
             // RFC 6672 §2.4: what is below a DNAME does not exist; its owner does.
-            if let Some(at) = self.renames.get(&name).filter(|_| name != *owner) {
+            if let Some(other) = self.renames.get(&name).filter(|_| name != *owner) {
                 let issue = error(format!("`{owner}` is below the DNAME of `{name}`: it does not exist"));
-                return Some(issue.also((*at).clone(), "renamed here"));
+                return Some(issue.also((*other).clone(), "renamed here"));
             }
         }
         None

@@ -1,8 +1,10 @@
 //! One connection: frames in, frames out.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,9 +19,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::Limits;
 use super::seats::Seat;
 use crate::answer::tally::Tally;
+use crate::answer::transfer::Transfer;
 use crate::answer::worker::{Ask, Transport, Worker};
-use crate::net::answering::{Answering, HEADER, Respond, Said, header, servfail};
+use crate::net::answering::{Answering, Clocks, HEADER, Respond, Said, header, servfail};
 use crate::net::errand::Errand;
+use crate::net::panics::{MakesAnswers, Saved};
 
 /// Octets of the length before each message (RFC 1035 §4.2.2).
 const PREFIX: usize = 2;
@@ -32,20 +36,27 @@ const READ: usize = 16 * 1024;
 const FLUSH: usize = 16 * 1024;
 /// Questions of one connection that may be in the cold lane at a time.
 const LATE: usize = 16;
+/// Transfers that one connection may have under way or waiting.
+const TRANSFERS: usize = 4;
+/// Transfers that all connections of a thread may have together: each holds an edition of its zone, and a message.
+const TRANSFERS_IN_ALL: usize = 64;
 
 /// What the connections of a thread answer with, one after the other.
 pub(super) struct Desk<R> {
     answering: Answering<R>,
     worker: Worker,
+    clocks: Clocks,
     input: Box<[u8]>,
     output: Box<[u8]>,
+    /// Held by each transfer that is under way, too: so they are counted.
+    places: Rc<()>,
 }
 
 impl<R> Desk<R> {
     pub(super) fn new(answering: Answering<R>, worker: Worker) -> Desk<R> {
         let input = vec![0; PREFIX + MESSAGE + READ].into();
         let output = vec![0; FLUSH + PREFIX + MESSAGE].into();
-        Desk { answering, worker, input, output }
+        Desk { answering, worker, clocks: Clocks::looked_at(), input, output, places: Rc::default() }
     }
 }
 
@@ -62,8 +73,16 @@ pub(super) struct Connection<R> {
     /// How many of its questions are in the cold lane; their answers come in any order (RFC 7766 §6.2.1.1).
     late: usize,
     errands: Option<Errands>,
+    /// What it is sent message by message, one transfer after the other.
+    transfers: VecDeque<Running>,
     /// The client has sent all that it wanted.
     read_all: bool,
+}
+
+/// A transfer, and its place among those of the thread.
+struct Running {
+    transfer: Box<Transfer>,
+    _place: Rc<()>,
 }
 
 /// Where errands end; there is room for [`LATE`].
@@ -110,6 +129,8 @@ enum Step {
     Answered { any: bool, more: bool },
     /// The cold lane has answered a question, or dropped it.
     Late(Option<Box<[u8]>>),
+    /// There is time for the next message of a transfer.
+    Pull,
     /// The client sends no more.
     ReadAll,
 }
@@ -121,8 +142,9 @@ impl<R: Respond> Connection<R> {
         tally: Arc<Tally>,
         desk: Rc<RefCell<Desk<R>>>,
     ) -> Connection<R> {
-        let (unread, unsent) = (Vec::new(), Vec::new());
-        Connection { stream, peer, tally, desk, unread, unsent, late: 0, errands: None, read_all: false }
+        let (unread, unsent, transfers) = (Vec::new(), Vec::new(), VecDeque::new());
+        let (late, errands, read_all) = (0, None, false);
+        Connection { stream, peer, tally, desk, unread, unsent, late, errands, transfers, read_all }
     }
 
     /// Serves it to its end.
@@ -149,7 +171,8 @@ impl<R: Respond> Connection<R> {
                     Err(_) => return Ok(End::Stalled),
                 }
             }
-            if self.read_all && self.late == 0 {
+            let owes = self.late > 0 || !self.transfers.is_empty();
+            if self.read_all && !owes {
                 return Ok(End::Theirs);
             }
             let drain = *draining.borrow();
@@ -157,7 +180,8 @@ impl<R: Respond> Connection<R> {
                 biased;
                 step = std::future::poll_fn(|cx| self.step(cx)) => step?,
                 // What had come is answered: the step found nothing.
-                () = std::future::ready(()), if drain && self.late == 0 => return Ok(End::Drained),
+                () = std::future::ready(()), if !self.transfers.is_empty() => Step::Pull,
+                () = std::future::ready(()), if drain && !owes => return Ok(End::Drained),
                 _ = draining.changed(), if !drain => continue,
                 () = &mut idle => {
                     let until = seat.active.get() + limits.idle;
@@ -185,6 +209,11 @@ impl<R: Respond> Connection<R> {
                         self.unsent.extend(len.to_be_bytes());
                         self.unsent.extend(&answer);
                     }
+                }
+                Step::Pull => {
+                    self.pull()?;
+                    seat.active.set(now());
+                    yield_now().await; // to the other connections
                 }
                 Step::ReadAll => self.read_all = true,
             }
@@ -234,9 +263,8 @@ impl<R: Respond> Connection<R> {
     /// Answers the frames of the first `have` octets of the input, as many as the output should hold: how
     /// many octets of each were used.
     fn answer(&mut self, desk: &mut Desk<R>, have: usize) -> io::Result<(usize, usize)> {
-        #[expect(clippy::disallowed_methods, reason = "a transport is where time comes from")]
-        let now = std::time::Instant::now();
-        let Desk { answering, worker, input, output } = desk;
+        let Desk { answering, worker, clocks, input, output, places } = desk;
+        let now = clocks.now();
         let snapshot = answering.live.now();
         let (mut taken, mut written) = (0, 0);
         while let Some(query) = frame(&input[taken..have])
@@ -257,6 +285,7 @@ impl<R: Respond> Connection<R> {
                 Said::Nothing => None,
                 Said::Answer(len) => Some(len),
                 Said::Later(ask) => self.later(answering, ask, buf),
+                Said::Transfer(transfer) => self.transfer(transfer, places, query, buf),
             };
             if let Some(len) = answer {
                 let len = u16::try_from(len).expect("`respond` writes no further than its buffer of 65,535");
@@ -265,6 +294,50 @@ impl<R: Respond> Connection<R> {
             }
         }
         Ok((taken, written))
+    }
+
+    /// Begins a transfer; where there are too many, SERVFAIL: the secondary comes again.
+    #[cold]
+    fn transfer(
+        &mut self,
+        transfer: Box<Transfer>,
+        places: &Rc<()>,
+        query: &[u8],
+        buf: &mut [u8],
+    ) -> Option<usize> {
+        if self.transfers.len() < TRANSFERS && Rc::strong_count(places) <= TRANSFERS_IN_ALL {
+            self.transfers.push_back(Running { transfer, _place: Rc::clone(places) });
+            return None;
+        }
+        buf[..HEADER].copy_from_slice(&servfail(header(query, query.len())?));
+        Some(HEADER)
+    }
+
+    /// Writes the next message of the first transfer, as far as the client's window has room for it.
+    fn pull(&mut self) -> io::Result<()> {
+        let Some(Running { transfer, .. }) = self.transfers.front_mut() else { return Ok(()) };
+        let desk = &mut *self.desk.borrow_mut();
+        let (prefix, message) = desk.output.split_at_mut(PREFIX);
+        let _makes = MakesAnswers::begin();
+        let next = || transfer.next(&mut message[..MESSAGE], desk.clocks.now().unix_s);
+        let Ok(next) = catch_unwind(AssertUnwindSafe(next)) else {
+            self.tally.panicked();
+            desk.answering.panics.tell(&Saved::NONE, &[]);
+            return Err(io::ErrorKind::Other.into());
+        };
+        let Some(len) = next else {
+            self.transfers.pop_front();
+            return Ok(());
+        };
+        prefix.copy_from_slice(&u16::try_from(len).expect("within a message").to_be_bytes());
+        let octets = &desk.output[..PREFIX + len];
+        let sent = match self.stream.try_write(octets) {
+            Ok(sent) => sent,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error),
+        };
+        self.unsent = octets[sent..].to_vec();
+        Ok(())
     }
 
     /// Hands a question on. Where it finds no room, it is answered SERVFAIL at once: on a stream, silence

@@ -14,42 +14,46 @@ use crate::answer::tally::Tally;
 /// Datagrams taken at once: enough that a system call's fixed cost is small beside the work, few enough that
 /// they stay in the first-level cache from receiving to sending.
 const BATCH: usize = 32;
-/// Octets of a buffer: the 1,232 that we ever send (RFC 9715 §3.2 recommends as much), filled up so that a [`Slot`] is an odd number of
-/// cache lines and the headers of a batch do not all fall into one set of the cache.
-const BUFFER: usize = 1280;
+/// Octets of a buffer for the 1,232 that we usually send at most (RFC 9715 §3.2 recommends as much), filled up so that a [`Slot`] is an
+/// odd number of cache lines and the headers of a batch do not all fall into one set of the cache.
+pub(super) const USUAL: usize = 1280;
+/// The same for the 4,096 that an operator may want.
+pub(super) const LARGE: usize = 4224;
 /// Octets for the address that was asked, as a control message: `in6_pktinfo` takes 40.
 const CONTROL: usize = 64;
 
 /// One datagram. What is touched of it for every query is two neighbouring cache lines.
 #[repr(C, align(64))]
-struct Slot {
+struct Slot<const BUFFER: usize> {
     iov: libc::iovec,
     peer: sockaddr_in6, // or a sockaddr_in, which is smaller
-    buffer: Buffer,
+    buffer: Buffer<BUFFER>,
 }
 
 #[repr(C, align(64))]
-struct Buffer([u8; BUFFER]);
+struct Buffer<const BUFFER: usize>([u8; BUFFER]);
 
 #[repr(C, align(8))] // as a cmsghdr
 struct Control([u8; CONTROL]);
 
 /// All that the kernel is told of by address. Headers are swapped, never the slots that they lead to.
 #[repr(C, align(64))]
-struct Memory {
+struct Memory<const BUFFER: usize> {
     headers: [mmsghdr; BATCH],
-    slots: [Slot; BATCH],
+    slots: [Slot<BUFFER>; BATCH],
     controls: [Control; BATCH],
 }
 
-const _: () = assert!(size_of::<Slot>() % 128 == 64);
-const _: () = assert!(size_of::<Memory>() == BATCH * (size_of::<mmsghdr>() + size_of::<Slot>() + CONTROL));
+const _: () = assert!(size_of::<Slot<USUAL>>() % 128 == 64 && size_of::<Slot<LARGE>>() % 128 == 64);
+const _: () = assert!(
+    size_of::<Memory<USUAL>>() == BATCH * (size_of::<mmsghdr>() + size_of::<Slot<USUAL>>() + CONTROL)
+);
 
 /// A batch of datagrams: received, answered in place, sent; and again.
-pub(super) struct Batch {
+pub(super) struct Batch<const BUFFER: usize> {
     /// From `Box::into_raw`, ours alone until `drop`. All access goes through it, so that the addresses in
     /// the headers stay good.
-    memory: *mut Memory,
+    memory: *mut Memory<BUFFER>,
     ipv4: bool,
     /// What `msg_namelen` and `msg_controllen` must be before receiving; `receive` has left no others behind.
     peer_len: socklen_t,
@@ -58,12 +62,15 @@ pub(super) struct Batch {
     used: usize,
     /// Answers: the first so many headers.
     kept: usize,
+    /// The port that we listen on, in network order: what claims to come from such a port is no resolver's, but another nameserver's
+    /// or our own.
+    port: u16,
 }
 
-impl Batch {
+impl<const BUFFER: usize> Batch<BUFFER> {
     /// For a socket bound to `local`: the unspecified address makes it answer from the address that was asked.
-    pub(super) fn new(local: SocketAddr) -> Batch {
-        let memory = Box::into_raw(Box::<Memory>::new_uninit()).cast::<Memory>();
+    pub(super) fn new(local: SocketAddr) -> Batch<BUFFER> {
+        let memory = Box::into_raw(Box::<Memory<BUFFER>>::new_uninit()).cast::<Memory<BUFFER>>();
         let ipv4 = local.is_ipv4();
         let peer_len = if ipv4 { size_of::<sockaddr_in>() } else { size_of::<sockaddr_in6>() } as socklen_t;
         let control_len = if local.ip().is_unspecified() { CONTROL } else { 0 };
@@ -85,7 +92,7 @@ impl Batch {
                 }
             }
         }
-        Batch { memory, ipv4, peer_len, control_len, used: 0, kept: 0 }
+        Batch { memory, ipv4, peer_len, control_len, used: 0, kept: 0, port: local.port().to_be() }
     }
 
     /// Waits for a datagram, or until the socket's read timeout, and takes what else has come: how many.
@@ -129,7 +136,7 @@ impl Batch {
                 return None;
             }
             let peer = self.ip(header)?;
-            let buffer = &mut *(*(*header).msg_hdr.msg_iov).iov_base.cast::<Buffer>();
+            let buffer = &mut *(*(*header).msg_hdr.msg_iov).iov_base.cast::<Buffer<BUFFER>>();
             Some((peer, (*header).msg_len as usize, &mut buffer.0))
         }
     }
@@ -152,7 +159,7 @@ impl Batch {
     pub(super) fn write(&mut self, at: usize, octets: &[u8]) {
         assert!(at < self.used && octets.len() <= BUFFER);
         // SAFETY: as in `query`.
-        let buffer = unsafe { &mut *(*(*self.header(at)).msg_hdr.msg_iov).iov_base.cast::<Buffer>() };
+        let buffer = unsafe { &mut *(*(*self.header(at)).msg_hdr.msg_iov).iov_base.cast::<Buffer<BUFFER>>() };
         buffer.0[..octets.len()].copy_from_slice(octets);
     }
 
@@ -177,7 +184,7 @@ impl Batch {
                         return;
                     }
                     _ => {
-                        tally.send_failed(1); // no route, a firewall's word: that one alone
+                        tally.send_failed(1); // no route, no memory, a firewall's word: that one alone
                         sent += 1;
                     }
                 },
@@ -233,7 +240,7 @@ impl Batch {
         unsafe { (&raw mut (*self.memory).headers).cast::<mmsghdr>().add(at) }
     }
 
-    /// The sender's address; `None` with source port 0, which no answer can reach.
+    /// The sender's address; `None` with source port 0, which no answer can reach, and with our own.
     #[inline]
     unsafe fn ip(&self, header: *const mmsghdr) -> Option<IpAddr> {
         // SAFETY: `msg_name` leads to a slot's `peer`, aligned for both and as large as the larger; the
@@ -242,19 +249,21 @@ impl Batch {
             let name = (*header).msg_hdr.msg_name;
             if self.ipv4 {
                 let name = &*name.cast::<sockaddr_in>();
-                (name.sin_port != 0).then(|| Ipv4Addr::from_bits(u32::from_be(name.sin_addr.s_addr)).into())
+                (name.sin_port != 0 && name.sin_port != self.port)
+                    .then(|| Ipv4Addr::from_bits(u32::from_be(name.sin_addr.s_addr)).into())
             } else {
                 let name = &*name.cast::<sockaddr_in6>();
-                (name.sin6_port != 0).then(|| Ipv6Addr::from(name.sin6_addr.s6_addr).into())
+                (name.sin6_port != 0 && name.sin6_port != self.port)
+                    .then(|| Ipv6Addr::from(name.sin6_addr.s6_addr).into())
             }
         }
     }
 }
 
-impl Drop for Batch {
+impl<const BUFFER: usize> Drop for Batch<BUFFER> {
     fn drop(&mut self) {
         // SAFETY: from `Box::into_raw` in `new`, of the same layout, and not used after this.
-        drop(unsafe { Box::from_raw(self.memory.cast::<MaybeUninit<Memory>>()) });
+        drop(unsafe { Box::from_raw(self.memory.cast::<MaybeUninit<Memory<BUFFER>>>()) });
     }
 }
 
@@ -304,12 +313,12 @@ mod tests {
     }
 
     /// A batch of so many datagrams, the n-th of n octets that are all n, and their sender.
-    fn filled(n: u8, server: &UdpSocket) -> (Batch, UdpSocket) {
+    fn filled(n: u8, server: &UdpSocket) -> (Batch<USUAL>, UdpSocket) {
         let client = socket();
         for i in 1..=n {
             client.send_to(&vec![i; usize::from(i)], server.local_addr().unwrap()).unwrap();
         }
-        let mut batch = Batch::new(server.local_addr().unwrap());
+        let mut batch = Batch::<USUAL>::new(server.local_addr().unwrap());
         assert_eq!(
             batch.receive(server).unwrap(),
             usize::from(n),
@@ -352,10 +361,10 @@ mod tests {
     #[test]
     fn a_datagram_that_was_cut_off_is_no_query() {
         let server = socket();
-        let mut batch = Batch::new(server.local_addr().unwrap());
+        let mut batch = Batch::<USUAL>::new(server.local_addr().unwrap());
         let client = socket();
-        client.send_to(&[1; BUFFER + 1], server.local_addr().unwrap()).unwrap();
-        client.send_to(&[1; BUFFER], server.local_addr().unwrap()).unwrap();
+        client.send_to(&[1; USUAL + 1], server.local_addr().unwrap()).unwrap();
+        client.send_to(&[1; USUAL], server.local_addr().unwrap()).unwrap();
         assert_eq!(batch.receive(&server).unwrap(), 2);
         assert!(batch.query(0).is_none());
         assert!(batch.query(1).is_some());
@@ -379,7 +388,7 @@ mod tests {
     fn the_socket_s_timeout_ends_a_wait() {
         let server = socket();
         server.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
-        let error = Batch::new(server.local_addr().unwrap()).receive(&server).unwrap_err();
+        let error = Batch::<USUAL>::new(server.local_addr().unwrap()).receive(&server).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 }

@@ -18,15 +18,16 @@ use std::net::{SocketAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use socket2::{MsgHdr, SockRef};
 
-use self::batch::Batch;
-use super::answering::{Answering, Respond, header, servfail};
+use self::batch::{Batch, LARGE, USUAL};
+use super::answering::{Answering, Clocks, Respond, servfail};
 use super::errand::Errand;
+use super::panics::{MakesAnswers, Saved};
 use crate::answer::tally::Tally;
-use crate::answer::worker::{Ask, Reply, Transport, Worker};
+use crate::answer::worker::{Ask, Now, Reply, Transport, Worker};
 
 /// How long a thread pauses when the kernel refuses to receive: refusals must not become a busy loop.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -34,14 +35,30 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Answers on `socket` until told to stop. It blocks: give it a thread.
 ///
 /// The socket comes from [`listen::bind`](super::listen::bind), whose read timeout bounds how late a stop is
-/// seen.
+/// seen. `octets` is the most that an answer may have.
 pub fn serve<R: Respond>(
+    socket: &Arc<UdpSocket>,
+    answering: &Answering<R>,
+    worker: Worker,
+    tally: &Tally,
+    octets: usize,
+) -> io::Result<()> {
+    let (local, usual) = (socket.local_addr()?, octets <= USUAL);
+    if usual {
+        run(Batch::<USUAL>::new(local), socket, answering, worker, tally)
+    } else {
+        run(Batch::<LARGE>::new(local), socket, answering, worker, tally)
+    }
+}
+
+fn run<R: Respond, const BUFFER: usize>(
+    mut batch: Batch<BUFFER>,
     socket: &Arc<UdpSocket>,
     answering: &Answering<R>,
     mut worker: Worker,
     tally: &Tally,
 ) -> io::Result<()> {
-    let mut batch = Batch::new(socket.local_addr()?);
+    let mut clocks = Clocks::looked_at();
     while !answering.stopped() {
         let received = match batch.receive(socket) {
             Ok(received) => received,
@@ -53,25 +70,25 @@ pub fn serve<R: Respond>(
                 continue;
             }
         };
-        answer(&mut batch, received, socket, answering, &mut worker, tally);
+        answer(&mut batch, received, socket, answering, &mut worker, tally, clocks.now());
         batch.send(socket, tally);
     }
     Ok(())
 }
 
 /// Answers a batch. What a panic interrupts is answered SERVFAIL, and the rest goes on behind it.
-fn answer<R: Respond>(
-    batch: &mut Batch,
+fn answer<R: Respond, const BUFFER: usize>(
+    batch: &mut Batch<BUFFER>,
     received: usize,
     socket: &Arc<UdpSocket>,
     answering: &Answering<R>,
     worker: &mut Worker,
     tally: &Tally,
+    now: Now,
 ) {
-    #[expect(clippy::disallowed_methods, reason = "a transport is where time comes from")]
-    let now = Instant::now();
     let snapshot = answering.live.now();
-    let (mut at, mut saved) = (0, [0; 12]);
+    let _makes = MakesAnswers::begin();
+    let (mut at, mut saved) = (0, Saved::NONE);
     while at < received {
         // One frame to unwind to for the whole batch, entered anew only behind a panic. A Worker holds counts
         // and turns, a Batch octets: whatever a panic leaves in them is good to go on with.
@@ -82,35 +99,40 @@ fn answer<R: Respond>(
                     at += 1;
                     continue;
                 };
-                let Some(header) = header(buf, len) else {
+                let Some(packet) = Saved::of(buf, len) else {
                     tally.dropped();
                     at += 1;
                     continue;
                 };
-                saved = header;
+                saved = packet;
                 match (answering.respond)(&snapshot, worker, now, buf, len, peer, Transport::Udp) {
                     Reply::Done(len, fact) => {
                         tally.answered(&fact);
                         batch.keep(at, len);
                     }
                     Reply::Drop => tally.dropped(),
+                    Reply::Limited => tally.limited(),
                     Reply::Later(ask) => later(batch, at, ask, socket, answering, tally),
+                    Reply::Stream(_) => tally.dropped(), // there is none over UDP
                 }
                 at += 1;
             }
         });
         if catch_unwind(rest).is_err() {
             tally.panicked();
-            batch.write(at, &servfail(saved));
-            batch.keep(at, saved.len());
+            if let Some((_, _, buf)) = batch.query(at) {
+                answering.panics.tell(&saved, buf);
+            }
+            batch.write(at, &servfail(saved.header));
+            batch.keep(at, saved.header.len());
             at += 1;
         }
     }
 }
 
 #[cold]
-fn later<R: Respond>(
-    batch: &Batch,
+fn later<R: Respond, const BUFFER: usize>(
+    batch: &Batch<BUFFER>,
     at: usize,
     ask: Ask,
     socket: &Arc<UdpSocket>,

@@ -1,38 +1,54 @@
 //! What the files say, compiled: the Plan.
 
-use std::collections::BTreeMap;
+pub mod parts;
+mod router;
+pub mod served;
+
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use self::parts::{Parts, Settings, Steered};
+use self::router::Router;
+use self::served::ServedZone;
+
 use crate::cluster::{CheckId, Cluster, ClusterId, CountId, FAMILY_ADDRESSES_MAX, Family, Inventory, Word};
-use crate::geo::place::Prefix;
 use crate::geo::places::Places;
 use crate::health::check::Check;
 use crate::health::target::{Target, targets};
 use crate::sets::SlotSets;
+use crate::steering::binding::Binding;
 use crate::steering::client::{Client, PlacedNetworks, Whose};
-use crate::steering::compile::{Mapped, compile};
+use crate::steering::compile::Mapped;
 use crate::steering::deal::Dealt;
 use crate::steering::kinds::RankedList;
-use crate::steering::rules::{Policy, PolicyId, RttFrom};
-use crate::steering::service::{AllDown, Ipv6, Service, ServiceId};
+use crate::steering::rules::{Policy, PolicyId};
+use crate::steering::service::{AllDown, Service, ServiceId};
 use crate::steering::slots;
 use crate::wire::edns::Subnet;
+use crate::wire::lowered::Lowered;
 use crate::wire::name::Name;
 use crate::zone::compile::TooLargeSet;
+use crate::zone::edition::{Edition, serial_of};
 use crate::zone::lookup::Zones;
-use crate::zone::record::{Record, rtype};
-use crate::zone::tree::{RouteId, SteeredName, ZoneRecords, serial};
+use crate::zone::record::rtype;
+use crate::zone::tree::{BindingId, RouteId, SteeredName, Way, ZoneRecords};
 
 /// What the files say, compiled: immutable, made by each load. The default has no zones: it refuses everything.
 #[derive(Debug, Default)]
 pub struct Plan {
     /// All names and static answers.
     pub zones: Zones,
-    /// The apexes, with their serials, for those who ask what is loaded.
-    pub origins: Vec<(Name, u32)>,
+    /// The zones; their order is that of the files.
+    pub served: Vec<ServedZone>,
+    /// Where each apex stands among them.
+    pub apexes: HashMap<Name, u32>,
+    /// What each zone's secondaries get; `None`: it has none. As loaded, until somebody who remembers earlier Plans says otherwise.
+    pub editions: Vec<Option<Arc<Edition>>>,
     /// How each service is answered in each family; a [`RouteId`] is a place in it.
     pub routes: Vec<Route>,
+    /// What services answer beside addresses; a [`BindingId`] is a place in it.
+    pub bound: Vec<BoundName>,
     /// The services; a [`ServiceId`] is a place in it.
     pub services: Vec<Service>,
     /// The policies; a `PolicyId` is a place in it.
@@ -56,14 +72,19 @@ pub struct Plan {
     pub serve_all: Vec<Vec<SlotSets>>,
     /// All that is probed.
     pub targets: Vec<Target>,
-    /// The server's identifier: NSID, `id.server`, `hostname.bind`; empty: not told.
-    pub nsid: Box<[u8]>,
-    /// What `version.bind` tells.
-    pub version: String,
-    /// The largest datagram that we send and say we take.
-    pub payload_max: u16,
-    /// Who may ask `_why`.
-    pub why: Vec<Prefix>,
+    /// What answers tell of the server, and how much they are.
+    pub settings: Settings,
+}
+
+/// What a service answers in another type than A and AAAA.
+#[derive(Clone, Debug)]
+pub struct BoundName {
+    /// What.
+    pub binding: Binding,
+    /// How its A and AAAA are answered.
+    pub routes: [Option<RouteId>; 2],
+    /// The wire octets of its zone's apex.
+    pub origin: Box<[u8]>,
 }
 
 /// Services that are answered alike in one family: all of them are down at the same time.
@@ -221,88 +242,79 @@ impl Plan {
         }
     }
 
+    /// A binding.
+    pub fn bound(&self, id: BindingId) -> &BoundName {
+        &self.bound[id.0 as usize]
+    }
+
+    /// The zone whose apex a name is.
+    pub fn apex(&self, name: &Lowered) -> Option<u32> {
+        self.apexes.get(&Name::from_wire(&name.octets())?).copied()
+    }
+
+    /// The zone that answers for a name and a type: the closest; for DS at an apex, the one above that (RFC 4035 §3.1.4.1).
+    pub fn zone_of(&self, name: &Lowered, qtype: u16) -> Option<u32> {
+        let name = Name::from_wire(&name.octets())?;
+        let closest = |name: Name| {
+            std::iter::successors(Some(name), Name::parent).find_map(|name| self.apexes.get(&name).copied())
+        };
+        let above = || closest(name.parent()?);
+        let of_parent = qtype == rtype::DS && self.apexes.contains_key(&name);
+        if of_parent { above().or_else(|| closest(name.clone())) } else { closest(name) }
+    }
+
     /// The pools' kind of a route.
     pub fn kind(&self, route: &Route) -> &PoolKind {
         &self.kinds[usize::from(route.kind)]
     }
 }
 
-/// What the files say, checked and linked, before it is compiled.
-#[derive(Clone, Debug, Default)]
-pub struct Parts {
-    /// The zones.
-    pub zones: Vec<ZonePart>,
-    /// The clusters.
-    pub inventory: Inventory,
-    /// The checks.
-    pub checks: Vec<Arc<Check>>,
-    /// The policies.
-    pub policies: Vec<Policy>,
-    /// What answers tell of the server.
-    pub settings: Settings,
-    /// Networks that geofeeds place: they hold for addresses, too, that are not on the public internet.
-    pub fed: Vec<Prefix>,
-}
-
-/// One zone.
-#[derive(Clone, Debug)]
-pub struct ZonePart {
-    /// Its apex.
-    pub origin: Name,
-    /// Its records, SOA and NS among them.
-    pub records: Vec<Record>,
-    /// What is steered in it.
-    pub services: Vec<Service>,
-}
-
-/// What answers tell of the server.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// The server's identifier; empty: not told.
-    pub nsid: Box<[u8]>,
-    /// What `version.bind` tells.
-    pub version: String,
-    /// The largest datagram that we send and say we take; 512..=4096.
-    pub payload_max: u16,
-    /// Who may ask `_why`.
-    pub why: Vec<Prefix>,
-}
-
 impl Plan {
     /// Compiles `parts`, with what is known of where addresses are.
     pub fn new(parts: Parts, places: &Places) -> Result<Plan, TooLargeSet> {
         let Parts { zones, inventory, checks, policies, settings, fed } = parts;
-        let mut router = Router {
-            inventory: &inventory,
-            policies: &policies,
-            places,
-            fed: &fed,
-            kinds: Vec::new(),
-            maps: Vec::new(),
-        };
-        let mut services = Vec::new();
-        let mut routes = Vec::new();
-        let mut records = Vec::new();
-        let mut origins = Vec::new();
+        let mut router = Router::new(&inventory, &policies, places, &fed);
+        let (mut services, mut routes, mut bound) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut records, mut served, mut apexes) = (Vec::new(), Vec::new(), HashMap::new());
         for zone in zones {
             let soa = zone.records.iter().find(|record| record.rtype == rtype::SOA);
-            origins.push((zone.origin, soa.map_or(0, |soa| serial(&soa.rdata))));
+            let serial = soa.and_then(|soa| serial_of(&soa.rdata)).unwrap_or(0);
             let mut steered = Vec::new();
-            for service in zone.services {
+            for Steered { service, bindings } in zone.services {
                 let id = ServiceId(services.len() as u32);
-                let mut family = |family| {
+                let family = |family| {
                     let route = router.route(id, &service, family)?;
                     routes.push(route);
                     Some(RouteId(routes.len() as u32 - 1))
                 };
-                let (a, aaaa) = (family(Family::V4), family(Family::V6));
-                steered.push(SteeredName { owner: service.owner.clone(), a, aaaa });
+                let [a, aaaa] = Family::ALL.map(family);
+                let addresses = [(rtype::A, a), (rtype::AAAA, aaaa)]
+                    .map(|(rtype, route)| route.map(|route| (rtype, Way::Addresses(route))));
+                let types = addresses.into_iter().flatten().collect();
+                steered.push(SteeredName { owner: service.owner.clone(), ttl_s: service.ttl_s, types });
+                for (owner, rtype, form, next) in bindings {
+                    let way = Way::Binding(BindingId(bound.len() as u32));
+                    let binding = Binding { service: id, form, next };
+                    let origin = zone.origin.octets().into();
+                    bound.push(BoundName { binding, routes: [a, aaaa], origin });
+                    steered.push(SteeredName { owner, ttl_s: service.ttl_s, types: vec![(rtype, way)] });
+                }
                 services.push(service);
             }
-            records.push(ZoneRecords { records: zone.records, steered });
+            apexes.insert(zone.origin.clone(), served.len() as u32);
+            let wanted = !zone.secondaries.grants.is_empty();
+            served.push(ServedZone {
+                origin: zone.origin,
+                serial,
+                records: if wanted { zone.records.clone().into() } else { [].into() },
+                steered: steered.iter().map(SteeredName::of_types).collect(),
+                secondaries: zone.secondaries,
+            });
+            let own_serial = served.last().is_some_and(|zone| zone.secondaries.of_health);
+            records.push(ZoneRecords { records: zone.records, steered, own_serial });
         }
         let Router { kinds, maps, .. } = router;
-        let groups = groups(&routes, &maps);
+        let groups = groups(&services, &routes, &maps);
         let maps: Vec<_> = maps.into_iter().map(|(_, _, map)| map).collect();
         let deals: Vec<_> = inventory
             .clusters
@@ -321,8 +333,11 @@ impl Plan {
         });
         let targets = targets(&inventory, &checks, pairs);
         Ok(Plan {
-            zones: Zones::new(records)?,
-            origins,
+            zones: Zones::new(records, settings.extras)?,
+            editions: vec![None; served.len()],
+            served,
+            apexes,
+            bound,
             serve_all: serve_all(&deals, &kinds),
             deals,
             targets,
@@ -335,75 +350,19 @@ impl Plan {
             groups,
             kinds,
             maps,
-            nsid: settings.nsid,
-            version: settings.version,
-            payload_max: settings.payload_max,
-            why: settings.why,
+            settings,
         })
     }
 }
 
-/// Finds for each service and family its map and its kind of pool; equal ones are shared.
-struct Router<'p> {
-    inventory: &'p Inventory,
-    policies: &'p [Policy],
-    places: &'p Places,
-    fed: &'p [Prefix],
-    kinds: Vec<PoolKind>,
-    maps: Vec<(PolicyId, Vec<ClusterId>, Arc<Map>)>,
-}
-
-impl<'p> Router<'p> {
-    fn route(&mut self, id: ServiceId, service: &Service, family: Family) -> Option<Route> {
-        if family == Family::V6 && service.ipv6 == Ipv6::Off {
-            return None;
-        }
-        let policy = &self.policies[usize::from(service.policy.0)];
-        let having = |id: &ClusterId| self.inventory.cluster(*id).has(family);
-        let candidates: Vec<_> = policy.clusters.iter().copied().filter(having).collect();
-        if candidates.is_empty() {
-            return None;
-        }
-        let kind = PoolKind { check: service.check, answers: service.answers, family };
-        Some(Route {
-            service: id,
-            family,
-            map: self.map(service.policy, candidates),
-            kind: place_of(&mut self.kinds, kind),
-            ttl_s: service.ttl_s,
-            ecs: policy.ecs,
-            sticky: service.sticky,
-            all_down: service.all_down,
-        })
-    }
-
-    fn map(&mut self, id: PolicyId, candidates: Vec<ClusterId>) -> u16 {
-        // Policies that say the same are one already: linking has seen to it.
-        let known = self.maps.iter().position(|(other, others, _)| *other == id && *others == candidates);
-        if let Some(known) = known {
-            return known as u16;
-        }
-        let policy = &self.policies[usize::from(id.0)];
-        let mapped = compile(policy, &candidates, self.inventory, self.places);
-        let map = Map { policy: policy.key.clone(), mapped, placed: placed(policy, self.fed) };
-        self.maps.push((id, candidates, Arc::new(map)));
-        self.maps.len() as u16 - 1
-    }
-}
-
-/// What an operator placed of the addresses that are not on the public internet, by rules, RTTs or geofeeds.
-fn placed(policy: &Policy, fed: &[Prefix]) -> PlacedNetworks {
-    let ruled = policy.rules.iter().flat_map(|rule| &rule.from.prefixes);
-    let measured = policy.rtt.iter().filter_map(|rtt| match &rtt.from {
-        RttFrom::Prefix(prefix) => Some(prefix),
-        _ => None,
-    });
-    PlacedNetworks::new(ruled.chain(measured).chain(fed).copied())
-}
-
-fn groups(routes: &[Route], maps: &[(PolicyId, Vec<ClusterId>, Arc<Map>)]) -> Vec<Group> {
+fn groups(
+    services: &[Service],
+    routes: &[Route],
+    maps: &[(PolicyId, Vec<ClusterId>, Arc<Map>)],
+) -> Vec<Group> {
     let mut groups: BTreeMap<(u16, u16), Group> = BTreeMap::new();
-    for route in routes {
+    // That a cluster's own name has no node up is told by the verdicts of its nodes.
+    for route in routes.iter().filter(|route| !services[route.service.0 as usize].is_exposed) {
         let group = groups.entry((route.map, route.kind)).or_insert_with(|| {
             let candidates = maps[usize::from(route.map)].1.clone();
             Group { map: route.map, kind: route.kind, candidates, services: Vec::new() }
@@ -411,15 +370,6 @@ fn groups(routes: &[Route], maps: &[(PolicyId, Vec<ClusterId>, Arc<Map>)]) -> Ve
         group.services.push(route.service);
     }
     groups.into_values().collect()
-}
-
-/// Where `value` stands in `values`; it is put there if it does not.
-fn place_of<T: PartialEq>(values: &mut Vec<T>, value: T) -> u16 {
-    let at = values.iter().position(|known| *known == value).unwrap_or_else(|| {
-        values.push(value);
-        values.len() - 1
-    });
-    at as u16
 }
 
 /// What each slot of each kind of pool answers when all is down, for each cluster.

@@ -1,0 +1,82 @@
+//! Queries with a transaction signature (RFC 8945).
+
+use std::net::IpAddr;
+
+use super::asking::{Asking, Room};
+use super::body::Body;
+use super::ending::end;
+use super::respond::answer;
+use super::worker::{Now, Reply, Transport, Worker};
+use crate::snapshot::Snapshot;
+use crate::wire::query::{Reject, rcode};
+use crate::wire::tsig::{self, Refusal, Refused};
+
+/// Answers a query with TSIG: with one, too. It stands behind the OPT, and room for it is kept.
+#[cold]
+#[expect(clippy::too_many_arguments, reason = "one query's whole world, taken apart once")]
+pub(super) fn respond(
+    snapshot: &Snapshot,
+    worker: &mut Worker,
+    now: Now,
+    buf: &mut [u8],
+    len: usize,
+    peer: IpAddr,
+    transport: Transport,
+    read: Result<(), Reject>,
+) -> Reply {
+    let at = usize::from(worker.query.tsig_at);
+    let verified = match read {
+        Ok(()) => tsig::verify(&snapshot.plan.settings.keys, &buf[..len], at, now.unix_s),
+        // What cannot be read cannot have been signed as it stands.
+        Err(_) => return answer(snapshot, worker, now, buf, len, peer, transport, read, None),
+    };
+    let mut signer = match verified {
+        Ok(signer) => signer,
+        Err(Refusal::Malformed) => {
+            let reject =
+                Reject::With { rcode: rcode::FORMERR, question_end: worker.query.question_end, error: None };
+            return answer(snapshot, worker, now, buf, len, peer, transport, Err(reject), None);
+        }
+        Err(Refusal::NotAuth(refused)) => {
+            return refuse(snapshot, worker, now, buf, peer, transport, &refused);
+        }
+    };
+    match answer(snapshot, worker, now, buf, len, peer, transport, read, Some(&signer)) {
+        Reply::Done(len, fact) => Reply::Done(signer.sign(buf, len, now.unix_s), fact),
+        Reply::Stream(mut transfer) => {
+            transfer.sign_with(signer);
+            Reply::Stream(transfer)
+        }
+        reply => reply,
+    }
+}
+
+/// NOTAUTH, with what is wrong with the signature.
+fn refuse(
+    snapshot: &Snapshot,
+    worker: &mut Worker,
+    now: Now,
+    buf: &mut [u8],
+    peer: IpAddr,
+    transport: Transport,
+    refused: &Refused,
+) -> Reply {
+    let Worker { query, name, limiter, cookie, .. } = worker;
+    if let Some(edns) = &mut query.edns {
+        edns.subnet = None;
+    }
+    let (query, cookie) = (&*query, &*cookie);
+    let body = Body::bare(query, rcode::NOTAUTH);
+    let signature = refused.record_len();
+    let room = Room::of(&snapshot.plan, query, buf.len(), transport, signature);
+    let (signer, sender) = (None, None);
+    let asking =
+        Asking { snapshot, query, name, now, peer, transport, room, signature, signer, sender, cookie };
+    match end(&asking, limiter, buf, body) {
+        // Where a long key and a short client leave no room for it, what is sent tells the error all the same.
+        Reply::Done(len, fact) if len + refused.record_len() <= buf.len() => {
+            Reply::Done(refused.sign(buf, len), fact)
+        }
+        reply => reply,
+    }
+}

@@ -1,0 +1,56 @@
+//! The user that the program becomes once its ports are open.
+
+use std::path::Path;
+
+use nix::unistd::{Gid, Group, Uid, User, chown, initgroups, setgid, setuid};
+
+use super::start::NotStarted;
+use crate::files::document::Written;
+use crate::files::server;
+
+/// Becomes that user: for good, and all threads. The state directory, and what is in it, becomes the user's, too.
+pub(super) fn become_user(wanted: &Written<server::User>, state: &Path) -> Result<(), NotStarted> {
+    let server::User { user, group } = &wanted.value;
+    let failed = |what: String| NotStarted(format!("cannot become user `{user}`: {what}"));
+    let found = User::from_name(user).map_err(|error| failed(error.to_string()))?;
+    let found = found.ok_or_else(|| failed("this machine has none of that name".into()))?;
+    let gid = match group {
+        Some(group) => {
+            let found = Group::from_name(group).map_err(|error| failed(error.to_string()))?;
+            found.ok_or_else(|| failed(format!("this machine has no group `{group}`")))?.gid
+        }
+        None => found.gid,
+    };
+    if (Uid::effective(), Gid::effective()) == (found.uid, gid) {
+        return Ok(());
+    }
+    if !Uid::effective().is_root() {
+        return Err(failed(
+            "only root can become somebody else; start it as root, or leave `user` out".into(),
+        ));
+    }
+    own(state, found.uid, gid).map_err(|error| failed(format!("`{}`: {error}", state.display())))?;
+    let name = std::ffi::CString::new(user.as_str()).map_err(|error| failed(error.to_string()))?;
+    let done = initgroups(&name, gid).and_then(|()| setgid(gid)).and_then(|()| setuid(found.uid));
+    done.map_err(|error| failed(error.to_string()))?;
+    // What cannot be taken back is looked at: root again would be a hole.
+    if setuid(Uid::from_raw(0)).is_ok() && !found.uid.is_root() {
+        return Err(failed("the system lets it become root again".into()));
+    }
+    Ok(())
+}
+
+/// Gives a directory and the files in it to a user.
+#[allow(clippy::disallowed_methods, reason = "the state directory is ours to make")]
+fn own(directory: &Path, uid: Uid, gid: Gid) -> std::io::Result<()> {
+    std::fs::create_dir_all(directory)?;
+    chown(directory, Some(uid), Some(gid))?;
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        // A link may lead to what is not ours to give away.
+        if entry.file_type()?.is_file() {
+            chown(&entry.path(), Some(uid), Some(gid))?;
+        }
+    }
+    Ok(())
+}
