@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::Value;
+use steerdns::answer::respond::respond;
 use steerdns::answer::worker::{Reply, Transport, Worker};
 use steerdns::asked::Asked;
 use steerdns::explain::Explanation;
@@ -85,20 +86,16 @@ fn story(world: &mut World) -> Story {
     let question = Question { peer, ..Question::new(&format!("_why.{SERVICE}"), "TXT").subnet(CLIENT) };
     let query = question.octets();
     let mut buf = vec![0; 4096];
-    buf[..query.len()].copy_from_slice(&query);
-    let worker = &mut Worker::default();
-    let reply = steerdns::answer::respond::respond(
-        &world.snapshot,
-        worker,
-        at(world.now),
-        &mut buf,
-        query.len(),
-        peer,
-        Transport::Udp,
-    );
-    let Reply::Later(ask) = reply else { panic!("{reply:?}") };
-    let told = why(&world.snapshot, &ask.query, peer, Transport::Udp, world.now, |_| None).unwrap();
-    let why = Answer::read(&told, None);
+    let mut worker = Worker::default();
+    let mut ask = |worker: &mut Worker| {
+        buf[..query.len()].copy_from_slice(&query);
+        let (now, len) = (at(world.now), query.len());
+        (respond(&world.snapshot, worker, now, &mut buf, len, peer, Transport::Udp), buf.clone())
+    };
+    let (Reply::Later(later), _) = ask(&mut worker) else { panic!("it waits") };
+    worker.why = why(&world.snapshot, &later.query, peer, world.now, |_| None).map(Box::new);
+    let (Reply::Done(len, _), told) = ask(&mut worker) else { panic!("it is answered") };
+    let why = Answer::read(&told[..len], None);
     assert_eq!(why.scope, dig.scope, "the reason is told with the scope of what it explains");
     let why = why.message.answers.iter().map(|record| record.data.to_string()).collect();
 

@@ -4,6 +4,7 @@ pub mod asking;
 mod body;
 mod bound;
 mod ending;
+mod explained;
 pub mod limit;
 mod odd;
 mod renamed;

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! respond   query::read -> zones.find -> Body: a template copied (here), a service's addresses (steered), what names its nodes
-//!           (bound), what lies below a DNAME (renamed), other classes and meta types (odd), a transfer (transfer)
+//!           (bound), what lies below a DNAME (renamed), other classes and meta types (odd), a transfer (transfer), a reason
+//!           (explained)
 //!   limit   too much of it for one network?
 //!   ending  OPT, header
 //! signed    the same around it, for a query with TSIG
@@ -13,6 +14,7 @@ use std::net::IpAddr;
 use super::asking::{Asking, Room};
 use super::body::{Body, Head};
 use super::ending::{self, finish};
+use super::explained::explained;
 use super::limit::{Kind, Verdict};
 use super::odd::{is_meta, odd};
 use super::renamed::renamed;
@@ -67,7 +69,7 @@ pub(super) fn answer(
     signer: Option<&Signer>,
 ) -> Reply {
     let plan = &*snapshot.plan;
-    let Worker { query, name, scratch, turns, limiter, cookie } = worker;
+    let Worker { query, name, scratch, turns, limiter, cookie, why } = worker;
     let (mut sender, mut counted) = (None, transport == Transport::Udp && signer.is_none());
     if let Some(edns) = &query.edns
         && edns.wants.cookie()
@@ -96,7 +98,9 @@ pub(super) fn answer(
     }
     let found = plan.zones.find(name, scratch, query.qtype);
     if matches!(found, Found::Template(_) | Found::Steered(_)) && asks_why(plan, name, query.qtype, peer) {
-        return later(buf, len);
+        let Some(why) = why.take() else { return later(buf, len) };
+        let body = explained(asking!(), buf, &why);
+        return ending::end(asking!(), limiter, buf, body);
     }
     let limit = room.records;
     let steered = match found {

@@ -45,6 +45,17 @@ pub struct Worker {
     pub limiter: Limiter,
     /// The cookie for the answer at hand, if the question has one.
     pub cookie: [u8; COOKIE_OCTETS],
+    /// What the question at hand asks for, if it asks why and the cold lane has found out.
+    pub why: Option<Box<Why>>,
+}
+
+/// An explanation, as `_why.<service>` TXT tells it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Why {
+    /// Line by line.
+    pub lines: Vec<String>,
+    /// SCOPE PREFIX-LENGTH of the answer that is explained.
+    pub scope: u8,
 }
 
 impl Worker {

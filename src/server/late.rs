@@ -60,10 +60,14 @@ pub(super) async fn serve(
                     let geography = seat.is_ok().then(|| read().ok()).flatten();
                     let query = &errand.ask.query;
                     let known = |address: IpAddr| geography.as_ref().map(|geography| geography.of(address));
-                    if let Some(message) =
-                        why(&snapshot, query, errand.peer, errand.transport, now.instant, known)
-                    {
-                        errand.answer(&message);
+                    let Some(why) = why(&snapshot, query, errand.peer, now.instant, known) else { return };
+                    let mut worker = Worker { why: Some(why.into()), ..Worker::default() };
+                    let mut buf = vec![0; MESSAGE];
+                    buf[..query.len()].copy_from_slice(query);
+                    let Errand { peer, transport, .. } = errand;
+                    let reply = respond(&snapshot, &mut worker, now, &mut buf, query.len(), peer, transport);
+                    if let Reply::Done(len, _) = reply {
+                        errand.answer(&buf[..len]);
                     }
                 });
             }

@@ -263,9 +263,22 @@ pub fn answer(world: &World, question: &Question, turn: u32) -> Vec<String> {
         Reply::Done(len, fact) => shown(question, &Answer::read(&buf[..len], Some(fact))),
         Reply::Later(_) if world.snapshot.warming => vec!["later".into()],
         Reply::Later(ask) => {
-            let answer = why(&world.snapshot, &ask.query, question.peer, transport, world.now, |_| None);
+            let why = why(&world.snapshot, &ask.query, question.peer, world.now, |_| None);
+            worker.why = why.map(Box::new);
+            buf[..query.len()].copy_from_slice(&query);
+            let reply = respond(
+                &world.snapshot,
+                &mut worker,
+                at(world.now),
+                &mut buf,
+                query.len(),
+                question.peer,
+                transport,
+            );
             let mut lines = vec!["later".to_owned()];
-            lines.extend(answer.iter().flat_map(|octets| shown(question, &Answer::read(octets, None))));
+            if let Reply::Done(len, _) = reply {
+                lines.extend(shown(question, &Answer::read(&buf[..len], None)));
+            }
             lines
         }
     }
