@@ -313,6 +313,12 @@ const MISTAKES: &[(&str, &[&str])] = &[
         ],
     ),
     ("a AXFR \\# 0", &["4:3: `AXFR` stands in messages, never in a zone"]),
+    (
+        "@ ALIAS elsewhere.example.",
+        &[
+            "4:3: `ALIAS`: steerdns resolves no name of others | name it by CNAME; where that cannot stand, as at the apex, make it a service with clusters of its own",
+        ],
+    ),
     ("a TYPE41 \\# 0", &["4:3: `TYPE41` stands in messages, never in a zone"]),
     (
         "a TYPE999 x",

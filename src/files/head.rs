@@ -92,6 +92,10 @@ fn type_of(text: &str, token: Token) -> Result<u16, Fault> {
     let word = token.written(text);
     let Some(rtype) = rdata::rtype(word) else {
         let fault = Fault::new(token.span(), format!("no record type is called `{}`", shown(word)));
+        if ["ALIAS", "ANAME"].iter().any(|other| word.eq_ignore_ascii_case(other)) {
+            return Err(Fault::new(token.span(), format!("`{}`: steerdns resolves no name of others", shown(word)))
+                .remedy("name it by CNAME; where that cannot stand, as at the apex, make it a service with clusters of its own"));
+        }
         return Err(match nearest_type(word) {
             Some(near) => fault.remedy(format!("there is `{near}`")),
             None => fault.remedy("a type without a name here is written `TYPE123` (RFC 3597)"),
