@@ -31,10 +31,10 @@ impl Kind {
     /// The kind of an answer with this header.
     #[inline]
     pub fn of(header: &Header) -> Kind {
-        match (header.rcode(), header.answers()) {
-            (rcode::NOERROR, 0) => Kind::Nothing,
-            (rcode::NOERROR, _) => Kind::Data,
-            (rcode::NXDOMAIN, _) => Kind::NoSuchName,
+        match header.rcode() {
+            rcode::NOERROR if header.answers() == 0 => Kind::Nothing,
+            rcode::NOERROR => Kind::Data,
+            rcode::NXDOMAIN => Kind::NoSuchName,
             _ => Kind::Error,
         }
     }

@@ -4,16 +4,17 @@ use super::asking::Asking;
 use super::body::Body;
 use super::worker::Reply;
 use super::{transfer, trouble};
-use crate::wire::query::{HEADER, rcode};
+use crate::wire::query::{HEADER, Query, rcode};
 use crate::wire::response::Header;
 use crate::zone::record::{CLASS_IN, rtype};
 
 const CLASS_CHAOS: u16 = 3;
 
-/// Types that ask for no data but for something to be done (RFC 6895 §3.1), and OPT; ANY is answered.
+/// Another class, or a type that asks for no data but for something to be done (RFC 6895 §3.1), or OPT; ANY is answered.
 #[inline]
-pub(super) fn is_meta(qtype: u16) -> bool {
-    qtype == rtype::OPT || (128..rtype::ANY).contains(&qtype)
+pub(super) fn is_odd(query: &Query) -> bool {
+    let meta = query.qtype == rtype::OPT || (128..rtype::ANY).contains(&query.qtype);
+    meta || query.qclass != CLASS_IN
 }
 
 /// Another class, or a type that is no data's.

@@ -11,12 +11,12 @@
 
 use std::net::IpAddr;
 
-use super::asking::{Asking, Room};
+use super::asking::{Asking, Beside, Room};
 use super::body::{Body, Head};
 use super::ending::{self, finish};
 use super::explained::explained;
 use super::limit::{Kind, Verdict};
-use super::odd::{is_meta, odd};
+use super::odd::{is_odd, odd};
 use super::renamed::renamed;
 use super::steered::steer;
 use super::worker::{Ask, Now, Reply, Transport, Worker};
@@ -24,13 +24,12 @@ use super::{bound, signed, trouble};
 use crate::plan::Plan;
 use crate::snapshot::Snapshot;
 use crate::steering::client;
-use crate::wire::cookie::Sender;
 use crate::wire::lowered::Lowered;
 use crate::wire::query::{self, Query, Reject, rcode};
 use crate::wire::response::Header;
 use crate::wire::tsig::Signer;
 use crate::zone::lookup::{Alias, AliasEnd, AliasId, Found};
-use crate::zone::record::{CLASS_IN, rtype};
+use crate::zone::record::rtype;
 use crate::zone::template::{Pointer, Template, TemplateId};
 use crate::zone::tree::{RouteId, Way};
 
@@ -48,16 +47,21 @@ pub fn respond(
     transport: Transport,
 ) -> Reply {
     let read = query::read_into(buf, len, &mut worker.name, &mut worker.query);
+    // What few ask for goes another way, so that what many ask for goes straight through.
+    if read.is_ok() && worker.query.is_plain() && !is_odd(&worker.query) {
+        return answer(snapshot, worker, now, buf, len, peer, transport, &Beside::default());
+    }
     if worker.query.tsig_at != 0 {
         return signed::respond(snapshot, worker, now, buf, len, peer, transport, read);
     }
-    answer(snapshot, worker, now, buf, len, peer, transport, read, None)
+    unusual(snapshot, worker, now, buf, len, peer, transport, read, None)
 }
 
-/// The same for a query that has been read, and whose signature is good if it has one.
-#[inline(always)]
+/// The same for a query that few ask, or that is none; its signature is good if it has one.
+#[cold]
+#[inline(never)]
 #[expect(clippy::too_many_arguments, reason = "one query's whole world, taken apart once")]
-pub(super) fn answer(
+pub(super) fn unusual(
     snapshot: &Snapshot,
     worker: &mut Worker,
     now: Now,
@@ -69,35 +73,46 @@ pub(super) fn answer(
     signer: Option<&Signer>,
 ) -> Reply {
     let plan = &*snapshot.plan;
-    let Worker { query, name, scratch, turns, limiter, cookie, why } = worker;
-    let (mut sender, mut counted) = (None, transport == Transport::Udp && signer.is_none());
-    if let Some(edns) = &query.edns
-        && edns.wants.cookie()
-    {
-        sender = ending::check(plan, edns, peer, now, cookie);
-        counted &= sender != Some(Sender::Known);
+    let beside = Beside::of(plan, &worker.query, now, peer, signer);
+    let rejected = read.err().map(|reject| rejected(&mut worker.query, reject));
+    if rejected.is_none() && !is_odd(&worker.query) {
+        return answer(snapshot, worker, now, buf, len, peer, transport, &beside);
     }
-    let rejected = read.err().map(|reject| rejected(query, reject));
-    let (query, cookie) = (&*query, &*cookie);
-    let signature = signer.map_or(0, Signer::record_len);
-    let room = Room::of(plan, query, buf.len(), transport, signature);
-    // What few ask for ends elsewhere, so that what many ask for goes straight through.
+    let Worker { query, name, limiter, .. } = worker;
+    let room = Room::of(plan, query, buf.len(), transport, &beside);
+    let asking = Asking { snapshot, query, name, now, peer, transport, room, beside };
+    let body = match rejected {
+        Some(Some(body)) => Ok(body),
+        Some(None) => Err(Reply::Drop),
+        None => odd(&asking, buf, len),
+    };
+    body.map_or_else(|reply| reply, |body| ending::end(&asking, limiter, buf, body))
+}
+
+/// The same for a query of class IN and a type of data, with whatever stands beside it.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "one query's whole world, taken apart once")]
+fn answer(
+    snapshot: &Snapshot,
+    worker: &mut Worker,
+    now: Now,
+    buf: &mut [u8],
+    len: usize,
+    peer: IpAddr,
+    transport: Transport,
+    beside: &Beside<'_>,
+) -> Reply {
+    let plan = &*snapshot.plan;
+    let Worker { query, name, scratch, turns, limiter, why } = worker;
+    let query = &*query;
+    let room = Room::of(plan, query, buf.len(), transport, beside);
     macro_rules! asking {
         () => {
-            &Asking { snapshot, query, name, now, peer, transport, room, signature, signer, sender, cookie }
-        };
-    }
-    if let Some(rejected) = rejected {
-        return rejected.map_or(Reply::Drop, |body| ending::end(asking!(), limiter, buf, body));
-    }
-    if query.qclass != CLASS_IN || is_meta(query.qtype) {
-        return match odd(asking!(), buf, len) {
-            Ok(body) => ending::end(asking!(), limiter, buf, body),
-            Err(reply) => reply,
+            &Asking { snapshot, query, name, now, peer, transport, room, beside: *beside }
         };
     }
     let found = plan.zones.find(name, scratch, query.qtype);
-    if matches!(found, Found::Template(_) | Found::Steered(_)) && asks_why(plan, name, query.qtype, peer) {
+    if query.qtype == rtype::TXT && name.starts_with_why() && asks_why(plan, name, found, peer) {
         let Some(why) = why.take() else { return later(buf, len) };
         let body = explained(asking!(), buf, &why);
         return ending::end(asking!(), limiter, buf, body);
@@ -132,14 +147,14 @@ pub(super) fn answer(
         Ok((route, head)) => steer(snapshot, query, buf, limit, plan.route(route), peer, turns, now, head),
         Err(template) => templated(snapshot, name, query, buf, limit, template),
     };
-    if counted {
+    if beside.is_counted(transport) {
         match limiter.count(&plan.settings.rates, peer, Kind::of(&body.header), now.unix_s) {
             Verdict::Send => {}
             Verdict::Slip => return ending::slip(asking!(), buf),
             Verdict::Drop => return Reply::Limited,
         }
     }
-    finish(snapshot, query, name, buf, body, signature, transport, sender, cookie)
+    finish(snapshot, query, name, buf, body, transport, beside)
 }
 
 /// What lies behind aliases, where that is not a service's addresses.
@@ -288,17 +303,12 @@ fn rejected(query: &mut Query, reject: Reject) -> Option<Body> {
     Some(Body { header, error, ..body })
 }
 
-/// `_why.<service>` TXT, from an address that may know, where no record of the zone owns the name.
-#[inline]
-fn asks_why(plan: &Plan, name: &Lowered, qtype: u16, peer: IpAddr) -> bool {
-    qtype == rtype::TXT && name.starts_with_why() && may_know_why(plan, name, peer)
-}
-
+/// Whether `_why.<service>` TXT is what is asked for: no record of the zone owns the name, and the client may know.
 #[cold]
-fn may_know_why(plan: &Plan, name: &Lowered, peer: IpAddr) -> bool {
-    let owned = plan.zones.owns(name);
+fn asks_why(plan: &Plan, name: &Lowered, found: Found, peer: IpAddr) -> bool {
+    let free = matches!(found, Found::Template(_) | Found::Steered(_)) && !plan.zones.owns(name);
     let allowed = plan.settings.why.iter().any(|network| network.contains(client::plain(peer)));
-    !owned && allowed && why_route(plan, name).is_some()
+    free && allowed && why_route(plan, name).is_some()
 }
 
 /// Whose service a `_why` asks about: its A, or its AAAA where it has no A.

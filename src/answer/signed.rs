@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::asking::{Asking, Room};
+use super::asking::{Asking, Beside, Room};
 use super::body::Body;
 use super::ending::end;
-use super::respond::answer;
+use super::respond::unusual;
 use super::worker::{Now, Reply, Transport, Worker};
 use crate::snapshot::Snapshot;
 use crate::wire::query::{Reject, rcode};
@@ -28,20 +28,20 @@ pub(super) fn respond(
     let verified = match read {
         Ok(()) => tsig::verify(&snapshot.plan.settings.keys, &buf[..len], at, now.unix_s),
         // What cannot be read cannot have been signed as it stands.
-        Err(_) => return answer(snapshot, worker, now, buf, len, peer, transport, read, None),
+        Err(_) => return unusual(snapshot, worker, now, buf, len, peer, transport, read, None),
     };
     let mut signer = match verified {
         Ok(signer) => signer,
         Err(Refusal::Malformed) => {
             let reject =
                 Reject::With { rcode: rcode::FORMERR, question_end: worker.query.question_end, error: None };
-            return answer(snapshot, worker, now, buf, len, peer, transport, Err(reject), None);
+            return unusual(snapshot, worker, now, buf, len, peer, transport, Err(reject), None);
         }
         Err(Refusal::NotAuth(refused)) => {
             return refuse(snapshot, worker, now, buf, peer, transport, &refused);
         }
     };
-    match answer(snapshot, worker, now, buf, len, peer, transport, read, Some(&signer)) {
+    match unusual(snapshot, worker, now, buf, len, peer, transport, read, Some(&signer)) {
         Reply::Done(len, fact) => Reply::Done(signer.sign(buf, len, now.unix_s), fact),
         Reply::Stream(mut transfer) => {
             transfer.sign_with(signer);
@@ -61,17 +61,16 @@ fn refuse(
     transport: Transport,
     refused: &Refused,
 ) -> Reply {
-    let Worker { query, name, limiter, cookie, .. } = worker;
+    let Worker { query, name, limiter, .. } = worker;
     if let Some(edns) = &mut query.edns {
         edns.subnet = None;
     }
-    let (query, cookie) = (&*query, &*cookie);
+    let query = &*query;
+    let of = Beside::of(&snapshot.plan, query, now, peer, None);
+    let beside = Beside { signature: refused.record_len(), ..of };
+    let room = Room::of(&snapshot.plan, query, buf.len(), transport, &beside);
+    let asking = Asking { snapshot, query, name, now, peer, transport, room, beside };
     let body = Body::bare(query, rcode::NOTAUTH);
-    let signature = refused.record_len();
-    let room = Room::of(&snapshot.plan, query, buf.len(), transport, signature);
-    let (signer, sender) = (None, None);
-    let asking =
-        Asking { snapshot, query, name, now, peer, transport, room, signature, signer, sender, cookie };
     match end(&asking, limiter, buf, body) {
         // Where a long key and a short client leave no room for it, what is sent tells the error all the same.
         Reply::Done(len, fact) if len + refused.record_len() <= buf.len() => {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::asking::Asking;
+use super::asking::{Asking, Beside};
 use super::body::Body;
 use super::trouble;
 use super::worker::{Reply, Transport};
@@ -27,7 +27,7 @@ const MESSAGE_MAX: usize = 65_535;
 
 /// Answers AXFR and IXFR; `Err` is the transfer.
 pub(super) fn answer(asking: &Asking<'_>, buf: &mut [u8], len: usize) -> Result<Body, Reply> {
-    let Asking { snapshot, query, name, peer, transport, signer, room, .. } = *asking;
+    let Asking { snapshot, query, name, peer, transport, room, beside: Beside { signer, .. }, .. } = *asking;
     let plan = &*snapshot.plan;
     let Some(zone) = plan.apex(name) else {
         return Ok(Body::bare(query, rcode::NOTAUTH).because(&trouble::NOT_A_ZONE));

@@ -7,7 +7,7 @@ use super::transfer::Transfer;
 use crate::cluster::{ClusterId, CountId};
 use crate::steering::choose::Reason;
 use crate::steering::service::ServiceId;
-use crate::wire::cookie::{COOKIE_OCTETS, Sender};
+use crate::wire::cookie::Sender;
 use crate::wire::lowered::Lowered;
 use crate::wire::query::Query;
 
@@ -43,8 +43,6 @@ pub struct Worker {
     pub turns: [u32; 3],
     /// How much each network got.
     pub limiter: Limiter,
-    /// The cookie for the answer at hand, if the question has one.
-    pub cookie: [u8; COOKIE_OCTETS],
     /// What the question at hand asks for, if it asks why and the cold lane has found out.
     pub why: Option<Box<Why>>,
 }

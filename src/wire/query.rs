@@ -27,6 +27,14 @@ pub struct Query {
     pub tsig_at: u16,
 }
 
+impl Query {
+    /// Whether there is no more beside the question than an OPT record, which asks to be told nothing.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.tsig_at == 0 && self.edns.as_ref().is_none_or(|edns| edns.wants.is_none())
+    }
+}
+
 /// A packet that gets no answer from the zones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reject {
