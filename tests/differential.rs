@@ -1,4 +1,4 @@
-//! Random zones and questions: NSD, Knot and we say the same, or a licence tells why not.
+//! Random zones and questions: NSD, Knot, BIND and we say the same, or a licence tells why not.
 //!
 //! Part of the tier `peers`: without the programs it is skipped, loudly; with `STEERDNS_REQUIRE_PEERS=1` it fails.
 //! `STEERDNS_DIFFERENTIAL_ROUNDS` and `STEERDNS_DIFFERENTIAL_SEED` make it longer, or another one.
@@ -37,7 +37,7 @@ use faults::{FAULTS, Fault};
 use licences::LICENCES;
 use sabotage::SABOTAGES;
 use steerdns::answer::respond::respond;
-use steerdns::answer::worker::{Reply, Worker};
+use steerdns::answer::worker::{Reply, Transport, Worker};
 use steerdns::geo::places::Places;
 use steerdns::plan::Plan;
 use steerdns::plan::parts::{Parts, Settings, ZonePart};
@@ -55,8 +55,12 @@ const WORLDS: usize = 16;
 const QUESTIONS: usize = 400;
 /// How often new worlds are made.
 const ROUNDS: u64 = 4;
+/// The same where `STEERDNS_LONG` is set: a million questions.
+const ROUNDS_LONG: u64 = 160;
 /// How many mistakes are shown.
 const SHOWN: usize = 12;
+/// Who is asked beside us.
+const PEERS: [Program; 3] = [Program::Nsd, Program::Knot, Program::Bind];
 
 /// Worlds, and all that answer for them.
 struct Arena {
@@ -68,8 +72,13 @@ struct Arena {
 
 impl Arena {
     fn new(worlds: Vec<World>) -> Option<Arena> {
-        let zones: Vec<ZoneText> = worlds.iter().flat_map(|world| world.zones.iter().cloned()).collect();
-        let peers = [Program::Nsd, Program::Knot].map(|program| Peer::start(program, &zones));
+        let zones = |of: &dyn Fn(&World) -> bool| -> Vec<ZoneText> {
+            worlds.iter().filter(|world| of(world)).flat_map(|world| world.zones.iter().cloned()).collect()
+        };
+        let peers = PEERS.map(|program| match program {
+            Program::Bind => Peer::start(program, &zones(&World::is_for_bind)),
+            _ => Peer::start(program, &zones(&|_| true)),
+        });
         let peers: Option<Vec<Peer>> = peers.into_iter().collect();
         let parts = worlds.iter().flat_map(|world| world.parts.iter().cloned()).collect();
         Some(Arena { facts: Facts::new(&worlds), ours: snapshot(parts), peers: peers?, worlds })
@@ -85,6 +94,17 @@ impl Arena {
         Arena::new(worlds)
     }
 
+    /// Whether the peer has all that the answer leads through.
+    fn is_asked(&self, peer: &Peer, case: &Case<'_>, ours: &Said) -> bool {
+        let lacks = |name: &Name| {
+            let holds = |world: &&World| world.parts.iter().any(|part| name.is_within(&part.origin));
+            self.worlds.iter().find(holds).is_some_and(|world| !world.is_for_bind())
+        };
+        let stream = Question { transport: Transport::Tcp, ..case.question.clone() };
+        let whole = if ours.is("tc") { (case.ask_ours)(&stream) } else { ours.clone() };
+        peer.program != Program::Bind || !chain::names_of(case, &whole, &whole).iter().any(lacks)
+    }
+
     /// Compares our answer to one question with those of the peers.
     fn judge(&self, question: &Question, ask_ours: &dyn Fn(&Question) -> Said) -> Judged {
         let ours = ask_ours(question);
@@ -96,6 +116,9 @@ impl Arena {
             };
             let name = name.clone();
             let case = Case { question, name, facts: &self.facts, ask_ours, ask_theirs: &ask_theirs };
+            if !self.is_asked(peer, &case, &ours) {
+                return Verdict::NotAsked;
+            }
             let theirs = ask_theirs(question);
             match compare(&case, &ours, &theirs) {
                 Ok(licences) => Verdict::Agrees(licences),
@@ -113,6 +136,8 @@ impl Arena {
 
 /// What one peer's answer is to ours.
 enum Verdict {
+    /// The peer does not have the zones.
+    NotAsked,
     /// The same, by these licences.
     Agrees(Vec<&'static str>),
     /// Another one: by a known fault of the peer or not, and how.
@@ -126,11 +151,11 @@ struct Judged {
 }
 
 impl Judged {
-    /// Agreeing with one of them is enough: where they differ, both cannot be meant. Where both are known to be wrong, nothing
+    /// Agreeing with one of them is enough: where they differ, not all can be meant. Where all are known to be wrong, nothing
     /// is shown.
     fn is_right(&self) -> bool {
         let agrees = |verdict: &Verdict| matches!(verdict, Verdict::Agrees(_));
-        let known = |verdict: &Verdict| matches!(verdict, Verdict::Differs(Some(_), _));
+        let known = |verdict: &Verdict| matches!(verdict, Verdict::Differs(Some(_), _) | Verdict::NotAsked);
         self.verdicts.iter().any(agrees) || self.verdicts.iter().all(known)
     }
 
@@ -144,10 +169,10 @@ impl Judged {
 #[derive(Default)]
 struct Tally {
     asked: usize,
-    /// Licences and faults, for NSD and Knot.
-    used: BTreeMap<&'static str, [usize; 2]>,
-    /// Agrees with NSD, with Knot.
-    agreed: BTreeMap<[bool; 2], usize>,
+    /// Licences and faults, for each peer.
+    used: BTreeMap<&'static str, [usize; PEERS.len()]>,
+    /// With which peers we agree.
+    agreed: BTreeMap<[bool; PEERS.len()], usize>,
     wrong: Vec<String>,
     /// One peer agrees, the other differs by no known fault.
     open: Vec<String>,
@@ -156,10 +181,11 @@ struct Tally {
 impl Tally {
     fn count(&mut self, judged: &Judged, question: &Question, round: u64) {
         self.asked += 1;
-        let mut right = [false; 2];
+        let mut right = [false; PEERS.len()];
         for (peer, verdict) in judged.verdicts.iter().enumerate() {
             right[peer] = matches!(verdict, Verdict::Agrees(_));
             let names = match verdict {
+                Verdict::NotAsked => &[],
                 Verdict::Agrees(licences) => &licences[..],
                 Verdict::Differs(fault, _) => fault.as_slice(),
             };
@@ -183,19 +209,14 @@ impl Tally {
     fn print(&self) {
         let reasons = LICENCES.iter().map(|licence| (licence.name, licence.why));
         let faults = FAULTS.iter().map(|fault| (fault.name, fault.why));
-        eprintln!("{:>7} {:>7}", "NSD", "Knot");
+        let of = |counts: [usize; PEERS.len()]| counts.map(|count| format!("{count:7}")).concat();
+        eprintln!("{}", PEERS.map(|program| format!("{:>7}", format!("{program:?}"))).concat());
         for (name, why) in reasons.chain(faults) {
-            let [nsd, knot] = self.used.get(name).copied().unwrap_or_default();
-            eprintln!("{nsd:7} {knot:7}  {name}: {why}");
+            eprintln!("{}  {name}: {why}", of(self.used.get(name).copied().unwrap_or_default()));
         }
         for (right, count) in &self.agreed {
-            let words = match right {
-                [true, true] => "agree with NSD and Knot",
-                [true, false] => "agree with NSD alone",
-                [false, true] => "agree with Knot alone",
-                [false, false] => "agree with neither (where both err, nothing is shown)",
-            };
-            eprintln!("{count:7} answers of {} {words}", self.asked);
+            let with = PEERS.iter().zip(right).filter_map(|(program, right)| right.then_some(program));
+            eprintln!("{count:7} answers of {} agree with {:?}", self.asked, with.collect::<Vec<_>>());
         }
         eprintln!("{:7} times one of them differs by no known fault", self.open.len());
     }
@@ -227,10 +248,11 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 #[test]
-fn answers_are_those_of_nsd_and_knot() {
+fn answers_are_those_of_nsd_knot_and_bind() {
     let seed = setting("STEERDNS_DIFFERENTIAL_SEED", 1);
     let mut tally = Tally::default();
-    for round in 0..setting("STEERDNS_DIFFERENTIAL_ROUNDS", ROUNDS) {
+    let rounds = if std::env::var_os("STEERDNS_LONG").is_some() { ROUNDS_LONG } else { ROUNDS };
+    for round in 0..setting("STEERDNS_DIFFERENTIAL_ROUNDS", rounds) {
         let Some(arena) = Arena::random(seed * 1000 + round) else { return };
         let dice = &mut Dice::new(seed ^ round << 32);
         for world in &arena.worlds {
@@ -242,11 +264,10 @@ fn answers_are_those_of_nsd_and_knot() {
         }
     }
     tally.print();
-    for open in tally.open.iter().take(SHOWN) {
-        eprintln!("\n{open}");
-    }
-    let shown = tally.wrong.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("\n\n");
-    assert!(tally.wrong.is_empty(), "{} answers agree with neither:\n{shown}", tally.wrong.len());
+    let shown = |told: &[String]| told.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("\n\n");
+    let Tally { wrong, open, .. } = &tally;
+    assert!(wrong.is_empty(), "{} answers agree with none:\n{}", wrong.len(), shown(wrong));
+    assert!(open.is_empty(), "{} times a peer differs for no known reason:\n{}", open.len(), shown(open));
 }
 
 /// Where no rule is broken that would not be found: the generator and the comparison, tested.
@@ -280,9 +301,9 @@ fn every_broken_rule_is_found() {
     assert!(missed.is_empty(), "not found: {missed:#?}");
 }
 
-/// Each type of the master files is read as NSD and Knot read it: the same octets come out.
+/// Each type of the master files is read as the peers read it: the same octets come out.
 #[test]
-fn all_types_are_read_as_nsd_and_knot_read_them() {
+fn all_types_are_read_as_nsd_knot_and_bind_read_them() {
     let zones =
         vec![ZoneText { origin: "types.test.".into(), text: include_str!("data/zones/types.zone").into() }];
     let world = World::of(zones, Vec::new());

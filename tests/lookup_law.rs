@@ -137,7 +137,7 @@ impl Naive {
             seen.push(name);
             name = named(&cname.rdata);
             chain.push(cname);
-            if seen.contains(&name) {
+            if seen.contains(&name) || matches!(qtype, rtype::CNAME | rtype::ANY) {
                 return message(0, true, chain, vec![]);
             }
         }

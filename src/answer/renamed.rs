@@ -44,7 +44,9 @@ pub(super) fn renamed(
             Renamed::TooLong => return laid.body(rcode::YXDOMAIN),
             Renamed::NoRoom => return truncated(asking),
         };
-        if laid.holds(buf, query.question_end, rtype::CNAME, &name) || name.at > POINTER_REACH {
+        // The CNAME that a DNAME means is one as others: who asks for it has it.
+        let had = matches!(query.qtype, rtype::CNAME | rtype::ANY);
+        if had || laid.holds(buf, query.question_end, rtype::CNAME, &name) || name.at > POINTER_REACH {
             break;
         }
         let lowered = Lowered::of(name.octets());

@@ -31,9 +31,10 @@ fn may_stop(case: &Case<'_>, said: &Said, next: &Name) -> bool {
     let links = said.answer.iter().filter(|rr| rr.rtype == rtype::CNAME).count();
     let looped = said.answer.iter().any(|rr| rr.rtype == rtype::CNAME && rr.owner == next.octets());
     let renamed = said.answer.iter().any(|rr| rr.rtype == rtype::DNAME);
-    let wildcard = case.facts.wildcard(&case.name);
-    let again =
-        wildcard.is_some() && (wildcard.as_ref() == Some(next) || wildcard == case.facts.wildcard(next));
+    let wildcard = case.facts.wildcard(next);
+    let again = wildcard.is_some()
+        && (wildcard.as_ref() == Some(&case.name) || wildcard == case.facts.wildcard(&case.name))
+        || case.facts.wildcard(&case.name).as_ref() == Some(next);
     let outside = case.facts.zone(next).is_none();
     outside || looped || renamed || again || case.facts.is_renamed(next) || links >= CHAIN_MAX
 }
@@ -56,7 +57,8 @@ pub fn end_of_chain(name: &Name, said: &Said) -> Name {
 fn loose_end(case: &Case<'_>, said: &Said) -> Option<Name> {
     let end = end_of_chain(&case.name, said);
     let alias = |rr: &Rr| rr.owner == case.name.octets() && rr.rtype == rtype::CNAME;
-    if case.question.qtype == rtype::CNAME && said.answer.iter().any(alias) {
+    // Who asks for the alias itself has it; so has who asks for anything.
+    if matches!(case.question.qtype, rtype::CNAME | rtype::ANY) && said.answer.iter().any(alias) {
         return None;
     }
     let asked = |rr: &Rr| match case.question.qtype {

@@ -2,6 +2,7 @@
 
 use steerdns::answer::worker::Transport;
 use steerdns::wire::name::Name;
+use steerdns::zone::chain::CHAIN_MAX;
 use steerdns::zone::record::rtype;
 
 use super::chain::{end_of_chain, names_of};
@@ -43,6 +44,39 @@ pub const FAULTS: &[Fault] = &[
         },
     },
     Fault {
+        program: Program::Bind,
+        name: "an alias that leads back to itself is SERVFAIL",
+        why: "RFC 1034 §3.6.2: loops are signalled as an error, and BIND takes that to be the RCODE; the aliases are true all the \
+              same, NSD, Knot and we give them",
+        is: |case, ours, theirs| {
+            let followed = |rr: &Rr| rr.rtype == rtype::CNAME || rr.rtype == rtype::DNAME;
+            let back = ours
+                .answer
+                .iter()
+                .any(|rr| rr.rtype == rtype::CNAME && rr.owner == end_of_chain(&case.name, ours).octets());
+            theirs.rcode == 2 && back && ours.answer.iter().all(followed)
+        },
+    },
+    Fault {
+        program: Program::Bind,
+        name: "a chain of more than eleven aliases is SERVFAIL",
+        why: "RFC 1034 §5.2.2: a chain is no error; NSD, Knot and we give as much of it as each of us follows",
+        is: |_, ours, theirs| {
+            let aliases = ours.answer.iter().filter(|rr| rr.rtype == rtype::CNAME).count();
+            theirs.rcode == 2 && aliases >= CHAIN_MAX
+        },
+    },
+    Fault {
+        program: Program::Bind,
+        name: "ANY at a name that holds types of DNSSEC alone is empty",
+        why: "RFC 8482 §4: it is a type as others; BIND hides them in a zone that is not signed",
+        is: |case, ours, theirs| {
+            case.question.qtype == rtype::ANY
+                && theirs.answer.is_empty()
+                && ours.answer.iter().any(|rr| rr.rtype == rtype::HINFO)
+        },
+    },
+    Fault {
         program: Program::Knot,
         name: "an alias is followed in the zone above the one that holds the target",
         why: "RFC 1034 §4.3.2 step 3a goes back to step 1: the nearest zone is looked for again; Knot stays in its zone, and answers \
@@ -62,6 +96,37 @@ pub const FAULTS: &[Fault] = &[
         is: |case, ours, _| {
             let end = end_of_chain(&case.name, ours);
             case.question.qtype == rtype::DS && end != case.name && case.facts.is_apex(&end)
+        },
+    },
+    Fault {
+        program: Program::Bind,
+        name: "DS of an apex to which an alias leads",
+        why: "RFC 4035 §3.1.4.1: the zone above answers",
+        is: |case, ours, _| {
+            let end = end_of_chain(&case.name, ours);
+            case.question.qtype == rtype::DS && end != case.name && case.facts.is_apex(&end)
+        },
+    },
+    Fault {
+        program: Program::Knot,
+        name: "a wildcard makes glue",
+        why: "RFC 1034 §4.2.1: glue is what the zone holds for the nameserver's own name; a wildcard below the cut is not ours to \
+              apply",
+        is: |case, _, theirs| {
+            let made_up =
+                |rr: &Rr| Name::from_wire(&rr.owner).is_some_and(|owner| !case.facts.has(&owner, rr.rtype));
+            !theirs.is("aa") && theirs.additional.iter().any(made_up)
+        },
+    },
+    Fault {
+        program: Program::Knot,
+        name: "an alias is followed beyond a delegation",
+        why: "RFC 1034 §4.3.2 step 3b: what is below a cut is referred to, whatever led there",
+        is: |case, ours, theirs| {
+            let beyond =
+                |rr: &Rr| Name::from_wire(&rr.owner).is_some_and(|owner| case.facts.cut(&owner).is_some());
+            let referral = ours.authority.iter().any(|rr| rr.rtype == rtype::NS);
+            referral && theirs.answer.iter().any(beyond)
         },
     },
     Fault {

@@ -26,8 +26,8 @@ pub struct Licence {
 pub const LICENCES: &[Licence] = &[
     Licence {
         name: "types that ask for an act",
-        why: "RFC 6895 §3.1: 128 to 254 are meta types and no data, and 41 is OPT; we say REFUSED to transfers over \
-              UDP, NOTIMP or FORMERR, the peers look some up as data",
+        why: "RFC 6895 §3.1: 128 to 254 are meta types and no data, and 41 is OPT; we say NOTAUTH or \
+              REFUSED to transfers, NOTIMP or FORMERR, the peers look some up as data",
         settle: acts,
     },
     Licence {
@@ -86,6 +86,7 @@ pub const LICENCES: &[Licence] = &[
 fn acts(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
     let expected = match case.question.qtype {
         41 => 1,
+        251 | 252 if !case.facts.is_apex(&case.name) => 9,
         251 | 252 => 5,
         128..=254 => 4,
         _ => return,
@@ -115,7 +116,7 @@ fn undelegated(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
 }
 
 fn any(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
-    if case.question.qtype != rtype::ANY || ours.rcode != 0 || theirs.rcode != 0 {
+    if case.question.qtype != rtype::ANY || ours.rcode != 0 {
         return;
     }
     let end = end_of_chain(&case.name, ours);
@@ -123,17 +124,21 @@ fn any(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
     let synthesised = |rr: &Rr| rr.rtype == rtype::HINFO && rr.rdata == b"\x07RFC8482\0";
     let hinfo = ours_there.len() == 1 && ours_there.iter().all(synthesised) && ours.authority.is_empty();
     let something = theirs_there.iter().any(|rr| rr.rtype != rtype::CNAME);
-    if hinfo && something && ours.is("aa") && theirs.is("aa") {
+    if hinfo && something && theirs.rcode == 0 && ours.is("aa") && theirs.is("aa") {
         theirs.answer.retain(|rr| rr.owner != end.octets());
         theirs.answer.extend(ours_there);
         theirs.authority.clear();
         theirs.additional.clear();
     }
-    // An alias: the CNAME alone, whether or not the peer follows it for ANY.
-    let alias = owned(&ours.answer, &case.name);
-    let is_alias = ours.answer.len() == 1 && alias.iter().any(|rr| rr.rtype == rtype::CNAME);
-    if is_alias && ours.authority.is_empty() && owned(&theirs.answer, &case.name) == alias {
-        theirs.answer = alias;
+    // An alias: the CNAME alone, and the DNAME that it follows from, whether or not the peer follows it for ANY.
+    let alias = |rr: &Rr| {
+        rr.rtype == rtype::CNAME && rr.owner == case.name.octets()
+            || ours.answer.len() == 2 && rr.rtype == rtype::DNAME
+    };
+    let is_alias = !ours.answer.is_empty() && ours.answer.iter().all(alias);
+    if is_alias && ours.authority.is_empty() && ours.answer.is_subset(&theirs.answer) {
+        theirs.rcode = 0; // of where it leads
+        theirs.answer.clone_from(&ours.answer);
         theirs.authority.clear();
         theirs.additional.clear();
     }
@@ -167,7 +172,10 @@ fn truncated(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
     // TC of ours: just where what must be told does not fit.
     let right =
         if ours.is("tc") { least(&whole) > limit(case.question) } else { whole_but_extras(ours, &whole) };
-    if right && ours.rcode == whole.rcode && ours.is("aa") == whole.is("aa") {
+    // Where a DNAME leads is not looked for once there is no room to tell of it, by Knot neither.
+    let renamed = whole.answer.iter().any(|rr| rr.rtype == rtype::DNAME);
+    let told = ours.rcode == whole.rcode || ours.rcode == 0 && ours.is("tc") && renamed;
+    if right && told && ours.is("aa") == whole.is("aa") {
         *ours = whole;
         *theirs = peers_whole;
     }

@@ -182,7 +182,7 @@ impl Plot {
                 0..55 => Kind::Data,
                 55..62 => Kind::Large,
                 62..80 => Kind::Alias,
-                80..94 if !owner.is_wildcard() || dice.chance(20) => Kind::Cut,
+                80..94 if !owner.is_wildcard() || dice.chance(6) => Kind::Cut,
                 94.. if !owner.is_wildcard() || dice.chance(20) => Kind::Rename,
                 _ => Kind::Data,
             };

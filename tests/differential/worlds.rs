@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use steerdns::answer::worker::Transport;
 use steerdns::plan::parts::ZonePart;
 use steerdns::wire::name::Name;
+use steerdns::zone::record::rtype;
 
 use super::plot::{Plot, near, odd_case};
 use crate::support::ask::{Question, type_number};
@@ -130,6 +131,11 @@ impl World {
             names = types.keys().map(Name::to_string).collect();
         }
         World { zones, parts, names, types, uneven: BTreeSet::new() }
+    }
+
+    /// BIND loads no zone with NS at a wildcard.
+    pub fn is_for_bind(&self) -> bool {
+        !self.types.iter().any(|(owner, types)| owner.is_wildcard() && types.contains(&rtype::NS))
     }
 
     /// A question to this world.
