@@ -44,6 +44,21 @@ pub struct ZoneText {
     pub text: String,
 }
 
+/// Whose secondary a server is.
+#[derive(Clone, Debug)]
+pub struct Primary {
+    /// Where the primary answers.
+    pub at: SocketAddr,
+    /// The zones' apexes, absolute.
+    pub origins: Vec<String>,
+    /// The key that both sign with.
+    pub key: &'static str,
+    /// Its algorithm.
+    pub algorithm: &'static str,
+    /// Its secret, base64.
+    pub secret: &'static str,
+}
+
 /// A running server.
 #[derive(Debug)]
 pub struct Peer {
@@ -78,9 +93,10 @@ impl Program {
         there.is_ok()
     }
 
-    fn config(self, dir: &Path, port: u16, zones: &[ZoneText]) -> String {
+    /// What stands before the zones.
+    fn general(self, dir: &Path, port: u16) -> String {
         let dir = dir.display();
-        let mut config = match self {
+        match self {
             Program::Nsd => format!(
                 "server:\n ip-address: 127.0.0.1@{port}\n username: \"\"\n server-count: 1\n database: \"\"\n \
                  zonesdir: \"{dir}\"\n pidfile: \"{dir}/pid\"\n xfrdfile: \"{dir}/xfrd\"\n xfrdir: \"{dir}\"\n \
@@ -88,11 +104,8 @@ impl Program {
             ),
             Program::Knot => format!(
                 "server:\n  listen: 127.0.0.1@{port}\n  rundir: {dir}\n  udp-workers: 1\n  tcp-workers: 1\n  \
-                 background-workers: 1\ndatabase:\n  storage: {dir}/db\nlog:\n- target: stderr\n  any: warning\n\
-                 template:\n- id: default\n  storage: {dir}\n  semantic-checks: off\n  zonefile-load: whole\n  \
-                 zonefile-sync: -1\n  journal-content: none\nzone:\n"
+                 background-workers: 1\ndatabase:\n  storage: {dir}\nlog:\n- target: stderr\n  any: warning\n"
             ),
-            // As a secondary, which finds its primary gone, it takes its file as it is: a primary takes nothing that is odd.
             Program::Bind => format!(
                 "options {{ directory \"{dir}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};\n \
                  pid-file none; session-keyfile none; recursion no; notify no; dnssec-validation no; empty-zones-enable no;\n \
@@ -101,14 +114,62 @@ impl Program {
                  zero-no-soa-ttl no; max-records-per-type 0; max-types-per-name 0; masterfile-format text; }};\n\
                  controls {{ }};\nlogging {{ channel all {{ stderr; severity warning; }}; category default {{ all; }}; }};\n"
             ),
-        };
+        }
+    }
+
+    /// The configuration of a server that has its zones from files.
+    fn config(self, dir: &Path, port: u16, zones: &[ZoneText]) -> String {
+        let mut config = self.general(dir, port);
+        if self == Program::Knot {
+            let dir = dir.display();
+            config += &format!(
+                "template:\n- id: default\n  storage: {dir}\n  semantic-checks: off\n  zonefile-load: whole\n  \
+                 zonefile-sync: -1\n  journal-content: none\nzone:\n"
+            );
+        }
         for (zone, at) in zones.iter().zip(0..) {
             let origin = &zone.origin;
             config += &match self {
                 Program::Nsd => format!("zone:\n name: \"{origin}\"\n zonefile: \"{at}.zone\"\n"),
                 Program::Knot => format!("- domain: \"{origin}\"\n  file: {at}.zone\n"),
+                // As a secondary, which finds its primary gone, it takes its file as it is: a primary takes nothing that is odd.
                 Program::Bind => format!(
                     "zone \"{origin}\" {{ type secondary; primaries {{ 127.0.0.1 port 1; }}; file \"{at}.zone\"; }};\n"
+                ),
+            };
+        }
+        config
+    }
+
+    /// The configuration of a secondary.
+    fn secondary(self, dir: &Path, port: u16, primary: &Primary) -> String {
+        let Primary { at, origins, key, algorithm, secret } = primary;
+        let (ip, from) = (at.ip(), at.port());
+        let mut config = self.general(dir, port);
+        config += &match self {
+            Program::Nsd => {
+                format!("key:\n name: \"{key}\"\n algorithm: {algorithm}\n secret: \"{secret}\"\n")
+            }
+            Program::Knot => format!(
+                "key:\n- id: {key}\n  algorithm: {algorithm}\n  secret: {secret}\nremote:\n- id: primary\n  \
+                 address: {ip}@{from}\n  key: {key}\nacl:\n- id: told\n  address: {ip}\n  key: {key}\n  action: notify\n\
+                 template:\n- id: default\n  storage: {}\n  master: primary\n  acl: told\n  zonefile-load: none\n  zonefile-sync: -1\n  journal-content: all\nzone:\n",
+                dir.display()
+            ),
+            Program::Bind => format!(
+                "key \"{key}\" {{ algorithm {algorithm}; secret \"{secret}\"; }};\nserver {ip} {{ keys {{ \"{key}\"; }}; }};\n"
+            ),
+        };
+        for (origin, at) in origins.iter().zip(0..) {
+            config += &match self {
+                Program::Nsd => format!(
+                    "zone:\n name: \"{origin}\"\n zonefile: \"{at}.zone\"\n allow-notify: {ip} {key}\n \
+                     request-xfr: {ip}@{from} {key}\n"
+                ),
+                Program::Knot => format!("- domain: \"{origin}\"\n"),
+                Program::Bind => format!(
+                    "zone \"{origin}\" {{ type secondary; primaries {{ {ip} port {from} key \"{key}\"; }}; file \"{at}.zone\"; \
+                     }};\n"
                 ),
             };
         }
@@ -135,9 +196,16 @@ impl Peer {
         if !program.installed() {
             return None;
         }
+        let origins: Vec<String> = zones.iter().map(|zone| zone.origin.clone()).collect();
         for _ in 0..PORTS_TRIED {
-            let mut peer = Peer::launch(program, zones);
-            match peer.wait(zones) {
+            let port = free_port();
+            let mut peer = Peer::launch(program, port, |dir| {
+                for (zone, at) in zones.iter().zip(0..) {
+                    fs::write(dir.join(format!("{at}.zone")), &zone.text).unwrap();
+                }
+                program.config(dir, port, zones)
+            });
+            match peer.wait(&origins) {
                 Ok(()) => return Some(peer),
                 Err(said) if said.to_lowercase().contains("address already in use") => {}
                 Err(said) => panic!("{} does not answer: {said}", program.word()),
@@ -146,13 +214,23 @@ impl Peer {
         panic!("{}: no free port", program.word());
     }
 
-    fn launch(program: Program, zones: &[ZoneText]) -> Peer {
-        let dir = tempfile::tempdir().unwrap();
-        let port = free_port();
-        for (zone, at) in zones.iter().zip(0..) {
-            fs::write(dir.path().join(format!("{at}.zone")), &zone.text).unwrap();
+    /// A secondary at that port, which has its zones.
+    pub fn follow(program: Program, port: u16, primary: &Primary) -> Peer {
+        let mut peer = Peer::launch(program, port, |dir| program.secondary(dir, port, primary));
+        if let Err(said) = peer.wait(&primary.origins) {
+            panic!("{} has not its zones: {said}", program.word());
         }
-        fs::write(dir.path().join("conf"), program.config(dir.path(), port, zones)).unwrap();
+        peer
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    fn launch(program: Program, port: u16, config: impl FnOnce(&Path) -> String) -> Peer {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("conf"), config(dir.path())).unwrap();
         let log = File::create(dir.path().join("log")).unwrap();
         let mut command = program.command(dir.path());
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).process_group(0);
@@ -165,28 +243,29 @@ impl Peer {
     }
 
     /// Asks until there is a SOA for each zone; the error is what the server wrote.
-    fn wait(&mut self, zones: &[ZoneText]) -> Result<(), String> {
+    fn wait(&mut self, origins: &[String]) -> Result<(), String> {
         let until = Instant::now() + READY_WITHIN;
         self.udp.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-        for zone in zones {
+        for origin in origins {
             let mut query = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-            name::encode(zone.origin.as_bytes(), None, &mut query).unwrap();
+            name::encode(origin.as_bytes(), None, &mut query).unwrap();
             query.extend([0, 6, 0, 1]);
             loop {
                 let answer = self.exchange(&query);
                 // NOERROR, and a record in the answer section.
-                if answer.is_ok_and(|answer| answer[3] & 0xf == 0 && answer[7] == 1) {
+                if answer.as_ref().is_ok_and(|answer| answer[3] & 0xf == 0 && answer[7] == 1) {
                     break;
                 }
-                let log = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+                let log = self.log();
                 let gone = self.child.try_wait().unwrap().is_some();
                 // BIND tells all the flags that it was compiled with.
                 let is_error = |line: &&str| {
                     (line.contains("error") || line.contains("failed:")) && !line.contains("built with")
                 };
-                let errors: Vec<_> = log.lines().filter(is_error).take(200).collect();
+                let errors: Vec<_> = log.lines().filter(is_error).take(20).collect();
                 if gone || !errors.is_empty() || Instant::now() > until {
-                    return Err(if errors.is_empty() { log } else { errors.join("\n") });
+                    let said = if errors.is_empty() { log } else { errors.join("\n") };
+                    return Err(format!("{origin} SOA: {answer:02x?}, gone: {gone}\n{said}"));
                 }
             }
         }
@@ -245,7 +324,7 @@ impl Drop for Peer {
 }
 
 /// A port that nobody had a moment ago, over UDP and TCP.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     loop {
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = udp.local_addr().unwrap().port();
