@@ -25,12 +25,11 @@ pub(super) fn respond(
     read: Result<(), Reject>,
 ) -> Reply {
     let at = usize::from(worker.query.tsig_at);
-    let verified = match read {
-        Ok(()) => tsig::verify(&snapshot.plan.settings.keys, &buf[..len], at, now.unix_s),
-        // What cannot be read cannot have been signed as it stands.
-        Err(_) => return unusual(snapshot, worker, now, buf, len, peer, transport, read, None),
-    };
-    let mut signer = match verified {
+    // What cannot be read to its end cannot have been signed as it stands; what is answered with another error, can.
+    if let Err(Reject::Silently | Reject::With { rcode: rcode::FORMERR, error: None, .. }) = read {
+        return unusual(snapshot, worker, now, buf, len, peer, transport, read, None);
+    }
+    let mut signer = match tsig::verify(&snapshot.plan.settings.keys, &buf[..len], at, now.unix_s) {
         Ok(signer) => signer,
         Err(Refusal::Malformed) => {
             let reject =

@@ -85,7 +85,7 @@ pub fn read_into(buf: &[u8], len: usize, name: &mut Lowered, query: &mut Query) 
         return Err(Reject::Silently);
     }
     if front[2] & 0x78 != 0 {
-        return Err(not_implemented(front, len, name, query));
+        return Err(not_implemented(buf, front, len, name, query));
     }
     let formerr = Reject::With { rcode: rcode::FORMERR, question_end: HEADER, error: None };
     let [_, _, _, _, counts @ ..] = front.first_chunk::<HEADER>().expect("shorter than the front");
@@ -196,13 +196,23 @@ fn no_one_question(buf: &[u8], len: usize, query: &mut Query) -> Reject {
 /// NOTIMP for an opcode that is not ours, with the question and an OPT where they can be read (RFC 8906 §3.1.4,
 /// RFC 6891 §6.1.1).
 #[cold]
-fn not_implemented(front: &[u8; BUFFER_MIN], len: usize, name: &mut Lowered, query: &mut Query) -> Reject {
+fn not_implemented(
+    buf: &[u8],
+    front: &[u8; BUFFER_MIN],
+    len: usize,
+    name: &mut Lowered,
+    query: &mut Query,
+) -> Reject {
     let one = u16::from_be_bytes([front[4], front[5]]) == 1;
     let end = if one { name.read(front).map(|end| end + 4).filter(|end| *end <= len) } else { None };
     let question_end = end.unwrap_or(HEADER);
-    let behind = front.get(question_end..len).unwrap_or_default();
+    query.question_end = question_end;
+    // NOTIFY and UPDATE are laid out as queries are; of others whose records cannot be read, neither OPT nor TSIG is heeded.
     let mut edns = Edns::default();
-    query.edns = edns::alone(behind).filter(|opt| edns.read(opt).is_ok()).map(|_| edns);
+    match opt_among_others(buf, len, query) {
+        Ok(opt) => query.edns = opt.filter(|opt| edns.read(opt).is_ok()).map(|_| edns),
+        Err(_) => query.tsig_at = 0,
+    }
     let error =
         Some(&ExtendedError { code: edns::NOT_SUPPORTED, text: "no opcode but QUERY is served here" });
     Reject::With { rcode: rcode::NOTIMP, question_end, error }

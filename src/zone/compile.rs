@@ -1,6 +1,6 @@
 //! Tree -> Zones: what each name says to each type, laid out once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use super::chain::{self, End, Link};
@@ -11,7 +11,7 @@ use super::tree::{Cover, RrSet, Tree, TreeNode, TreeZone, ZoneRecords, target};
 use crate::wire::name::Name;
 use crate::wire::query::rcode;
 
-/// Names whose addresses an answer adds (CVE-2024-11187: more of them cost more than they help).
+/// Names whose addresses an answer adds beside what is needed (CVE-2024-11187: more of them cost more than they help).
 const ADDITIONAL_NAMES_MAX: usize = 13;
 /// How long the HINFO of RFC 8482 may be kept.
 const ANY_TTL_S: u32 = 3600;
@@ -404,21 +404,20 @@ fn put_addresses(composer: &mut Composer<'_>, tree: &Tree, owner: &Name, set: &R
     }
 }
 
-/// The NS of a delegation and the glue for it; gives whether any of the glue is needed (RFC 9471 §2.1).
+/// The NS of a delegation and the glue for it; gives whether any of the glue is needed (RFC 9471 §2.1): of that nothing is left out.
 fn put_referral(composer: &mut Composer<'_>, tree: &Tree, cut: &TreeNode) -> bool {
     let ns = cut.set(rtype::NS).expect("a delegation has NS");
     put_set(composer, &cut.name, ns);
     composer.additional();
-    let mut seen: Vec<Name> = Vec::new();
-    let mut needed = false;
-    for name in ns.rdatas.iter().filter_map(|rdata| target(&cut.name, rtype::NS, rdata)) {
-        if seen.contains(&name) || seen.len() == ADDITIONAL_NAMES_MAX {
-            continue;
-        }
-        needed |= put_addresses_of(composer, tree, &name) && name.is_within(&cut.name);
-        seen.push(name);
+    let hosts: BTreeSet<Name> =
+        ns.rdatas.iter().filter_map(|rdata| target(&cut.name, rtype::NS, rdata)).collect();
+    let (needed, others): (Vec<_>, Vec<_>) = hosts.iter().partition(|host| host.is_within(&cut.name));
+    let is_there = |any, host| put_addresses_of(composer, tree, host) || any;
+    let any = needed.into_iter().fold(false, is_there);
+    for host in others.into_iter().take(ADDITIONAL_NAMES_MAX) {
+        put_addresses_of(composer, tree, host);
     }
-    needed
+    any
 }
 
 /// Puts the addresses of a host; gives whether there are any.

@@ -236,8 +236,10 @@ pub fn type_number(word: &str) -> u16 {
     if let Some(number) = word.strip_prefix("TYPE") {
         return number.parse().unwrap();
     }
-    if word == "ANY" {
-        return 255;
+    match word {
+        "ANY" => return 255,
+        "IXFR" => return 251,
+        _ => {}
     }
     word.parse::<hickory_proto::rr::RecordType>().unwrap_or_else(|_| panic!("type {word}")).into()
 }

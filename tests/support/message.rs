@@ -270,3 +270,36 @@ impl fmt::Display for Said {
         Ok(())
     }
 }
+
+/// The record that begins at `at`, and where it ends.
+pub fn record_at(octets: &[u8], at: usize) -> (Rr, usize) {
+    let mut said = Said::read(&[0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+    let mut end = at;
+    (said.record(octets, &mut end).unwrap().unwrap(), end)
+}
+
+/// The options of a message's OPT record, in their order.
+pub fn options(octets: &[u8]) -> Vec<(u16, Vec<u8>)> {
+    let mut at = 12;
+    let count = |at: usize| usize::from(u16::from_be_bytes([octets[at], octets[at + 1]]));
+    for _ in 0..count(4) {
+        name(octets, &mut at).unwrap();
+        at += 4;
+    }
+    for _ in 0..count(6) + count(8) + count(10) {
+        name(octets, &mut at).unwrap();
+        let (rtype, end) = (count(at), at + 10 + count(at + 8));
+        at += 10;
+        let mut options = Vec::new();
+        while rtype == 41 && at < end {
+            let len = count(at + 2);
+            options.push((count(at) as u16, octets[at + 4..at + 4 + len].to_vec()));
+            at += 4 + len;
+        }
+        if rtype == 41 {
+            return options;
+        }
+        at = end;
+    }
+    Vec::new()
+}

@@ -247,9 +247,11 @@ impl Peer {
         let until = Instant::now() + READY_WITHIN;
         self.udp.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         for origin in origins {
-            let mut query = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+            let mut query = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
             name::encode(origin.as_bytes(), None, &mut query).unwrap();
             query.extend([0, 6, 0, 1]);
+            // EDNS with 4096 octets: a SOA of long names is more than 512.
+            query.extend([0, 0, 41, 16, 0, 0, 0, 0, 0, 0, 0]);
             loop {
                 let answer = self.exchange(&query);
                 // NOERROR, and a record in the answer section.

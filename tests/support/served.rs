@@ -209,9 +209,14 @@ pub fn exchange(socket: &UdpSocket, query: &[u8]) -> std::io::Result<Vec<u8>> {
 
 /// Looks again and again until it is so.
 pub fn until(what: &str, so: impl Fn() -> bool) {
+    until_or(what, so, String::new);
+}
+
+/// The same; `tell` says more where it does not become so.
+pub fn until_or(what: &str, so: impl Fn() -> bool, tell: impl Fn() -> String) {
     let begun = Instant::now();
     while !so() {
-        assert!(begun.elapsed() < PATIENCE, "not yet: {what}");
+        assert!(begun.elapsed() < PATIENCE, "not yet: {what}\n{}", tell());
         thread::sleep(LOOK);
     }
 }

@@ -11,6 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use steerdns::export::editions;
 use steerdns::files::issue::Issue;
 use steerdns::files::read::Disk;
 use steerdns::files::show::{Format, issues as shown};
@@ -21,6 +22,10 @@ use steerdns::load::{Geography, Loaded, load_from};
 use steerdns::plan::Plan;
 use steerdns::publisher::{Event, News, Publisher};
 use steerdns::snapshot::Snapshot;
+use steerdns::wire::name::Name;
+
+/// Seconds since 1970, where what secondaries get is told the time.
+const UNIX_S: u64 = 1_800_000_000;
 
 /// Files by path, from the configuration's directory on. What is not among them is read from the repository.
 #[derive(Clone, Debug, Default)]
@@ -100,6 +105,7 @@ impl World {
     /// Starts with these files: of no target anything is known yet.
     pub fn start(files: &Files) -> Result<World, String> {
         let Loaded { plan, geography, .. } = files.load()?;
+        let plan = editions(plan, &|_| None, &|_| None, Instant::now(), UNIX_S);
         Ok(World { geography, ..World::of(Arc::new(plan)) })
     }
 
@@ -116,6 +122,11 @@ impl World {
     /// Reads other files, as SIGHUP does.
     pub fn reload(&mut self, files: &Files) -> Result<(), String> {
         let Loaded { plan, geography, .. } = files.load()?;
+        let last = |origin: &Name| {
+            let zone = *self.snapshot.plan.apexes.get(origin)?;
+            self.snapshot.edition(zone).cloned()
+        };
+        let plan = editions(plan, &last, &|_| None, self.now, UNIX_S);
         self.geography = geography;
         self.handle(Event::Loaded(Arc::new(plan)));
         Ok(())
