@@ -166,8 +166,9 @@ pub(super) async fn publish(mut own: Publishing) {
         let (snapshot, news) = own.publisher.publish(Instant::now());
         if let Some(snapshot) = snapshot {
             let snapshot = Arc::new(snapshot);
+            let _ = graves.send(own.live.replace(Arc::clone(&snapshot)));
+            // Only now: a secondary asks for the SOA at once, and must not find that of before.
             own.noticing.tell(&news.edited, &snapshot);
-            let _ = graves.send(own.live.replace(snapshot));
             own.changed.notify_one();
         }
         unkept |= !news.turned.is_empty();
