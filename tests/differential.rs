@@ -45,9 +45,10 @@ use steerdns::publisher::Publisher;
 use steerdns::snapshot::Snapshot;
 use steerdns::wire::name::Name;
 use support::ask::{Question, at};
+use support::dice::Dice;
 use support::message::Said;
 use support::peers::{Peer, Program, ZoneText};
-use worlds::{Dice, World};
+use worlds::World;
 
 /// Worlds that are served at once.
 const WORLDS: usize = 16;

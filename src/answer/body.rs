@@ -2,7 +2,7 @@
 
 use super::worker::Steered;
 use crate::wire::edns::ExtendedError;
-use crate::wire::query::Query;
+use crate::wire::query::{HEADER, Query};
 use crate::wire::response::Header;
 use crate::zone::record::CLASS_IN;
 
@@ -24,7 +24,10 @@ impl Body {
     /// An RCODE and nothing else.
     #[cold]
     pub(super) fn bare(query: &Query, rcode: u16) -> Body {
-        let body = Body::unsteered(query.question_end, Header::new(rcode));
+        let header = Header::new(rcode);
+        // Of a question that is none, or could not be read, nothing comes back.
+        let header = if query.question_end == HEADER { header.without_question() } else { header };
+        let body = Body::unsteered(query.question_end, header);
         Body { extended: (rcode >> 4) as u8, ..body }
     }
 

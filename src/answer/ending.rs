@@ -10,7 +10,6 @@ use crate::snapshot::Snapshot;
 use crate::wire::edns::{self, ExtendedError, Told};
 use crate::wire::lowered::Lowered;
 use crate::wire::query::{HEADER, Query, rcode};
-use crate::wire::response::Header;
 use crate::zone::record::CLASS_IN;
 
 /// Ends an answer that few ask for.
@@ -37,7 +36,10 @@ pub(super) fn slip(asking: &Asking<'_>, buf: &mut [u8]) -> Reply {
     let Asking { snapshot, query, name, transport, beside, .. } = *asking;
     let body = match beside.cookie {
         Some(_) => Body::bare(query, rcode::BADCOOKIE),
-        None => Body::unsteered(query.question_end, Header::new(rcode::NOERROR).truncated()),
+        None => {
+            let bare = Body::bare(query, rcode::NOERROR);
+            Body { header: bare.header.truncated(), ..bare }
+        }
     };
     match finish(snapshot, query, name, buf, body, transport, &beside) {
         Reply::Done(len, fact) => Reply::Done(len, Fact { slipped: true, ..fact }),

@@ -298,9 +298,7 @@ fn rejected(query: &mut Query, reject: Reject) -> Option<Body> {
     if let Some(edns) = &mut query.edns {
         edns.subnet = None; // RFC 7871 §7.2.2: of what was not understood, nothing comes back
     }
-    let body = Body::bare(query, rcode);
-    let header = if question_end == query::HEADER { body.header.without_question() } else { body.header };
-    Some(Body { header, error, ..body })
+    Some(Body { error, ..Body::bare(query, rcode) })
 }
 
 /// Whether `_why.<service>` TXT is what is asked for: no record of the zone owns the name, and the client may know.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use steerdns::wire::name::Name;
 
-use super::worlds::Dice;
 use crate::support::ask::type_number;
+use crate::support::dice::Dice;
 
 /// What stands at an owner.
 #[derive(Clone, Copy, PartialEq)]

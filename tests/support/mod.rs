@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // Each test binary uses its own part.
 
 pub mod ask;
+pub mod dice;
 pub mod message;
 pub mod peers;
 pub mod questions;

@@ -325,6 +325,20 @@ impl Drop for Peer {
     }
 }
 
+/// A Python that has dnspython; `None`, with a loud word, where there is none.
+pub fn dnspython() -> Option<&'static str> {
+    let has = |python: &&str| {
+        let tried = Command::new(python).args(["-c", "import dns.message"]).stderr(Stdio::null()).status();
+        tried.is_ok_and(|status| status.success())
+    };
+    let python = ["python3", "/usr/bin/python3"].into_iter().find(has);
+    if python.is_none() {
+        assert!(std::env::var_os(REQUIRE).is_none(), "dnspython is not installed, and {REQUIRE} is set");
+        eprintln!("SKIPPED: dnspython is not installed");
+    }
+    python
+}
+
 /// A port that nobody had a moment ago, over UDP and TCP.
 pub fn free_port() -> u16 {
     loop {
