@@ -106,6 +106,11 @@ impl Served {
         self.log().iter().map(|line| message(line).to_owned()).collect()
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal, by its process id.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
@@ -152,6 +157,14 @@ impl Served {
         let text = self.get("/metrics");
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.unwrap_or_else(|| panic!("`{name}` is not in\n{text}")).parse().unwrap()
+    }
+
+    /// The sum of a metric over all its labels.
+    pub fn total(&self, name: &str) -> f64 {
+        let text = self.get("/metrics");
+        let of = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        let values = text.lines().filter(|line| of(line)).map(|line| line.rsplit(' ').next().unwrap());
+        values.map(|value| value.parse::<f64>().unwrap()).sum()
     }
 
     /// Its answer over UDP at its first address.

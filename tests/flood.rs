@@ -1,0 +1,162 @@
+//! A flood from many networks at half of what the server can answer, beside an honest client: it loses nothing, and response rate
+//! limiting holds each of the networks to its limit.
+//!
+//! Part of the tier `peers`: it wants a machine to itself, and is skipped, with a loud word, without `STEERDNS_REQUIRE_PEERS=1`.
+#![allow(clippy::disallowed_methods, reason = "attackers have clocks and sockets of their own")]
+#![allow(clippy::unwrap_used, reason = "a test may")]
+#![allow(unreachable_pub, dead_code, reason = "the world is shared with another test")]
+
+mod support;
+
+#[path = "server_life/world.rs"]
+mod world;
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use support::ask::Question;
+use support::served::{Served, exchange};
+use world::{SERVER, World};
+
+/// Networks that the flood comes from.
+const NETWORKS: usize = 8;
+/// Sockets of each.
+const SOCKETS: usize = 4;
+/// Answers of one kind that a network gets in a second, by default.
+const RATE: f64 = 500.0;
+/// How long the saturation is measured, and how long the flood goes on.
+const MEASURED: Duration = Duration::from_secs(2);
+const FLOODED: Duration = Duration::from_secs(8);
+/// How often the honest client asks, and how long it waits.
+const PACE: Duration = Duration::from_millis(5);
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Queries that are sent before the clock is looked at.
+const BURST: u64 = 16;
+
+fn from(address: [u8; 4], server: SocketAddr) -> UdpSocket {
+    let socket = UdpSocket::bind((Ipv4Addr::from(address), 0)).unwrap();
+    socket.connect(server).unwrap();
+    socket
+}
+
+/// Queries that are sent until they are told to stop.
+struct Flood {
+    stop: Arc<AtomicBool>,
+    /// Answers with records, and answers without, that came.
+    full: Arc<AtomicU64>,
+    empty: Arc<AtomicU64>,
+    sent: Arc<AtomicU64>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Flood {
+    /// From these addresses, each with a thread that reads; so many queries a second, `None`: as many as can be.
+    fn start(server: SocketAddr, addresses: Vec<[u8; 4]>, rate: Option<f64>) -> Flood {
+        let [full, empty, sent] = [(); 3].map(|()| Arc::<AtomicU64>::default());
+        let stop = Arc::<AtomicBool>::default();
+        let sockets: Vec<Arc<UdpSocket>> =
+            addresses.into_iter().map(|address| Arc::new(from(address, server))).collect();
+        let mut threads = Vec::new();
+        for socket in &sockets {
+            socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+            let (socket, stop) = (Arc::clone(socket), Arc::clone(&stop));
+            let (full, empty) = (Arc::clone(&full), Arc::clone(&empty));
+            threads.push(thread::spawn(move || {
+                let mut buf = [0; 2048];
+                while !stop.load(Ordering::Relaxed) {
+                    if socket.recv(&mut buf).is_ok() {
+                        let records = u16::from_be_bytes([buf[6], buf[7]]);
+                        if records > 0 { &full } else { &empty }.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            }));
+        }
+        let (stopped, count) = (Arc::clone(&stop), Arc::clone(&sent));
+        threads.push(thread::spawn(move || {
+            let query = Question::new("play.live.example.com.", "A").octets();
+            let begun = Instant::now();
+            while !stopped.load(Ordering::Relaxed) {
+                let sent = count.load(Ordering::Relaxed);
+                if rate.is_some_and(|rate| sent as f64 > begun.elapsed().as_secs_f64() * rate) {
+                    thread::sleep(Duration::from_micros(200));
+                    continue;
+                }
+                for at in sent..sent + BURST {
+                    let _ = sockets[(at % sockets.len() as u64) as usize].send(&query);
+                }
+                count.store(sent + BURST, Ordering::Relaxed);
+            }
+        }));
+        Flood { stop, full, empty, sent, threads }
+    }
+
+    /// Sent, answered, and answered without records.
+    fn end(self) -> [f64; 3] {
+        self.stop.store(true, Ordering::Relaxed);
+        self.threads.into_iter().for_each(|thread| thread.join().unwrap());
+        [self.sent, self.full, self.empty].map(|count| count.load(Ordering::Relaxed) as f64)
+    }
+}
+
+/// Queries that it answered, or saw to be too many.
+fn seen(served: &Served) -> f64 {
+    ["steerdns_dns_responses_total", "steerdns_rate_limited_total"]
+        .iter()
+        .map(|name| served.total(name))
+        .sum()
+}
+
+#[test]
+fn an_honest_client_loses_nothing_while_a_flood_is_held_to_its_limit() {
+    if std::env::var_os("STEERDNS_REQUIRE_PEERS").is_none() {
+        eprintln!("SKIPPED: STEERDNS_REQUIRE_PEERS is not set, and a flood wants the machine to itself");
+        return;
+    }
+    let world = World::new();
+    // The networks that measure are not limited, all others are.
+    world.write("steerdns.toml", &format!("{SERVER}[rrl]\nallow = [\"127.8.0.0/16\"]\n"));
+    let served = world.serve_warm();
+    let server = served.addresses[0];
+
+    let flood = Flood::start(server, (1..=8).map(|host| [127, 8, 0, host]).collect(), None);
+    let (begun, before) = (Instant::now(), seen(&served));
+    thread::sleep(MEASURED);
+    let saturation = (seen(&served) - before) / begun.elapsed().as_secs_f64();
+    flood.end();
+
+    let sources =
+        (0..NETWORKS * SOCKETS).map(|at| [127, 20 + (at % NETWORKS) as u8, 0, (at / NETWORKS) as u8 + 1]);
+    let flood = Flood::start(server, sources.collect(), Some(saturation / 2.0));
+    let honest = from([127, 9, 9, 9], server);
+    honest.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (begun, mut asked, mut lost) = (Instant::now(), 0, 0);
+    let mut slowest = Duration::ZERO;
+    while begun.elapsed() < FLOODED {
+        let mut question = Question::new("play.live.example.com.", "A").octets();
+        question[..2].copy_from_slice(&(asked as u16).to_be_bytes());
+        let sent = Instant::now();
+        lost += usize::from(exchange(&honest, &question).is_err());
+        slowest = slowest.max(sent.elapsed());
+        asked += 1;
+        thread::sleep(PACE);
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    let [sent, full, empty] = flood.end();
+    eprintln!(
+        "saturation {saturation:.0}/s; the flood {:.0}/s, {full:.0} answers ({:.0}/s and network), {empty:.0} empty ones; \
+         the honest client {asked} queries, {lost} lost, the slowest after {slowest:.1?}",
+        sent / seconds,
+        full / seconds / NETWORKS as f64
+    );
+    assert!(asked > 200 && lost == 0, "{lost} of {asked} lost");
+    assert!(
+        sent / seconds > saturation / 4.0,
+        "the flood was none: {:.0} of {saturation:.0}/s",
+        sent / seconds
+    );
+    // Whole seconds are counted: the flood may see one more than it lasts.
+    assert!(full <= RATE * NETWORKS as f64 * (seconds + 1.0), "{full} answers in {seconds} s");
+}
