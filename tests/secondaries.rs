@@ -203,6 +203,7 @@ fn each_takes_the_zone_follows_notify_by_ixfr_and_answers_as_we_do() {
         assert_eq!(count("AXFR"), whole, "{program:?} takes steps alone\n{}", peer.log());
         assert!(count("IXFR") >= steps + 3.0, "{program:?}");
         served.until_logged(0, &format!("{} knows of {ORIGIN} {last}", peer.address));
+        served.until_logged(0, &format!("127.0.0.1 has {ORIGIN} {last} by IXFR"));
         eprintln!("{program:?} with {}: agreed {} times", SECRETS[at].0, 4 * NAMES.len() * TYPES.len());
     }
 }

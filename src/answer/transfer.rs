@@ -66,6 +66,7 @@ pub(super) fn answer(asking: &Asking<'_>, buf: &mut [u8], len: usize) -> Result<
     Err(Reply::Stream(Box::new(Transfer {
         rows,
         qtype: query.qtype,
+        edition: Arc::clone(edition),
         header,
         question: buf[HEADER..query.question_end].into(),
         opt: query.edns.as_ref().map(|edns| (plan.settings.payload_max, edns.dnssec_ok)),
@@ -218,6 +219,7 @@ fn write(row: Row<'_>, body: &mut Vec<u8>, suffixes: &mut Suffixes, before: usiz
 #[derive(Debug)]
 pub struct Transfer {
     rows: Rows,
+    edition: Arc<Edition>,
     qtype: u16,
     /// Of the query.
     header: [u8; HEADER],
@@ -232,6 +234,11 @@ impl Transfer {
     /// Signs each message.
     pub(super) fn sign_with(&mut self, signer: Signer) {
         self.signer = Some(signer);
+    }
+
+    /// What the client will have: a zone, under its serial.
+    pub fn edition(&self) -> &Edition {
+        &self.edition
     }
 
     /// AXFR or IXFR.

@@ -18,7 +18,7 @@ use super::late;
 use super::listening::Listening;
 use super::publishing::{PROBES, Publishing, Season, Waiting, publish};
 #[cfg(unix)]
-use super::user::become_user;
+use super::user::{become_user, unreadable};
 use crate::answer::respond::respond;
 use crate::files::issue::Issue;
 use crate::files::server::ServerFile;
@@ -92,6 +92,10 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     #[cfg(unix)]
     if let Some(user) = &loaded.server.user {
         become_user(user, &loaded.server.state)?;
+        if let Some((path, error)) = unreadable(&loaded.server) {
+            let user = &user.value.user;
+            tracing::warn!("as user `{user}` it cannot read `{}` ({error}): a reload will be refused", path.display());
+        }
     }
     let serials = state::read_serials(&loaded.server.state).unwrap_or_else(|error| {
         tracing::warn!("{error}");

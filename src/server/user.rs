@@ -1,12 +1,13 @@
 //! The user that the program becomes once its ports are open.
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Group, Uid, User, chown, initgroups, setgid, setuid};
 
 use super::start::NotStarted;
 use crate::files::document::Written;
-use crate::files::server;
+use crate::files::server::{self, ServerFile};
 
 /// Becomes that user: for good, and all threads. The state directory, and what is in it, becomes the user's, too.
 pub(super) fn become_user(wanted: &Written<server::User>, state: &Path) -> Result<(), NotStarted> {
@@ -38,6 +39,20 @@ pub(super) fn become_user(wanted: &Written<server::User>, state: &Path) -> Resul
         return Err(failed("the system lets it become root again".into()));
     }
     Ok(())
+}
+
+/// A file that the program could read before, and now cannot: with it a reload would be refused.
+#[allow(clippy::disallowed_methods, reason = "it looks whether load could")]
+pub(super) fn unreadable(server: &ServerFile) -> Option<(PathBuf, std::io::Error)> {
+    let tried = |path: &Path| File::open(path).err().map(|error| (path.to_owned(), error));
+    let zones = &server.zones.value;
+    let names = match std::fs::read_dir(zones) {
+        Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
+        Err(error) => return Some((zones.clone(), error)),
+    };
+    let geoip = server.geoip.databases.iter().chain(&server.geoip.geofeeds).map(|path| path.value.clone());
+    let all: Vec<PathBuf> = names;
+    all.into_iter().chain(geoip).find_map(|path| tried(&path))
 }
 
 /// Gives a directory and the files in it to a user.

@@ -234,3 +234,41 @@ fn tcp_answers_as_udp_does() {
     let by_udp = exchange(&client(served.addresses[0]), &query).unwrap();
     assert_eq!(decoded(&Answer::read(&answer, None)), decoded(&Answer::read(&by_udp, None)));
 }
+
+/// A port below 1024 that nobody has, over UDP and TCP.
+fn privileged_port() -> Option<u16> {
+    let at = |port: u16| std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    (700..1024).find(|&port| UdpSocket::bind(at(port)).is_ok() && TcpListener::bind(at(port)).is_ok())
+}
+
+/// It opens its ports as root, and answers as somebody who may not.
+#[test]
+fn it_takes_a_privileged_port_and_becomes_another_user() {
+    let Some(port) = privileged_port() else {
+        eprintln!("SKIPPED: only root may have a port below 1024");
+        return;
+    };
+    let world = World::new();
+    let here = world.path("");
+    let open = std::os::unix::fs::PermissionsExt::from_mode;
+    std::fs::set_permissions(&here, open(0o755)).unwrap();
+    world.write("steerdns.toml", &SERVER.replace("127.0.0.1:0\"]", &format!("127.0.0.1:{port}\"]\nuser = \"nobody\"")));
+    let served = world.serve_warm();
+    assert_eq!(served.addresses[0].port(), port);
+    assert_eq!(played(&served, SINGAPORE).len(), 2);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", served.id())).unwrap();
+    for line in ["Uid:", "Gid:"] {
+        let ids = status.lines().find_map(|other| other.strip_prefix(line)).unwrap();
+        assert!(ids.split_whitespace().all(|id| id != "0"), "{line} {ids}");
+    }
+    // What it keeps is its own, and it reads its files as that user.
+    assert!(served.run(&["reload"]).status.success());
+    let logged = served.logged();
+    std::fs::set_permissions(world.path("zones/clusters.toml"), open(0o600)).unwrap();
+    assert!(!served.run(&["reload"]).status.success(), "what it may not read is refused");
+    assert_eq!(played(&served, SINGAPORE).len(), 2);
+    assert!(served.logged() > logged);
+    served.stop();
+    let served = world.serve();
+    served.until_logged(0, "as user `nobody` it cannot read ");
+}

@@ -24,6 +24,7 @@ use crate::answer::worker::{Ask, Transport, Worker};
 use crate::net::answering::{Answering, Clocks, HEADER, Respond, Said, header, servfail};
 use crate::net::errand::Errand;
 use crate::net::panics::{MakesAnswers, Saved};
+use crate::zone::record::rtype;
 
 /// Octets of the length before each message (RFC 1035 §4.2.2).
 const PREFIX: usize = 2;
@@ -82,7 +83,21 @@ pub(super) struct Connection<R> {
 /// A transfer, and its place among those of the thread.
 struct Running {
     transfer: Box<Transfer>,
+    /// Messages and octets that were sent so far.
+    messages: u64,
+    octets: u64,
     _place: Rc<()>,
+}
+
+impl Running {
+    /// It was sent whole, as far as we know.
+    #[cold]
+    fn tell(&self, peer: IpAddr) {
+        let Running { transfer, messages, octets, .. } = self;
+        let (zone, serial) = (transfer.edition().origin(), transfer.edition().serial());
+        let kind = if transfer.qtype() == rtype::AXFR { "AXFR" } else { "IXFR" };
+        tracing::info!(%zone, serial, secondary = %peer, messages, octets, "{peer} has {zone} {serial} by {kind}");
+    }
 }
 
 /// Where errands end; there is room for [`LATE`].
@@ -306,7 +321,8 @@ impl<R: Respond> Connection<R> {
         buf: &mut [u8],
     ) -> Option<usize> {
         if self.transfers.len() < TRANSFERS && Rc::strong_count(places) <= TRANSFERS_IN_ALL {
-            self.transfers.push_back(Running { transfer, _place: Rc::clone(places) });
+            let (messages, octets) = (0, 0);
+            self.transfers.push_back(Running { transfer, messages, octets, _place: Rc::clone(places) });
             return None;
         }
         buf[..HEADER].copy_from_slice(&servfail(header(query, query.len())?));
@@ -315,7 +331,8 @@ impl<R: Respond> Connection<R> {
 
     /// Writes the next message of the first transfer, as far as the client's window has room for it.
     fn pull(&mut self) -> io::Result<()> {
-        let Some(Running { transfer, .. }) = self.transfers.front_mut() else { return Ok(()) };
+        let Some(running) = self.transfers.front_mut() else { return Ok(()) };
+        let transfer = &mut running.transfer;
         let desk = &mut *self.desk.borrow_mut();
         let (prefix, message) = desk.output.split_at_mut(PREFIX);
         let _makes = MakesAnswers::begin();
@@ -326,9 +343,12 @@ impl<R: Respond> Connection<R> {
             return Err(io::ErrorKind::Other.into());
         };
         let Some(len) = next else {
+            running.tell(self.peer);
             self.transfers.pop_front();
             return Ok(());
         };
+        running.messages += 1;
+        running.octets += len as u64;
         prefix.copy_from_slice(&u16::try_from(len).expect("within a message").to_be_bytes());
         let octets = &desk.output[..PREFIX + len];
         let sent = match self.stream.try_write(octets) {
