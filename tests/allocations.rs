@@ -2,6 +2,9 @@
 #![allow(unsafe_code, reason = "an allocator that counts is an allocator")]
 #![allow(clippy::disallowed_methods, reason = "the core is told the time")]
 
+#[path = "conformance/desk.rs"]
+#[allow(dead_code, reason = "it is shared with `conformance`")]
+mod desk;
 mod support;
 #[path = "../benches/support/mod.rs"]
 mod world;
@@ -90,6 +93,51 @@ fn answers_of_a_world_steered_ones_among_them_allocate_nothing() {
             answers += u32::from(matches!(asker.answer(), Reply::Done(..)));
         }
         assert_eq!((ALLOCATIONS.get() - before, answers), (0, 1000), "{}", kind.label);
+    }
+}
+
+/// What few ask, and what stands beside a question: HTTPS, SRV, DNAME, cookies and other options, a limit that is reached.
+#[test]
+fn answers_to_rare_questions_allocate_nothing() {
+    let mut files = desk::files();
+    files.append("steerdns.toml", "[rrl]\nrate = 1000\nslip = 2\nallow = []\n");
+    let path = std::path::Path::new("zones/live.example.com.toml");
+    let text =
+        files.0[path].replacen("ttl = \"20s\"\n", "ttl = \"20s\"\nhttps = true\nsrv = [\"_rtmp._tcp\"]\n", 1);
+    files.put("zones/live.example.com.toml", &format!("expose = \"nodes\"\n{text}"));
+    let world = desk::Desk::of(&files).world;
+    let all: Vec<(u16, &[u8])> = vec![(3, &[]), (8, &[0, 1, 24, 0, 11, 0, 7]), (10, &[7; 8]), (19, &[])];
+    let packets = [
+        desk::query("play.live.example.com.", "HTTPS"),
+        desk::query("_rtmp._tcp.play.live.example.com.", "SRV"),
+        desk::query("x.old.live.example.com.", "A"),
+        desk::query("play.live.example.com.", "ANY"),
+        desk::query("sin-1.sin.live.example.com.", "A"),
+        desk::edns("play.live.example.com.", "A", &desk::opt(1232, 0, 0x8000, &all)),
+        desk::edns("play.live.example.com.", "A", &desk::opt(1232, 7, 0, &all)),
+        desk::edns("example.org.", "A", &desk::opt(1232, 0, 0, &all)),
+        desk::edns("live.example.com.", "TYPE250", &desk::opt(1232, 0, 0, &[])),
+    ];
+    let mut worker = Worker::of(1, 7);
+    let mut buf = vec![0; 4096];
+    let peer = Question::new(".", "A").peer;
+    for (packet, number) in packets.iter().zip(0..) {
+        let before = ALLOCATIONS.get();
+        // Beyond the limit, too.
+        for _ in 0..1500 {
+            buf[..packet.len()].copy_from_slice(packet);
+            let reply = respond(
+                &world.snapshot,
+                &mut worker,
+                at(world.now),
+                &mut buf,
+                packet.len(),
+                peer,
+                Transport::Udp,
+            );
+            assert!(matches!(reply, Reply::Done(..) | Reply::Limited), "{number}: {reply:?}");
+        }
+        assert_eq!(ALLOCATIONS.get() - before, 0, "{number}");
     }
 }
 

@@ -20,6 +20,8 @@ mod rfc4592;
 mod rfc6672;
 #[path = "conformance/rfc6891.rs"]
 mod rfc6891;
+#[path = "conformance/rfc7828.rs"]
+mod rfc7828;
 #[path = "conformance/rfc7871.rs"]
 mod rfc7871;
 #[path = "conformance/rfc7873.rs"]
@@ -38,5 +40,7 @@ mod rfc9460;
 mod rfc9471;
 #[path = "conformance/rfc9660.rs"]
 mod rfc9660;
+#[path = "conformance/rrl.rs"]
+mod rrl;
 #[path = "conformance/transfers.rs"]
 mod transfers;

@@ -94,7 +94,10 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
         become_user(user, &loaded.server.state)?;
         if let Some((path, error)) = unreadable(&loaded.server) {
             let user = &user.value.user;
-            tracing::warn!("as user `{user}` it cannot read `{}` ({error}): a reload will be refused", path.display());
+            tracing::warn!(
+                "as user `{user}` it cannot read `{}` ({error}): a reload will be refused",
+                path.display()
+            );
         }
     }
     let serials = state::read_serials(&loaded.server.state).unwrap_or_else(|error| {

@@ -191,3 +191,28 @@ fn the_soa_stands_at_the_apex() {
     assert_eq!(Desk::new().ask("live.example.com.", "SOA").types(), [SOA]);
     assert_eq!(Desk::new().ask("mail.live.example.com.", "SOA").counts(), (0, 0, 1, 0));
 }
+
+/// CVE-2024-11187: of at most 13 names the addresses are added to an answer, however many it has.
+#[test]
+fn additional_names_have_a_bound() {
+    let lines: String = (0..200).map(|at| format!("all MX {at} m{at}\nm{at} A 192.0.2.{at}\n")).collect();
+    let told = Desk::with(&lines).tcp().ask("all.live.example.com.", "MX");
+    assert_eq!(told.counts(), (0, 200, 0, 13));
+}
+
+/// `minimal_responses`: no addresses beside an answer; the glue of a referral, which is needed, is told.
+#[test]
+fn minimal_responses_hold_what_they_must() {
+    let mut files = crate::desk::files();
+    let server = &files.0[std::path::Path::new("steerdns.toml")];
+    files.put("steerdns.toml", &format!("minimal_responses = true\n{server}"));
+    let mut desk = Desk::of(&files);
+    assert_eq!(desk.ask("live.example.com.", "MX").counts(), (0, 1, 0, 0));
+    assert_eq!(desk.ask("live.example.com.", "NS").counts(), (0, 2, 0, 0));
+    assert_eq!(desk.ask("x.sub.live.example.com.", "A").counts(), (0, 0, 2, 1));
+    assert_eq!(
+        desk.ask("mail.live.example.com.", "TXT").counts(),
+        (0, 0, 1, 0),
+        "the SOA is needed (RFC 2308 §3)"
+    );
+}

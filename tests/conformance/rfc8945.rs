@@ -337,3 +337,24 @@ fn s5_3_1_every_message_of_a_transfer_is_signed() {
     }
     assert!(count > 3, "{count}");
 }
+
+/// The longest key name, and a right MAC under a wrong name: BADKEY, or BADSIG where that name is a key, too (CVE-2017-11104).
+#[test]
+fn s5_2_1_key_names() {
+    let long = format!("{}.{}.{}.{}.", "a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(61));
+    assert_eq!(name(&long).len(), 255);
+    let (told, read, _) = ask(&Tsig { key: long, ..Tsig::good() });
+    assert_eq!((told.said.rcode, read.unwrap().error), (NOTAUTH, BADKEY));
+    let (packet, _) = Tsig::good().sign(&query(ZONE, "SOA"));
+    let renamed = |to: &[u8; 4]| {
+        let mut packet = packet.clone();
+        let at = packet.windows(4).rposition(|octets| octets == b"test").unwrap();
+        packet[at..at + 4].copy_from_slice(to);
+        tsig(&Desk::new().tell(&packet).unwrap()).unwrap().error
+    };
+    assert_eq!(
+        (renamed(b"none"), renamed(b"wide"), renamed(b"TEST")),
+        (BADKEY, BADKEY, 0),
+        "§4.2: compared without case"
+    );
+}

@@ -252,7 +252,10 @@ fn it_takes_a_privileged_port_and_becomes_another_user() {
     let here = world.path("");
     let open = std::os::unix::fs::PermissionsExt::from_mode;
     std::fs::set_permissions(&here, open(0o755)).unwrap();
-    world.write("steerdns.toml", &SERVER.replace("127.0.0.1:0\"]", &format!("127.0.0.1:{port}\"]\nuser = \"nobody\"")));
+    world.write(
+        "steerdns.toml",
+        &SERVER.replace("127.0.0.1:0\"]", &format!("127.0.0.1:{port}\"]\nuser = \"nobody\"")),
+    );
     let served = world.serve_warm();
     assert_eq!(served.addresses[0].port(), port);
     assert_eq!(played(&served, SINGAPORE).len(), 2);
