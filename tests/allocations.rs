@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "the core is told the time")]
 
 #[path = "conformance/desk.rs"]
-#[allow(dead_code, reason = "it is shared with `conformance`")]
+#[allow(dead_code, clippy::unwrap_used, reason = "it is shared with `conformance`")]
 mod desk;
 mod support;
 #[path = "../benches/support/mod.rs"]

@@ -59,6 +59,9 @@ pub struct Primary {
     pub secret: &'static str,
 }
 
+/// The secret that all of them make cookies with (RFC 9018).
+pub const COOKIE_SECRET: &str = "e5e973e5a6b2a43f48e7dc849e37bfcf";
+
 /// A running server.
 #[derive(Debug)]
 pub struct Peer {
@@ -100,18 +103,18 @@ impl Program {
             Program::Nsd => format!(
                 "server:\n ip-address: 127.0.0.1@{port}\n username: \"\"\n server-count: 1\n database: \"\"\n \
                  zonesdir: \"{dir}\"\n pidfile: \"{dir}/pid\"\n xfrdfile: \"{dir}/xfrd\"\n xfrdir: \"{dir}\"\n \
-                 zonelistfile: \"{dir}/list\"\n rrl-ratelimit: 0\nremote-control:\n control-enable: no\n"
+                 zonelistfile: \"{dir}/list\"\n rrl-ratelimit: 0\n answer-cookie: yes\n cookie-secret: \"{COOKIE_SECRET}\"\nremote-control:\n control-enable: no\n"
             ),
             Program::Knot => format!(
                 "server:\n  listen: 127.0.0.1@{port}\n  rundir: {dir}\n  udp-workers: 1\n  tcp-workers: 1\n  \
-                 background-workers: 1\ndatabase:\n  storage: {dir}\nlog:\n- target: stderr\n  any: warning\n"
+                 background-workers: 1\ndatabase:\n  storage: {dir}\nlog:\n- target: stderr\n  any: warning\nmod-cookies:\n- id: shared\n  secret: 0x{COOKIE_SECRET}\n  badcookie-slip: 1\n"
             ),
             Program::Bind => format!(
                 "options {{ directory \"{dir}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};\n \
                  pid-file none; session-keyfile none; recursion no; notify no; dnssec-validation no; empty-zones-enable no;\n \
                  check-names secondary ignore; check-integrity no; check-wildcard no; check-sibling no; check-mx ignore;\n \
                  check-mx-cname ignore; check-srv-cname ignore; check-dup-records ignore; check-spf ignore;\n \
-                 zero-no-soa-ttl no; max-records-per-type 0; max-types-per-name 0; masterfile-format text; }};\n\
+                 zero-no-soa-ttl no; cookie-secret \"{COOKIE_SECRET}\"; require-server-cookie yes; max-records-per-type 0; max-types-per-name 0; masterfile-format text; }};\n\
                  controls {{ }};\nlogging {{ channel all {{ stderr; severity warning; }}; category default {{ all; }}; }};\n"
             ),
         }
@@ -123,7 +126,7 @@ impl Program {
         if self == Program::Knot {
             let dir = dir.display();
             config += &format!(
-                "template:\n- id: default\n  storage: {dir}\n  semantic-checks: off\n  zonefile-load: whole\n  \
+                "template:\n- id: default\n  storage: {dir}\n  semantic-checks: off\n  global-module: mod-cookies/shared\n  zonefile-load: whole\n  \
                  zonefile-sync: -1\n  journal-content: none\nzone:\n"
             );
         }
