@@ -9,12 +9,13 @@
 //! ```text
 //! net/udp   a batch of datagrams; one Snapshot and one `now` for the batch
 //!   answer::respond(&snapshot, &mut worker, now, buf, len, peer, transport) -> Reply      in place
-//!     wire::query      bytes -> Query {qtype, qclass, edns}, the name lower-cased and hashed; or a Reject
+//!     wire::query      bytes -> Query {qtype, qclass, edns, tsig}, the name lower-cased and hashed; or a Reject
 //!     zone::lookup     one hash probe -> Found::{Template, Steered, Alias, Dname, Outside}
 //!       plan.place(client) -> (ranked list, slot, scope); snapshot.choose -> first open pool; -> address set
-//!     a template copied, or the set's addresses laid one behind the other; header, OPT
+//!     a template copied, or the set's addresses laid one behind the other; the limit of its network; header, OPT
 //! net/udp   the batch out; the facts counted
-//! Reply = Drop | Done(len, Fact) | Later(Ask)      Later: the cold lane (`_why`, and steered questions while warming)
+//! Reply = Drop | Limited | Done(len, Fact) | Later(Ask) | Stream(Transfer)
+//!     Later: the cold lane (`_why`, and steered questions while warming); Stream: AXFR and IXFR, pulled message by message
 //! ```
 //!
 //! # How a health observation flows
@@ -37,12 +38,13 @@
 //! - [`steering`]: policies compiled to ranked lists, slots, the nodes of a slot, the choice.
 //! - [`zone`]: all names of all zones, and their answers as wire templates.
 //! - [`sets`], [`plan`]: what the files say, compiled. [`snapshot`]: the same with the health of one instant.
-//! - [`answer`]: packet -> Reply, and what is counted of it.
-//! - [`explain`], [`why`]: a choice in words, for people and for dig.
+//! - [`answer`]: packet -> Reply, and what is counted of it. Rare questions go aside: options and signatures, bindings (HTTPS, SVCB,
+//!   SRV), DNAME, other classes, transfers.
+//! - [`explain`], [`why`]: a choice in words, for people and for dig. [`export`]: what secondaries get, edition by edition.
 //! - [`publisher`]: the one writer.
 //! - [`files`]: what operators write: text in, types or Issues out. The only place that knows TOML.
 //! - shells, each readable alone, none importing another: [`load`] reads the disk, [`state`] keeps verdicts, [`net`]
-//!   answers, [`probe`] probes, [`admin`] tells.
+//!   answers, [`probe`] probes, [`notify`] tells secondaries, [`admin`] people.
 //! - [`asked`], [`record`]: what is asked of a running server, and what it counts. [`server`] starts it all.
 //! - [`cli`]: the commands.
 //!
