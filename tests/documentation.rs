@@ -2,7 +2,6 @@
 #![allow(clippy::disallowed_methods, reason = "a test reads files")]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
