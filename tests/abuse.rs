@@ -317,6 +317,40 @@ fn who_never_reads_is_held_to_a_bound() {
     assert!(now < before + streams.len() * CONNECTION_KIB + 4096, "{before} KiB, then {now} KiB");
 }
 
+/// RFC 5936 with secondaries that ask for all, and read nothing: each is held at what its window takes, and others get the zone whole.
+#[test]
+fn transfers_that_nobody_reads_are_held_back() {
+    let world = World::new();
+    world.write("steerdns.toml", &format!("{SERVER}[transfer]\nallow = [\"127.0.0.0/8\"]\n"));
+    let many: String = (0..50_000).map(|at| format!("n{at} TXT \"{}\"\n", "x".repeat(100))).collect();
+    world.write("zones/live.example.com.zone", &(world::ZONE.to_owned() + &many));
+    let served = world.serve_warm();
+    let mut question = Question::new(ZONE, "SOA");
+    question.qtype = 252;
+    let packet = framed(&question.octets());
+    let before = memory_kib(&served);
+    let stuck: Vec<TcpStream> = (0..40)
+        .map(|at| {
+            let mut stream = connect([127, 5, 0, at + 1], served.addresses[0]);
+            stream.write_all(&packet).unwrap();
+            stream
+        })
+        .collect();
+    is_well(&served);
+    let mut whole = connect([127, 6, 0, 1], served.addresses[0]);
+    whole.write_all(&packet).unwrap();
+    let (mut octets, mut len) = (0, [0; 2]);
+    while octets < many.len() {
+        whole.read_exact(&mut len).unwrap();
+        let mut message = vec![0; usize::from(u16::from_be_bytes(len))];
+        whole.read_exact(&mut message).unwrap();
+        octets += message.len();
+    }
+    let now = memory_kib(&served);
+    assert!(now < before + stuck.len() * CONNECTION_KIB + 4096, "{before} KiB, then {now} KiB");
+    is_well(&served);
+}
+
 /// CVE-2016-7072, CVE-2023-3341: connections to the admin listener, and nonsense on it, do not stop DNS.
 #[test]
 fn the_admin_listener_is_no_way_to_stop_dns() {
