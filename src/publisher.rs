@@ -10,6 +10,7 @@ use crate::health::board::{Board, Change, Death, Kept};
 use crate::health::rounds::Observation;
 use crate::health::target::{Aim, TargetId};
 use crate::health::verdict::{Cause, Verdict};
+use crate::plan::served::ServedZone;
 use crate::plan::{Plan, PoolKind};
 use crate::sets::SlotSets;
 use crate::snapshot::{ClusterPools, HeldTarget, LivePool, Snapshot};
@@ -155,15 +156,31 @@ impl Publisher {
         let known =
             |edition: &Arc<Edition>| self.editions.iter().flatten().any(|last| Arc::ptr_eq(last, edition));
         self.news.edited.extend(plan.editions.iter().flatten().filter(|edition| !known(edition)).cloned());
-        self.editions.clone_from(&plan.editions);
+        self.editions = self.following(&plan);
         self.plan = plan;
         self.changed = true;
         self.news.loaded = true;
     }
 
+    /// The editions of a plan; but those of health that came into force while it was made: serials do not go back.
+    fn following(&self, plan: &Plan) -> Vec<Option<Arc<Edition>>> {
+        let newest = |(edition, served): (&Option<Arc<Edition>>, &ServedZone)| {
+            let edition = edition.as_ref()?;
+            let last = self.plan.apexes.get(&served.origin);
+            let last = last.and_then(|&zone| self.editions.get(zone as usize)?.as_ref());
+            let last = last.filter(|last| is_newer(last.serial(), edition.serial()));
+            Some(Arc::clone(last.filter(|_| served.secondaries.of_health).unwrap_or(edition)))
+        };
+        plan.editions.iter().zip(&plan.served).map(newest).collect()
+    }
+
     /// Puts an edition in force, unless a reload has taken its zone away or a newer one is there.
     fn edit(&mut self, edition: Arc<Edition>) {
         let Some(&zone) = self.plan.apexes.get(edition.origin()) else { return };
+        // What was on its way when a reload came: a zone of health no more.
+        if !self.plan.served[zone as usize].secondaries.of_health {
+            return;
+        }
         let Some(last) = &mut self.editions[zone as usize] else { return };
         if is_newer(edition.serial(), last.serial()) {
             *last = Arc::clone(&edition);

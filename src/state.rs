@@ -15,6 +15,7 @@ use crate::health::board::{KEPT_MAX, Kept};
 use crate::health::target::TargetKey;
 use crate::wire::cookie::SECRET_OCTETS;
 use crate::wire::name::Name;
+use crate::zone::edition::Mark;
 
 /// The file's name in the state directory.
 pub const FILE: &str = "verdicts.json";
@@ -50,10 +51,10 @@ const SERIALS: &str = "serials.json";
 /// The file of the cookies' secret.
 const COOKIE: &str = "cookie.secret";
 
-/// Keeps the serials of zones whose serials are made here.
-pub fn write_serials(directory: &Path, serials: &HashMap<Name, u32>) -> io::Result<()> {
-    let sorted: BTreeMap<String, u32> =
-        serials.iter().map(|(zone, serial)| (zone.to_string(), *serial)).collect();
+/// Keeps what secondaries were told of zones.
+pub fn write_serials(directory: &Path, marks: &HashMap<Name, Mark>) -> io::Result<()> {
+    let sorted: BTreeMap<String, (u32, u64)> =
+        marks.iter().map(|(zone, mark)| (zone.to_string(), (mark.serial, mark.digest))).collect();
     let mut text = serde_json::to_string_pretty(&sorted).expect("strings and numbers alone");
     text.push('\n');
     replace(directory, SERIALS, text.as_bytes())
@@ -63,16 +64,19 @@ pub fn write_serials(directory: &Path, serials: &HashMap<Name, u32>) -> io::Resu
 ///
 /// # Errors
 /// Why the file cannot be used, in a sentence.
-pub fn read_serials(directory: &Path) -> Result<HashMap<Name, u32>, String> {
+pub fn read_serials(directory: &Path) -> Result<HashMap<Name, Mark>, String> {
     let path = directory.join(SERIALS);
     let unusable = |what: String| format!("{}: {what}; serials begin anew", path.display());
     let text = match fs::read_to_string(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashMap::new()),
         read => read.map_err(|error| unusable(error.to_string()))?,
     };
-    let read: BTreeMap<String, u32> =
+    let read: BTreeMap<String, (u32, u64)> =
         serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
-    Ok(read.into_iter().filter_map(|(zone, serial)| Some((Name::parse(&zone, None).ok()?, serial))).collect())
+    let mark = |(zone, (serial, digest)): (String, _)| {
+        Some((Name::parse(&zone, None).ok()?, Mark { serial, digest }))
+    };
+    Ok(read.into_iter().filter_map(mark).collect())
 }
 
 /// The secret of cookies that a server makes for itself: made once, and kept, so that its cookies outlive a restart.
@@ -261,7 +265,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let state = directory.path().join("state");
         assert_eq!(read_serials(&state).unwrap(), HashMap::new());
-        let serials = HashMap::from([(Name::parse("live.example.com.", None).unwrap(), 1_795_000_000)]);
+        let mark = Mark { serial: 1_795_000_000, digest: u64::MAX };
+        let serials = HashMap::from([(Name::parse("live.example.com.", None).unwrap(), mark)]);
         write_serials(&state, &serials).unwrap();
         assert_eq!(read_serials(&state).unwrap(), serials);
         let secret = cookie_secret(&state).unwrap();

@@ -59,14 +59,24 @@ pub struct Limiter {
     /// So that nobody can tell whose counts stand together.
     seed: u64,
     /// How many threads share the rate.
-    threads: u64,
+    threads: u32,
+    /// The rate, and what of it is this thread's.
+    share: (u32, u64),
+}
+
+/// What one of so many threads gives a network in a second, so that all of them give it the rate: its share, and as much as chance may bring
+/// beyond it (three times the square root: flows are spread over threads by a hash), but never more than the rate.
+fn share(per_s: u32, threads: u32) -> u64 {
+    let mean = f64::from(per_s) / f64::from(threads);
+    let share = if threads == 1 { mean } else { (mean + 3.0 * mean.sqrt()).ceil() };
+    (share as u64).clamp(1, u64::from(per_s).max(1))
 }
 
 impl Limiter {
     /// For one of `threads` answering threads; `chance` is a random number.
     pub fn new(threads: usize, chance: u64) -> Limiter {
         let pairs = vec![[0; 2]; PAIRS].into_boxed_slice().try_into().ok();
-        Limiter { pairs, seed: chance | 1, threads: threads.max(1) as u64 }
+        Limiter { pairs, seed: chance | 1, threads: threads.max(1) as u32, share: (0, 0) }
     }
 
     /// Counts an answer of a kind to `peer`, at this second.
@@ -95,19 +105,22 @@ impl Limiter {
         };
         // Nobody gets so many in a second that this would run into the bits beside it.
         *cell += 1;
-        let many = (*cell & COUNT) * self.threads;
-        if many <= rates.per_s.into() { Verdict::Send } else { over(rates, peer, many, self.threads) }
+        let many = *cell & COUNT;
+        if self.share.0 != rates.per_s {
+            self.share = (rates.per_s, share(rates.per_s, self.threads));
+        }
+        if many <= self.share.1 { Verdict::Send } else { over(rates, peer, many - self.share.1) }
     }
 }
 
 /// It is too much, unless the network is one of those that may.
 #[cold]
-fn over(rates: &Rates, peer: IpAddr, many: u64, threads: u64) -> Verdict {
+fn over(rates: &Rates, peer: IpAddr, beyond: u64) -> Verdict {
     if rates.allow.iter().any(|network| network.contains(peer)) {
         return Verdict::Send;
     }
-    let beyond = many / threads - u64::from(rates.per_s) / threads;
-    match beyond.checked_rem(rates.slip.into()) {
+    // The first one slips: whoever is barely over it is told to come by TCP.
+    match (beyond - 1).checked_rem(rates.slip.into()) {
         Some(0) => Verdict::Slip,
         _ => Verdict::Drop,
     }
@@ -169,7 +182,15 @@ mod tests {
     #[test]
     fn threads_share_the_rate_and_slip_0_sends_nothing_more() {
         let (mut limiter, rates) = (Limiter::new(4, 7), rates(20, 0));
-        assert_eq!(counts(&mut limiter, &rates, "192.0.2.1", Kind::Data, 10, 1), [5, 0, 5]);
+        assert_eq!(counts(&mut limiter, &rates, "192.0.2.1", Kind::Data, 20, 1), [12, 0, 8]);
+    }
+
+    /// A rate below the number of threads once answered nobody.
+    #[test]
+    fn a_thread_s_share_is_at_least_one_and_at_most_the_rate() {
+        let shares = [(1, 16), (10, 16), (500, 2), (500, 64), (500, 1), (3, 2)]
+            .map(|(per_s, threads)| share(per_s, threads));
+        assert_eq!(shares, [1, 3, 298, 17, 500, 3]);
     }
 
     #[test]

@@ -23,7 +23,6 @@ use super::worker::{Ask, Now, Reply, Transport, Worker};
 use super::{bound, signed, trouble};
 use crate::plan::Plan;
 use crate::snapshot::Snapshot;
-use crate::steering::client;
 use crate::wire::lowered::Lowered;
 use crate::wire::query::{self, Query, Reject, rcode};
 use crate::wire::response::Header;
@@ -305,7 +304,7 @@ fn rejected(query: &mut Query, reject: Reject) -> Option<Body> {
 #[cold]
 fn asks_why(plan: &Plan, name: &Lowered, found: Found, peer: IpAddr) -> bool {
     let free = matches!(found, Found::Template(_) | Found::Steered(_)) && !plan.zones.owns(name);
-    let allowed = plan.settings.why.iter().any(|network| network.contains(client::plain(peer)));
+    let allowed = plan.settings.why.iter().any(|network| network.contains(peer.to_canonical()));
     free && allowed && why_route(plan, name).is_some()
 }
 

@@ -8,6 +8,7 @@ use super::ending::end;
 use super::respond::unusual;
 use super::worker::{Now, Reply, Transport, Worker};
 use crate::snapshot::Snapshot;
+use crate::wire::edns::OPT_EMPTY;
 use crate::wire::query::{Reject, rcode};
 use crate::wire::tsig::{self, Refusal, Refused};
 
@@ -66,15 +67,16 @@ fn refuse(
     }
     let query = &*query;
     let of = Beside::of(&snapshot.plan, query, now, peer, None);
-    let beside = Beside { signature: refused.record_len(), ..of };
+    // A stranger's names may be long: where the client takes no more, the RCODE tells the error alone.
+    let most = Room::of(&snapshot.plan, query, buf.len(), transport, &of).all;
+    let least = query.question_end + query.edns.as_ref().map_or(0, |_| OPT_EMPTY);
+    let fits = least + refused.record_len() <= most;
+    let beside = if fits { Beside { signature: refused.record_len(), ..of } } else { of };
     let room = Room::of(&snapshot.plan, query, buf.len(), transport, &beside);
     let asking = Asking { snapshot, query, name, now, peer, transport, room, beside };
     let body = Body::bare(query, rcode::NOTAUTH);
     match end(&asking, limiter, buf, body) {
-        // Where a long key and a short client leave no room for it, what is sent tells the error all the same.
-        Reply::Done(len, fact) if len + refused.record_len() <= buf.len() => {
-            Reply::Done(refused.sign(buf, len), fact)
-        }
+        Reply::Done(len, fact) if fits => Reply::Done(refused.sign(buf, len), fact),
         reply => reply,
     }
 }

@@ -36,6 +36,9 @@ pub(super) fn answer(asking: &Asking<'_>, buf: &mut [u8], len: usize) -> Result<
     let Some(edition) = snapshot.edition(zone).filter(|_| granted) else {
         return Ok(Body::bare(query, rcode::REFUSED).because(&trouble::TRANSFER_DENIED));
     };
+    if snapshot.warming && plan.served[zone as usize].secondaries.of_health {
+        return Ok(Body::bare(query, rcode::SERVFAIL).because(&trouble::NOT_YET));
+    }
     let parts = if query.qtype == rtype::AXFR {
         if transport == Transport::Udp {
             return Ok(Body::bare(query, rcode::REFUSED).because(&trouble::NEEDS_STREAM));
@@ -138,7 +141,7 @@ struct Rows {
 
 impl Rows {
     fn new(parts: Vec<Part>) -> Rows {
-        Rows { parts, next: (0, 0), body: Vec::new(), suffixes: Suffixes::default() }
+        Rows { parts, next: (0, 0), body: Vec::new(), suffixes: Suffixes::exact() }
     }
 
     fn row(&self) -> Option<Row<'_>> {

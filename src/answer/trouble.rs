@@ -22,6 +22,9 @@ pub(super) static ALL_DOWN: ExtendedError = ExtendedError { code: OTHER, text: "
 /// A transfer by somebody who may not have it.
 pub(super) static TRANSFER_DENIED: ExtendedError =
     ExtendedError { code: PROHIBITED, text: "this client may not transfer this zone" };
+/// A zone of health of which nothing is known yet.
+pub(super) static NOT_YET: ExtendedError =
+    ExtendedError { code: OTHER, text: "health is not known yet: the server has just started" };
 /// A transfer of what is no zone.
 pub(super) static NOT_A_ZONE: ExtendedError =
     ExtendedError { code: NOT_AUTHORITATIVE, text: "no zone that is served here begins at this name" };

@@ -20,7 +20,7 @@ use crate::snapshot::Snapshot;
 use crate::wire::name::Name;
 use crate::wire::query::{BUFFER_MIN, HEADER, rcode};
 use crate::zone::content::Content;
-use crate::zone::edition::Edition;
+use crate::zone::edition::{Edition, Mark, is_newer};
 use crate::zone::record::{CLASS_IN, Record, rtype};
 
 /// The longest message.
@@ -30,11 +30,12 @@ const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Gives each zone that somebody may transfer its edition: the next one after `last`, where there was one.
 ///
-/// A zone of health begins as if all were up, under the serial of `unix_s`, but later than the one that was kept for it.
+/// A zone of health begins as if all were up, under the serial of `unix_s`, but later than the one that was kept for it, and than that of
+/// its file: it may have been a plan's before.
 pub fn editions(
     plan: Plan,
     last: &dyn Fn(&Name) -> Option<Arc<Edition>>,
-    kept: &dyn Fn(&Name) -> Option<u32>,
+    kept: &dyn Fn(&Name) -> Option<Mark>,
     now: Instant,
     unix_s: u64,
 ) -> Plan {
@@ -49,12 +50,19 @@ pub fn editions(
             // Health is told by who sees it, not by who reads files: until then, what was told before goes on.
             Some(last) if zone.secondaries.of_health => last,
             None if zone.secondaries.of_health => {
-                let least = kept(&zone.origin).map_or(0, |kept| kept.wrapping_add(1));
-                Arc::new(Edition::first(soa, (unix_s as u32).max(least), content))
+                let kept = kept(&zone.origin).map(|kept| kept.serial.wrapping_add(1));
+                let serial = kept.into_iter().fold(newer(unix_s as u32, zone.serial), newer);
+                Arc::new(Edition::first(soa, serial, content))
             }
             Some(last) if last.serial() == zone.serial && last.is_like(&soa, &content) => last,
             Some(last) => Arc::new(last.next(soa, zone.serial, content)),
-            None => Arc::new(Edition::first(soa, zone.serial, content)),
+            None => {
+                let first = Edition::first(soa, zone.serial, content);
+                Arc::new(match kept(&zone.origin) {
+                    Some(mark) => first.after(mark),
+                    None => first,
+                })
+            }
         })
     });
     let editions = editions.collect();
@@ -63,18 +71,25 @@ pub fn editions(
     plan
 }
 
-/// The next edition of a zone of health, if it says anything new: under the serial of `unix_s`, but later than the last one's.
+/// The newer of two serials (RFC 1982).
+fn newer(a: u32, b: u32) -> u32 {
+    if is_newer(b, a) { b } else { a }
+}
+
+/// The next edition of a zone of health, if it says anything new, or `whatever` it says: under the serial of `unix_s`, but later than
+/// the last one's.
 pub fn of_health(
     snapshot: &Snapshot,
     all_up: &Snapshot,
     zone: u32,
+    whatever: bool,
     now: Instant,
     unix_s: u64,
 ) -> Option<Edition> {
     let last = snapshot.edition(zone)?;
     let (soa, content) = content(snapshot, all_up, zone, now)?;
-    let serial = (unix_s as u32).max(last.serial().wrapping_add(1));
-    (!last.is_like(&soa, &content)).then(|| last.next(soa, serial, content))
+    let serial = newer(unix_s as u32, last.serial().wrapping_add(1));
+    (whatever || !last.is_like(&soa, &content)).then(|| last.next(soa, serial, content))
 }
 
 /// A zone's SOA and its other records; `None` where nobody may transfer it. What `snapshot` gives no answer for (all is down, and

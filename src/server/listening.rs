@@ -44,12 +44,7 @@ impl Listening {
         let mut threads = Vec::new();
         // All threads of an address share what one network gets.
         let share = udp_threads(server);
-        let worker = || {
-            let mut chance = [0; 8];
-            getrandom::fill(&mut chance)
-                .map_err(|error| NotStarted(format!("no random numbers: {error}")))?;
-            Ok(Worker::of(share, u64::from_ne_bytes(chance)))
-        };
+        let worker = || Ok(Worker::of(share, chance()?));
         let mut streams = Vec::new();
         for listeners in self.listeners {
             let family = Family::of(listeners.address.ip());
@@ -125,4 +120,11 @@ fn report(ended: std::io::Result<()>) {
     if let Err(error) = ended {
         tracing::error!("an answering thread ended: {error}");
     }
+}
+
+/// A random number.
+pub(super) fn chance() -> Result<u64, NotStarted> {
+    let mut chance = [0; 8];
+    getrandom::fill(&mut chance).map_err(|error| NotStarted(format!("no random numbers: {error}")))?;
+    Ok(u64::from_ne_bytes(chance))
 }

@@ -1,7 +1,6 @@
 //! The one writer's task: events in, Snapshots out, and what follows from the News.
 #![allow(clippy::disallowed_methods)] // It hands the clock to everybody.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::exporting::{Noticing, edit};
+use super::exporting::{Ledger, Noticing, edit};
 use super::start::{Loader, named};
 use crate::cluster::Family;
 use crate::files::issue::{Issue, Severity};
@@ -27,7 +26,6 @@ use crate::record::Record;
 use crate::snapshot::{Live, Snapshot};
 use crate::state;
 use crate::wire::cookie::{SECRET_OCTETS, Secrets};
-use crate::wire::name::Name;
 use crate::zone::edition::Edition;
 
 /// Events that wait for the publisher; a prober that finds it full waits.
@@ -58,8 +56,8 @@ pub(super) struct Publishing {
     /// What the server was started with: what of it changes takes a restart.
     pub(super) started: ServerFile,
     pub(super) season: Season,
-    /// Serials of an earlier life.
-    pub(super) serials: HashMap<Name, u32>,
+    /// What secondaries were told.
+    pub(super) ledger: Arc<Ledger>,
     /// Told of each Snapshot.
     pub(super) changed: Arc<Notify>,
     /// What secondaries of zones of health get.
@@ -106,7 +104,7 @@ pub(super) async fn publish(mut own: Publishing) {
     let mut local = LocalFailures::default();
     let mut batch = Vec::new();
     let first = arc_swap::Guard::into_inner(own.live.now());
-    own.noticing.tell(&first.editions.iter().flatten().cloned().collect::<Vec<_>>(), &first);
+    own.noticing.start(&first);
     drop(first);
     loop {
         let mut told = None;
@@ -131,14 +129,14 @@ pub(super) async fn publish(mut own: Publishing) {
             Some(waiting) = own.reload_requests.recv(), if !loading => {
                 loading = true;
                 let (loader, done) = (Arc::clone(&own.loader), done.clone());
-                let (season, serials) = (own.season, own.serials.clone());
+                let (season, ledger) = (own.season, Arc::clone(&own.ledger));
                 let last = arc_swap::Guard::into_inner(own.live.now());
                 tokio::task::spawn_blocking(move || {
                     // A panic of the loader is a bug; it must not keep later reloads waiting.
                     let loaded = catch_unwind(AssertUnwindSafe(|| {
                         let mut loaded = loader()?;
                         season.season(&mut loaded);
-                        let words = edit(&mut loaded, Some(&last), &serials);
+                        let words = edit(&mut loaded, Some(&last), &ledger);
                         loaded.issues.extend(words.into_iter().map(warning));
                         Ok(loaded)
                     })).unwrap_or_else(|_| {
@@ -168,6 +166,9 @@ pub(super) async fn publish(mut own: Publishing) {
             let snapshot = Arc::new(snapshot);
             let _ = graves.send(own.live.replace(Arc::clone(&snapshot)));
             // Only now: a secondary asks for the SOA at once, and must not find that of before.
+            if news.loaded {
+                own.noticing.follow(&snapshot);
+            }
             own.noticing.tell(&news.edited, &snapshot);
             own.changed.notify_one();
         }

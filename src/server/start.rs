@@ -1,7 +1,6 @@
 //! Starts everything, in order, and ends it.
 #![allow(clippy::disallowed_methods)] // It hands the clock to everybody.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,9 +12,9 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::desks::{admin, control_socket};
-use super::exporting::{self, EDITIONS, Noticing, edit};
+use super::exporting::{self, EDITIONS, Ledger, Noticing, edit};
 use super::late;
-use super::listening::Listening;
+use super::listening::{Listening, chance};
 use super::publishing::{PROBES, Publishing, Season, Waiting, publish};
 #[cfg(unix)]
 use super::user::{become_user, unreadable};
@@ -100,11 +99,10 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
             );
         }
     }
-    let serials = state::read_serials(&loaded.server.state).unwrap_or_else(|error| {
-        tracing::warn!("{error}");
-        HashMap::new()
-    });
-    edit(&mut loaded, None, &serials);
+    let ledger = Arc::new(Ledger::open(loaded.server.state.clone()));
+    for words in edit(&mut loaded, None, &ledger) {
+        tracing::warn!("{words}");
+    }
     let season = Season::new(&loaded.server);
     season.season(&mut loaded);
     let Loaded { server, mut plan, .. } = loaded;
@@ -143,7 +141,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     let threads = listening.serve(&server, &answering, &record)?;
     let changed = Arc::new(Notify::new());
     let (edited, editions) = mpsc::channel(EDITIONS);
-    let exporting = exporting::run(Arc::clone(&live), Arc::clone(&changed), edited, server.state.clone());
+    let exporting = exporting::run(Arc::clone(&live), Arc::clone(&changed), edited, Arc::clone(&ledger));
     runtime.spawn(exporting);
     let (living, alive) = watch::channel(());
     let publishing = runtime.spawn(publish(Publishing {
@@ -155,13 +153,13 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
         reload_requests,
         started: server,
         season,
-        serials,
+        ledger,
         changed,
         editions,
         noticing: Noticing::new(&addresses),
         ended,
     }));
-    runtime.spawn(late::serve(errands, Arc::clone(&live), Arc::clone(&record), read));
+    runtime.spawn(late::serve(errands, Arc::clone(&live), Arc::clone(&record), read, chance()?));
     Ok(Server { live, addresses, admin, handle, stop, ending, threads, runtime, publishing, alive })
 }
 

@@ -94,8 +94,6 @@ pub enum Malformed {
     Subnet,
     /// A cookie has a length that none may have (RFC 7873 §4), or there are two.
     Cookie,
-    /// A keepalive with a time in it: a client may not say one (RFC 7828 §3.2.1).
-    Keepalive,
 }
 
 /// INFO-CODEs of extended errors (RFC 8914 §4).
@@ -120,10 +118,6 @@ impl Malformed {
             Malformed::Cookie => {
                 &ExtendedError { code: OTHER, text: "the cookie is not as RFC 7873 section 4 has it" }
             }
-            Malformed::Keepalive => &ExtendedError {
-                code: OTHER,
-                text: "a client sends no time with edns-tcp-keepalive (RFC 7828 section 3.2.1)",
-            },
         }
     }
 }
@@ -246,7 +240,7 @@ impl Edns {
                 self.cookie = Cookie::read(option).ok_or(Malformed::Cookie)?;
                 Wants::COOKIE
             }
-            KEEPALIVE if !option.is_empty() => return Err(Malformed::Keepalive),
+            // RFC 7828 §3.2.1: a time-out of the client's means nothing; over UDP all of it must be ignored (§3.3.1).
             KEEPALIVE => Wants::KEEPALIVE,
             NSID => Wants::NSID,
             ZONE_VERSION => Wants::ZONE_VERSION,
@@ -340,13 +334,17 @@ impl Told<'_> {
     }
 
     /// Appends the options to the OPT record of `len` octets that [`write()`] made at the front of `out`, which ends where the
-    /// message must; gives its new length. The text of an extended error is left out where it does not fit, or all of it.
+    /// message must; gives its new length. What does not fit is left out: of an extended error, the text first.
     #[cold]
     pub fn append(&self, out: &mut [u8], len: usize) -> usize {
         let room = out.len();
         let mut at = len;
         let mut put = |code: u16, parts: [&[u8]; 2]| {
             let data: usize = parts.iter().map(|part| part.len()).sum();
+            // Room is kept for them, but where a long signature has taken it.
+            if at + 4 + data > room {
+                return at;
+            }
             for octets in [&code.to_be_bytes(), &(data as u16).to_be_bytes()[..], parts[0], parts[1]] {
                 out[at..at + octets.len()].copy_from_slice(octets);
                 at += octets.len();
@@ -479,7 +477,6 @@ mod tests {
         assert!(all.wants.nsid() && all.wants.keepalive() && all.wants.zone_version() && all.wants.cookie());
         assert_eq!(all.cookie().unwrap().client, *b"abcdefgh");
         assert!(with(b"").unwrap().wants.is_none());
-        assert_eq!(with(b"\0\x0b\0\x02\0\x01").unwrap_err(), Malformed::Keepalive);
         for len in 0..=48u8 {
             let option = [&[0, 10, 0, len][..], &[1; 48][..usize::from(len)]].concat();
             assert_eq!(with(&option).is_ok(), len == 8 || (16..=40).contains(&len), "a cookie of {len}");

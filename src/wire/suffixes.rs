@@ -7,37 +7,51 @@ pub const POINTER_REACH: usize = 0x3fff;
 
 /// Suffixes of names, and where they stand in a message.
 #[derive(Clone, Debug, Default)]
-pub struct Suffixes(HashMap<Box<[u8]>, u16>);
+pub struct Suffixes {
+    known: HashMap<Box<[u8]>, u16>,
+    /// Whether letters are told apart by their case.
+    exact: bool,
+}
 
 impl Suffixes {
+    /// Of a message in which names keep their case (RFC 5936 §3.4).
+    pub fn exact() -> Suffixes {
+        Suffixes { exact: true, ..Suffixes::default() }
+    }
+
+    /// As names are compared here.
+    fn key(&self, octets: &[u8]) -> Box<[u8]> {
+        if self.exact { octets.into() } else { octets.to_ascii_lowercase().into() }
+    }
+
     /// A name stands at `at`, uncompressed; so do all its suffixes.
     pub fn stands(&mut self, octets: &[u8], at: usize) {
         let mut label = 0;
         while octets[label] != 0 {
-            self.0.insert(octets[label..].to_ascii_lowercase().into(), (at + label) as u16);
+            self.known.insert(self.key(&octets[label..]), (at + label) as u16);
             label += 1 + usize::from(octets[label]);
         }
     }
 
-    /// Where a name in lower case stands.
+    /// Where a name stands, given in lower case unless they are told apart.
     pub fn at(&self, octets: &[u8]) -> Option<u16> {
-        self.0.get(octets).copied()
+        self.known.get(octets).copied()
     }
 
     /// Appends a name to `body`, which begins at `before` in the message, as short as it gets; gives where in `body` the pointer
     /// stands that ends it, if one does. Names that begin beyond `reach` are not pointed at later.
     pub fn write(&mut self, octets: &[u8], body: &mut Vec<u8>, before: usize, reach: usize) -> Option<usize> {
-        let lower = octets.to_ascii_lowercase();
+        let key = self.key(octets);
         let mut at = 0;
         while octets[at] != 0 {
-            if let Some(offset) = self.at(&lower[at..]) {
+            if let Some(offset) = self.at(&key[at..]) {
                 let pointer = body.len();
                 body.extend((0xc000 | offset).to_be_bytes());
                 return Some(pointer);
             }
             let offset = before + body.len();
             if offset <= reach {
-                self.0.insert(lower[at..].into(), offset as u16);
+                self.known.insert(key[at..].into(), offset as u16);
             }
             let next = at + 1 + usize::from(octets[at]);
             body.extend(&octets[at..next]);
@@ -49,7 +63,7 @@ impl Suffixes {
 
     /// Forgets all.
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.known.clear();
     }
 }
 
@@ -79,6 +93,14 @@ mod tests {
         assert_eq!(body[4..], *b"\xc0\x1e");
         assert_eq!(suffixes.write(b"\0", &mut body, 30, POINTER_REACH), None);
         assert_eq!(body[6..], *b"\0");
+    }
+
+    #[test]
+    fn where_case_is_kept_another_case_is_another_name() {
+        let (mut suffixes, mut body) = (Suffixes::exact(), Vec::new());
+        suffixes.stands(b"\x07EXAMPLE\0", 12);
+        assert_eq!(suffixes.write(b"\x01a\x07example\0", &mut body, 30, POINTER_REACH), None);
+        assert_eq!(suffixes.write(b"\x01b\x07example\0", &mut body, 30, POINTER_REACH), Some(13));
     }
 
     #[test]

@@ -98,6 +98,15 @@ impl Key {
         Key { name, algorithm, keyed }
     }
 
+    /// The same for the same name, algorithm and secret, and else, as good as always, another.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hash = self.keyed.clone();
+        hash.update(self.algorithm.octets());
+        hash.update(self.name.octets());
+        let mac = hash.mac();
+        u64::from_be_bytes(*mac.octets.first_chunk().expect("a MAC is longer"))
+    }
+
     /// How many octets a TSIG record of this key takes at most.
     fn record_len(&self) -> usize {
         let rdata = self.algorithm.octets().len() + 16 + self.algorithm.mac_octets() + 6;
@@ -300,7 +309,9 @@ impl Signer {
             hash.update(&(self.last.len as u16).to_be_bytes());
             hash.update(self.last.octets());
         }
-        hash.update(&buf[..len]);
+        // RFC 8945 §4.3.2: as the message was with the client, whoever changed its ID on the way.
+        hash.update(&self.id);
+        hash.update(&buf[2..len]);
         if self.begun {
             timers(&mut hash, unix_s, FUDGE_S);
         } else {
@@ -362,7 +373,8 @@ impl Refused {
             let mut hash = signer.key.keyed.clone();
             hash.update(&(signer.last.len as u16).to_be_bytes());
             hash.update(signer.last.octets());
-            hash.update(&buf[..len]);
+            hash.update(&self.id);
+            hash.update(&buf[2..len]);
             variables(&mut hash, &signer.key, self.time_s, self.fudge_s, self.error, other);
             hash.mac()
         });

@@ -289,6 +289,9 @@ impl<'t> Compiler<'t> {
                     let mut composer = self.composer(node);
                     put_links(&mut composer, &links);
                     put_set(&mut composer, owner, set);
+                    if set.rtype == rtype::SOA && tree.zones[end.zone as usize].own_serial {
+                        composer.serial_is_of(end.zone);
+                    }
                     let template = composer.finish(0, true, false)?;
                     self.put(set.rtype, What::Template(template));
                 }

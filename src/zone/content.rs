@@ -104,6 +104,11 @@ impl Content {
         (0..self.len()).map(|at| self.row(at))
     }
 
+    /// All of them, one behind the other.
+    pub fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+
     /// How many octets they take.
     pub fn octet_count(&self) -> usize {
         self.octets.len()

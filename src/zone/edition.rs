@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use super::content::{self, Content, Row};
 use super::record::{Record, rtype};
 use crate::wire::name::Name;
@@ -17,6 +19,17 @@ pub struct Edition {
     content: Arc<Content>,
     /// Each leads to the next one, the last one here.
     steps: Vec<Arc<Step>>,
+    /// Serials up to this one may have stood for something else: from those, no step leads on.
+    spent: Option<u32>,
+}
+
+/// What an earlier life told of a zone: its serial, and what stood under it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The serial.
+    pub serial: u32,
+    /// The beginning of a SHA-256 of the records.
+    pub digest: u64,
 }
 
 /// What became another one from one serial to the next.
@@ -37,11 +50,34 @@ pub struct Step {
 impl Edition {
     /// The first that is known of a zone.
     pub fn first(soa: Record, serial: u32, content: Content) -> Edition {
-        Edition { serial, soa: with_serial(soa, serial), content: Arc::new(content), steps: Vec::new() }
+        let (soa, content) = (with_serial(soa, serial), Arc::new(content));
+        Edition { serial, soa, content, steps: Vec::new(), spent: None }
+    }
+
+    /// The first that is known of a zone of which an earlier life told something: where it told it of other records under such a serial,
+    /// nobody knows what those hold who have it.
+    pub fn after(self, mark: Mark) -> Edition {
+        let spent = self.contradicts(mark).then_some(mark.serial);
+        Edition { spent, ..self }
+    }
+
+    /// Whether these are other records than those of an earlier life, and the serial does not say so.
+    pub fn contradicts(&self, mark: Mark) -> bool {
+        !is_newer(self.serial, mark.serial) && self.mark() != mark
+    }
+
+    /// What a later life must know.
+    pub fn mark(&self) -> Mark {
+        let mut hash = Sha256::new();
+        hash.update(content::octets(&with_serial(self.soa.clone(), 0)));
+        hash.update(self.content.octets());
+        let digest = hash.finalize();
+        Mark { serial: self.serial, digest: u64::from_be_bytes(*digest.first_chunk().expect("32 octets")) }
     }
 
     /// The one that follows under another serial. Steps are kept as long as they are smaller than the zone (RFC 1995 §5) and not
-    /// too many; none, where the serial does not increase.
+    /// too many. Where the serial does not increase, there are none from any serial that was given out: who has one of those may
+    /// have either, and gets the whole zone.
     pub fn next(&self, soa: Record, serial: u32, content: Content) -> Edition {
         let soa = with_serial(soa, serial);
         let (removed, added) = self.content.difference(&content);
@@ -52,10 +88,12 @@ impl Edition {
             to: content::octets(&soa).into(),
             added,
         };
-        let mut steps = self.steps.clone();
-        steps.push(Arc::new(step));
+        let (mut steps, mut spent) = (self.steps.clone(), self.spent);
         if !is_newer(serial, self.serial) {
             steps.clear();
+            spent = spent.filter(|spent| is_newer(*spent, self.serial)).or(Some(self.serial));
+        } else if spent.is_none_or(|spent| is_newer(self.serial, spent)) {
+            steps.push(Arc::new(step));
         }
         let mut octets = 0;
         let fit = steps.iter().rev().take(STEPS_MAX).take_while(|step| {
@@ -64,7 +102,7 @@ impl Edition {
         });
         let kept = fit.count();
         steps.drain(..steps.len() - kept);
-        Edition { serial, soa, content: Arc::new(content), steps }
+        Edition { serial, soa, content: Arc::new(content), steps, spent }
     }
 
     /// Its serial.
@@ -176,6 +214,35 @@ mod tests {
         });
         assert_eq!(many.steps_from(299 - STEPS_MAX as u32).map(<[_]>::len), Some(STEPS_MAX));
         assert!(many.steps_from(298 - STEPS_MAX as u32).is_none());
+    }
+
+    /// A secondary that had the serial before it was given out twice once got an empty step, and kept what was wrong.
+    #[test]
+    fn from_a_serial_that_stood_for_something_else_no_step_leads_on() {
+        for serials in [[7, 7, 8, 9], [10, 9, 10, 11]] {
+            let mut edition = Edition::first(soa(), serials[0], content(0..50));
+            for (serial, hosts) in serials[1..].iter().zip(1..) {
+                edition = edition.next(soa(), *serial, content(hosts..50));
+            }
+            assert!(
+                edition.steps_from(serials[0]).is_none() && edition.steps_from(serials[1]).is_none(),
+                "{serials:?}"
+            );
+            let last = edition.next(soa(), 20, content(0..50));
+            assert!(last.steps_from(serials[3]).is_some(), "{serials:?}: from a serial that is new");
+        }
+    }
+
+    #[test]
+    fn an_earlier_life_s_mark_tells_whether_the_serial_can_be_trusted() {
+        let before = Edition::first(soa(), 7, content(0..50)).mark();
+        let again = Edition::first(soa(), 7, content(0..50));
+        assert!(!again.contradicts(before));
+        assert!(again.after(before).next(soa(), 8, content(1..50)).steps_from(7).is_some());
+        let other = Edition::first(soa(), 7, content(1..50));
+        assert!(other.contradicts(before));
+        assert!(other.after(before).next(soa(), 8, content(0..49)).steps_from(7).is_none());
+        assert!(!Edition::first(soa(), 8, content(1..50)).contradicts(before));
     }
 
     /// RFC 1982 §3.2.

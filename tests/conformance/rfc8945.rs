@@ -3,7 +3,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Sha256, Sha512};
 
-use crate::desk::{Desk, NOW_S, SECRET, Told, edns, header, name, plain_opt, query, question};
+use crate::desk::{Desk, NOW_S, SECRET, Told, edns, header, name, opt, plain_opt, query, question};
 use crate::support::message::Rr;
 
 const ZONE: &str = "live.example.com.";
@@ -357,4 +357,48 @@ fn s5_2_1_key_names() {
         (BADKEY, BADKEY, 0),
         "§4.2: compared without case"
     );
+}
+
+/// A stranger's names may be long. An answer that has no room for them is told without: once it panicked, or was longer than 512 octets.
+#[test]
+fn long_names_of_strangers_fit_or_are_left_out() {
+    let label = |letter: char, len: usize| letter.to_string().repeat(len);
+    let long = |letter: char| {
+        format!("{}.{}.{}.{}.", label(letter, 63), label('b', 63), label('c', 63), label('d', 61))
+    };
+    let options: [&[(u16, &[u8])]; 4] = [
+        &[],
+        &[(10, &[7; 8])],
+        &[(3, &[])],
+        &[(3, &[]), (10, &[7; 8]), (19, &[]), (8, &[0, 1, 24, 0, 11, 0, 7])],
+    ];
+    for key in ["a.", &long('a'), "test."] {
+        for owner in ["a.", &long('q'), "live.example.com."] {
+            for payload in [512, 700, 1232] {
+                for options in options {
+                    let plain = edns(owner, "SOA", &opt(payload, 0, 0, options));
+                    for packet in [plain, query(owner, "SOA")] {
+                        let most = if packet[11] == 0 { 512 } else { usize::from(payload) };
+                        let (signed, _) =
+                            Tsig { key: key.into(), secret: b"x".into(), ..Tsig::good() }.sign(&packet);
+                        let told = Desk::new().tell(&signed).unwrap();
+                        assert!(told.octets.len() <= most, "{} octets", told.octets.len());
+                        assert_eq!(told.said.rcode, NOTAUTH);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// §4.3.2: the ID of the header may be changed on the way; what is signed has the original one, in answers, too.
+#[test]
+fn s4_3_2_the_answer_is_signed_under_the_original_id() {
+    let (mut packet, mac) = Tsig::good().sign(&query(ZONE, "SOA"));
+    packet[..2].copy_from_slice(&[0x11, 0x11]);
+    let told = Desk::new().tell(&packet).unwrap();
+    let mut read = tsig(&told).unwrap();
+    assert_eq!((&read.message[..2], read.id), (&[0x11, 0x11][..], [0xab, 0xcd]));
+    read.message[..2].copy_from_slice(&read.id);
+    assert_eq!(read.mac, Tsig::good().mac(Some(&mac), &read.message, false));
 }

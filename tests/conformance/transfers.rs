@@ -194,3 +194,53 @@ fn rfc1995_s3_without_a_serial() {
         }
     }
 }
+
+/// A serial that stood for two things: no difference leads on from it, whoever has it gets the whole zone.
+#[test]
+fn rfc1995_s4_no_steps_from_a_serial_that_was_given_out_twice() {
+    let mut desk = granted(Desk::of(&files_at(1, "added A 192.0.2.1\n")));
+    desk.world.reload(&files_at(1, "added A 192.0.2.2\n")).unwrap();
+    desk.world.reload(&files_at(2, "added A 192.0.2.2\n")).unwrap();
+    let all = records(&messages(desk.transfer(&ixfr_query(1))));
+    assert_eq!(serials(&all), [2, 2], "the whole zone");
+    assert!(all.len() > 20);
+}
+
+/// RFC 5936 §3.4: names in data keep their case, whatever that of the question, or of names before them; owners are in lower case.
+#[test]
+fn rfc5936_s3_4_case_is_kept() {
+    let mut desk = granted(Desk::with("mixed CNAME MiXed.live.example.com.\n"));
+    let packet = query("LIVE.EXAMPLE.COM.", "AXFR");
+    let mut transfer = desk.transfer(&packet);
+    let mut buf = vec![0; 65_535];
+    let len = transfer.next(&mut buf, NOW_S).unwrap();
+    let holds = |word: &[u8]| buf[packet.len()..len].windows(word.len()).any(|octets| octets == word);
+    assert!(holds(b"\x04live\x07example\x03com\0") && holds(b"\x05mixed") && holds(b"\x05MiXed"));
+}
+
+/// A zone of health of which nothing is known yet is not given out.
+#[test]
+fn while_health_is_not_known_its_zone_waits() {
+    let mut files = files();
+    let path = "zones/live.example.com.toml";
+    let text = format!("export = \"health\"\n{}", files.0[std::path::Path::new(path)]);
+    files.put(path, &text);
+    let mut desk = granted(Desk::of(&files));
+    assert!(!axfr(&mut desk).is_empty());
+    desk.world = crate::support::world::World::start(&files).unwrap();
+    assert_eq!(desk.tell(&query(ZONE, "AXFR")).unwrap().said.rcode, 2);
+}
+
+/// In a zone of health an alias to the apex tells the SOA that the apex has.
+#[test]
+fn the_soa_behind_an_alias_has_the_serial_of_the_edition() {
+    let mut files = files();
+    let path = "zones/live.example.com.toml";
+    let text = format!("export = \"health\"\n{}", files.0[std::path::Path::new(path)]);
+    files.put(path, &text);
+    files.append("zones/live.example.com.zone", "apex CNAME @\n");
+    let mut desk = granted(Desk::of(&files));
+    let soa = |told: Told| told.said.answer.iter().find(|rr| rr.rtype == SOA).map(serial).unwrap();
+    let behind = soa(desk.ask("apex.live.example.com.", "SOA"));
+    assert_eq!((behind, behind), (soa(desk.ask(ZONE, "SOA")), 1_800_000_000));
+}

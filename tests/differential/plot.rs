@@ -291,6 +291,13 @@ impl Lines {
         if self.renames.iter().any(|rename| name != *rename && name.is_within(rename)) {
             return;
         }
+        // RFC 2181 §10.1: what is made first stands alone, if one of them is a CNAME.
+        let here =
+            || self.made.range((name.clone(), String::new())..).take_while(|(owner, _)| *owner == name);
+        let is_alias = rtype == "CNAME";
+        if here().any(|(_, other)| is_alias || other == "CNAME") {
+            return;
+        }
         if !self.made.insert((name.clone(), rtype.to_uppercase())) {
             return;
         }
