@@ -51,6 +51,8 @@ pub struct Loaded {
     pub issues: Vec<Issue>,
     /// What it took.
     pub took: Took,
+    /// The files that were read, of this machine's disk.
+    pub files: Vec<PathBuf>,
 }
 
 /// How long the parts of a load took.
@@ -87,7 +89,13 @@ impl Geography {
 
 /// Reads and compiles all that `config` names. The errors, with the warnings beside them, where there are any.
 pub fn load(config: &Path) -> Result<Loaded, Vec<Issue>> {
-    load_from(config, disk(), |_| {})
+    let files = RefCell::new(Vec::new());
+    let file = |path: &Path| {
+        files.borrow_mut().push(path.to_owned());
+        fs::read(path)
+    };
+    let loaded = load_from(config, Disk { file: &file, names: &names }, |_| {})?;
+    Ok(Loaded { files: files.into_inner(), ..loaded })
 }
 
 /// steerdns.toml alone: where the server's files are.
@@ -134,7 +142,7 @@ pub fn load_from(
         }
     };
     let took = Took { reading: read - began, geography: located - read, compiling: located.elapsed() };
-    Ok(Loaded { server, plan, geography, issues, took })
+    Ok(Loaded { server, plan, geography, issues, took, files: Vec::new() })
 }
 
 /// Reads and links the files of the zones.

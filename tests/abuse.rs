@@ -214,7 +214,8 @@ fn response_rate_limiting_holds_a_network_to_its_limit() {
     let seconds = begun.elapsed().as_secs() as usize + 2;
     let (empty, full): (Vec<_>, Vec<_>) =
         answers.iter().map(|answer| Said::read(answer).unwrap()).partition(|said| said.answer.is_empty());
-    assert!((25..=60 * seconds).contains(&full.len()), "{} full answers in {seconds} s", full.len());
+    // Each of the threads gives its share and what chance may bring (docs/limits.md).
+    assert!((25..=100 * seconds).contains(&full.len()), "{} full answers in {seconds} s", full.len());
     assert!(empty.iter().all(|said| said.is("tc") && said.rcode == 0));
     // Of those that came, every second one: a flood fills the queues of sockets, too, ours and the attacker's.
     let (limited, slipped) =

@@ -32,7 +32,9 @@ const SAMPLE: usize = 5_000;
 /// The largest datagram that we send.
 const PAYLOAD: usize = 1232;
 
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb.\
+     ccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc.ddddddddddddddddddddddddddddddddddddddddd.live.example.com.",
     "live.example.com.",
     "play.live.example.com.",
     "q.any.live.example.com.",
@@ -129,17 +131,22 @@ fn real(dice: &mut Dice) -> Vec<u8> {
             edns(owner, qtype, &opt(payload, 0, 0x8000, &options))
         }
     };
-    if dice.below(8) == 0 { signed(packet) } else { packet }
+    let long = format!("{0}.{0}.{0}.{1}.", "k".repeat(63), "k".repeat(dice.below(61) + 1));
+    match dice.below(10) {
+        0 => signed(packet, "test."),
+        1 => signed(packet, &long),
+        _ => packet,
+    }
 }
 
-/// With a good signature, which what follows will break.
-fn signed(packet: Vec<u8>) -> Vec<u8> {
+/// With a signature by a key of this name: a good one for `test.`, which what follows will break.
+fn signed(packet: Vec<u8>, key: &str) -> Vec<u8> {
     let secret = b"12345678901234567890123456789012";
-    let key = Key::new(steerdns::wire::name::Name::parse("test.", None).unwrap(), Algorithm::Sha256, secret);
+    let key = Key::new(steerdns::wire::name::Name::parse(key, None).unwrap(), Algorithm::Sha256, secret);
     let len = packet.len();
     let mut buf = packet;
     let id = [buf[0], buf[1]];
-    buf.resize(len + 200, 0);
+    buf.resize(len + 512, 0);
     let end = Signer::of_query(key.into(), id).sign(&mut buf, len, NOW_S);
     buf.truncate(end);
     buf
@@ -367,7 +374,7 @@ for line in sys.stdin:
 #[test]
 fn what_was_found_is_answered() {
     let ask_cookie = [header(0, [0, 0, 0, 1]), opt(1232, 0, 0, &[(10, &[1; 8])])].concat();
-    let mut unsigned = signed(ask_cookie.clone());
+    let mut unsigned = signed(ask_cookie.clone(), "test.");
     *unsigned.last_mut().unwrap() ^= 1;
     // The answer said that a question stood in it: to a query for a cookie with a bad signature, and to one too many without a question.
     for (limited, packet) in [(false, &unsigned), (true, &ask_cookie), (true, &header(0, [0; 4]))] {

@@ -122,11 +122,16 @@ fn asked(served: &Served, question: &Question) -> Said {
     Said::read(&exchange(&client(served.addresses[0]), &question.octets()).unwrap()).unwrap()
 }
 
-/// NSD's process of before answers until it is gone: SERVFAIL where it had no zone yet.
+/// What a secondary says once it has its zone: NSD's process of before answers until it is gone, SERVFAIL where it had none yet.
 fn peers(peer: &Peer, question: &Question) -> Said {
-    let ask = || Said::read(&peer.ask(&question.octets(), Transport::Udp)).unwrap();
-    until("it has its zone", || ask().rcode != 2);
-    ask()
+    let begun = Instant::now();
+    loop {
+        let said = Said::read(&peer.ask(&question.octets(), Transport::Udp)).unwrap();
+        if said.rcode != 2 {
+            return said;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{:?} has no zone: {said}\n{}", peer.program, peer.log());
+    }
 }
 
 fn serial(said: &Said) -> Option<u32> {
@@ -179,7 +184,8 @@ fn each_takes_the_zone_follows_notify_by_ixfr_and_answers_as_we_do() {
             "{SERVICES}[service.edge]\npolicy = \"everywhere\"\ncheck = \"edge\"\nipv6 = \"off\"\nhttps = true\n"
         );
         let (world, served, peer, _) = secondary(program, at, &services, "expose = \"nodes\"\n");
-        assert_eq!(serial(&peers(&peer, &soa())), Some(1));
+        let said = peers(&peer, &soa());
+        assert_eq!(serial(&said), Some(1), "{program:?}: {said}\n{}", peer.log());
         let count = |qtype: &str| {
             served
                 .get("/metrics")
@@ -241,6 +247,90 @@ fn a_dead_node_leaves_the_zone_of_a_secondary_that_gets_health() {
         world.backends[backend].open();
         until_or("the secondary has it again", || addresses() == all && now() > after, told);
     }
+}
+
+/// Restarts it on its port, with the files as they are now.
+fn again(world: &World, served: Served) -> Served {
+    let at = served.addresses[0];
+    served.stop();
+    let path = world.config();
+    let text =
+        std::fs::read_to_string(&path).unwrap().replace("127.0.0.1:0\"]\nnsid", &format!("{at}\"]\nnsid"));
+    world.write("steerdns.toml", &text);
+    world.serve()
+}
+
+/// Verdicts that are kept are in force at once: secondaries were once told that all is up, and heard nothing more.
+#[test]
+fn a_restart_gives_no_dead_node_back() {
+    if !Program::Bind.installed() {
+        return;
+    }
+    let (mut world, served, peer, _) = secondary(Program::Bind, 0, SERVICES, "export = \"health\"\n");
+    let asked = || peers(&peer, &Question::new(&format!("play.{ORIGIN}"), "A"));
+    let addresses = || asked().answer.into_iter().map(|rr| rr.rdata).collect::<BTreeSet<_>>();
+    let all = addresses();
+    let (node, backend) = if all.contains(&[203, 0, 113, 11][..]) { ("fra-1", 2) } else { ("sin-1", 0) };
+    world.backends[backend].close();
+    until_held(&served, node, "down");
+    until("the secondary has dropped it", || addresses() != all && !addresses().is_empty());
+    let without = addresses();
+    let before = serial(&peers(&peer, &soa())).unwrap();
+    let mut served = again(&world, served);
+    for _ in 0..2 {
+        until("the secondary has what this life says", || serial(&peers(&peer, &soa())).unwrap() > before);
+        assert_eq!(addresses(), without, "{node} is dead still");
+        served = again(&world, served);
+    }
+    world.backends[backend].open();
+    until("it is up again", || addresses() == all);
+}
+
+/// Who has a serial that stood for two things gets the whole zone; a secondary was once left with what was wrong.
+#[test]
+fn a_serial_that_was_not_raised_is_repaired_by_the_next_one() {
+    for (at, program) in installed() {
+        let (world, served, peer, _) = secondary(program, at, SERVICES, "");
+        let write = |serial: u32, more: &str| world.write("zones/live.example.com.zone", &zone(serial, more));
+        let has = |serial_: u32| {
+            until(&format!("{program:?} has {serial_}"), || serial(&peers(&peer, &soa())) == Some(serial_))
+        };
+        write(2, "added TXT \"one\"\n");
+        assert!(served.run(&["reload"]).status.success());
+        has(2);
+        write(2, "added TXT \"two\"\n");
+        let told = served.run(&["reload"]);
+        assert!(String::from_utf8_lossy(&told.stdout).contains("its secondaries do not see it"), "{told:?}");
+        write(3, "added TXT \"two\"\n");
+        assert!(served.run(&["reload"]).status.success());
+        has(3);
+        agree(&served, &peer);
+        // The same over a restart, which tells of it, too.
+        write(3, "added TXT \"three\"\n");
+        let served = again(&world, served);
+        served.until_logged(0, &format!("`{ORIGIN}` changed, and its serial is 3"));
+        write(4, "added TXT \"three\"\n");
+        assert!(served.run(&["reload"]).status.success());
+        has(4);
+        agree(&served, &peer);
+    }
+}
+
+/// A reload that names a secondary tells it, though no zone changed; one that names it no more is silent.
+#[test]
+fn a_secondary_that_is_new_is_told_at_once() {
+    if !Program::Bind.installed() {
+        return;
+    }
+    let (world, served, peer, _) = secondary(Program::Bind, 0, SERVICES, "");
+    let named = std::fs::read_to_string(world.config()).unwrap();
+    let line = named.lines().find(|line| line.starts_with("notify")).unwrap();
+    world.write("steerdns.toml", &named.replace(line, ""));
+    assert!(served.run(&["reload"]).status.success());
+    let logged = served.logged();
+    world.write("steerdns.toml", &named);
+    assert!(served.run(&["reload"]).status.success());
+    served.until_logged(logged, &format!("{} knows of {ORIGIN} 1", peer.address));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `steerdns check`
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use super::Config;
@@ -46,15 +46,17 @@ impl Check {
             Format::Short => show::Format::Short,
             Format::Json => show::Format::Json,
         };
-        print!("{}", show::issues(issues, format));
+        let mut text = show::issues(issues, format);
         if self.format == Format::Full {
             if let Ok(loaded) = &loaded {
-                println!("{}", summary(loaded));
+                text += &format!("{}\n", summary(loaded));
             }
             if !issues.is_empty() {
-                println!("{}", show::counts(issues));
+                text += &format!("{}\n", show::counts(issues));
             }
         }
+        // Whoever reads may have read enough.
+        let _ = std::io::stdout().write_all(text.as_bytes());
         let grave = |issue: &Issue| self.strict || issue.severity == Severity::Error;
         if loaded.is_err() || issues.iter().any(grave) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::document::{Table, Value, Written};
-use super::issue::Issue;
+use super::issue::{At, Issue};
 use super::networks::prefix;
 use super::secrets;
 use super::words::shown;
@@ -50,6 +50,8 @@ impl std::fmt::Debug for WrittenSecret {
 /// Who may transfer a zone, and who is told of its changes, as it is written.
 #[derive(Clone, Debug, Default)]
 pub struct WrittenTransfer {
+    /// Where `notify` stands, if it does.
+    pub notify_at: Option<At>,
     /// Who may.
     pub allow: Vec<WrittenGrant>,
     /// Who is told.
@@ -110,10 +112,12 @@ pub fn key(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenKey> {
 pub fn transfer(mut table: Table<'_>, issues: &mut Vec<Issue>) -> WrittenTransfer {
     let allow = table.take("allow").map(|value| value.list("\"192.0.2.7\"", issues)).unwrap_or_default();
     let allow = allow.iter().filter_map(|value| grant(value, issues)).collect();
-    let notify = table.take("notify").map(|value| value.list("\"192.0.2.7\"", issues)).unwrap_or_default();
+    let notify = table.take("notify");
+    let notify_at = notify.as_ref().map(|value| value.key_at.clone());
+    let notify = notify.map(|value| value.list("\"192.0.2.7\"", issues)).unwrap_or_default();
     let notify = notify.iter().filter_map(|value| notified(value, issues)).collect();
     table.finish(issues);
-    WrittenTransfer { allow, notify }
+    WrittenTransfer { notify_at, allow, notify }
 }
 
 fn grant(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenGrant> {
@@ -151,8 +155,10 @@ fn address(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<SocketAddr> {
     let text = value.text(issues)?;
     let address = text.parse::<SocketAddr>().ok().filter(|address| address.port() != 0);
     let address = address.or_else(|| Some(SocketAddr::new(text.parse::<IpAddr>().ok()?, PORT)));
+    let is_one = |ip: IpAddr| !ip.is_unspecified() && !ip.is_multicast();
+    let address = address.filter(|address| is_one(address.ip()));
     if address.is_none() {
-        let issue = value.unfit("an address, or an address and a port");
+        let issue = value.unfit("the address of one secondary, or an address and a port");
         issues.push(
             issue.remedy("e.g. `\"192.0.2.7\"` or `\"[2001:db8::7]:5353\"`; host names are not looked up"),
         );

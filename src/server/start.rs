@@ -91,11 +91,11 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     #[cfg(unix)]
     if let Some(user) = &loaded.server.user {
         become_user(user, &loaded.server.state)?;
-        if let Some((path, error)) = unreadable(&loaded.server) {
-            let user = &user.value.user;
+        let lost = unreadable(&loaded.files);
+        if let Some(first) = lost.first() {
+            let (user, first, count) = (&user.value.user, first.display(), lost.len());
             tracing::warn!(
-                "as user `{user}` it cannot read `{}` ({error}): a reload will be refused",
-                path.display()
+                "as user `{user}` it cannot read {count} of its files, `{first}` first: a reload will be refused"
             );
         }
     }

@@ -7,12 +7,16 @@ use nix::unistd::{Gid, Group, Uid, User, chown, initgroups, setgid, setuid};
 
 use super::start::NotStarted;
 use crate::files::document::Written;
-use crate::files::server::{self, ServerFile};
+use crate::files::issue::Issue;
+use crate::files::{server, show};
 
 /// Becomes that user: for good, and all threads. The state directory, and what is in it, becomes the user's, too.
 pub(super) fn become_user(wanted: &Written<server::User>, state: &Path) -> Result<(), NotStarted> {
     let server::User { user, group } = &wanted.value;
-    let failed = |what: String| NotStarted(format!("cannot become user `{user}`: {what}"));
+    let failed = |what: String| {
+        let issue = Issue::error(wanted.at.clone(), format!("cannot become user `{user}`: {what}"));
+        NotStarted(show::issues(&[issue], show::Format::Full))
+    };
     let found = User::from_name(user).map_err(|error| failed(error.to_string()))?;
     let found = found.ok_or_else(|| failed("this machine has none of that name".into()))?;
     let gid = match group {
@@ -41,18 +45,10 @@ pub(super) fn become_user(wanted: &Written<server::User>, state: &Path) -> Resul
     Ok(())
 }
 
-/// A file that the program could read before, and now cannot: with it a reload would be refused.
+/// Of files that the program could read before, those that it now cannot: with them a reload would be refused.
 #[allow(clippy::disallowed_methods, reason = "it looks whether load could")]
-pub(super) fn unreadable(server: &ServerFile) -> Option<(PathBuf, std::io::Error)> {
-    let tried = |path: &Path| File::open(path).err().map(|error| (path.to_owned(), error));
-    let zones = &server.zones.value;
-    let names = match std::fs::read_dir(zones) {
-        Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
-        Err(error) => return Some((zones.clone(), error)),
-    };
-    let geoip = server.geoip.databases.iter().chain(&server.geoip.geofeeds).map(|path| path.value.clone());
-    let all: Vec<PathBuf> = names;
-    all.into_iter().chain(geoip).find_map(|path| tried(&path))
+pub(super) fn unreadable(files: &[PathBuf]) -> Vec<&PathBuf> {
+    files.iter().filter(|path| File::open(path).is_err()).collect()
 }
 
 /// Gives a directory and the files in it to a user.

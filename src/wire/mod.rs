@@ -1,6 +1,7 @@
-//! Wire format: names, queries, EDNS, responses.
+//! Wire format: names, queries, EDNS, responses, and what is hashed of octets.
 
 pub mod cookie;
+pub mod digest;
 pub mod edns;
 pub mod lowered;
 pub mod name;

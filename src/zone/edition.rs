@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::content::{self, Content, Row};
 use super::record::{Record, rtype};
+use crate::wire::digest::digest;
 use crate::wire::name::Name;
 
 /// The most steps that are kept: a secondary that is further behind gets the whole zone.
@@ -68,11 +67,8 @@ impl Edition {
 
     /// What a later life must know.
     pub fn mark(&self) -> Mark {
-        let mut hash = Sha256::new();
-        hash.update(content::octets(&with_serial(self.soa.clone(), 0)));
-        hash.update(self.content.octets());
-        let digest = hash.finalize();
-        Mark { serial: self.serial, digest: u64::from_be_bytes(*digest.first_chunk().expect("32 octets")) }
+        let soa = content::octets(&with_serial(self.soa.clone(), 0));
+        Mark { serial: self.serial, digest: digest([&soa, self.content.octets()]) }
     }
 
     /// The one that follows under another serial. Steps are kept as long as they are smaller than the zone (RFC 1995 §5) and not

@@ -273,5 +273,5 @@ fn it_takes_a_privileged_port_and_becomes_another_user() {
     assert!(served.logged() > logged);
     served.stop();
     let served = world.serve();
-    served.until_logged(0, "as user `nobody` it cannot read ");
+    served.until_logged(0, "as user `nobody` it cannot read 1 of its files, ");
 }

@@ -109,6 +109,13 @@ fn resolve(written: &WrittenTransfer, keys: &[Arc<Key>], issues: &mut Vec<Issue>
             secondaries.grants.push(Grant { from: grant.from, key: key.flatten() });
         }
     }
+    if let Some(at) =
+        written.notify_at.as_ref().filter(|_| written.allow.is_empty() && !written.notify.is_empty())
+    {
+        let issue =
+            Issue::warning(at.clone(), "`notify` tells nobody: nobody may transfer what it would tell of");
+        issues.push(issue.remedy("name the secondaries in `allow`, too"));
+    }
     for notified in &written.notify {
         let key = notified.key.as_ref().and_then(|key| known(key, keys, issues));
         secondaries.notify.push(Notified { address: notified.address, key });
