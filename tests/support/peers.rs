@@ -289,7 +289,9 @@ impl Peer {
                 return answer;
             }
         }
-        panic!("{} does not answer {query:02x?}", self.program.word());
+        let state = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let state = state.lines().find(|line| line.starts_with("State")).unwrap_or("it is gone");
+        panic!("{} does not answer {query:02x?}, {state}\n{}", self.program.word(), self.log());
     }
 
     fn exchange(&self, query: &[u8]) -> std::io::Result<Vec<u8>> {
