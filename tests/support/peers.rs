@@ -263,10 +263,10 @@ impl Peer {
                 }
                 let log = self.log();
                 let gone = self.child.try_wait().unwrap().is_some();
-                // BIND tells all the flags that it was compiled with.
-                let is_error = |line: &&str| {
-                    (line.contains("error") || line.contains("failed:")) && !line.contains("built with")
-                };
+                // BIND tells all the flags that it was compiled with, and that it will not hear of new interfaces.
+                let is_word = |line: &str| line.contains("built with") || line.contains("route socket");
+                let is_error =
+                    |line: &&str| (line.contains("error") || line.contains("failed:")) && !is_word(line);
                 let errors: Vec<_> = log.lines().filter(is_error).take(20).collect();
                 if gone || !errors.is_empty() || Instant::now() > until {
                     let said = if errors.is_empty() { log } else { errors.join("\n") };
