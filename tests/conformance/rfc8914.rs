@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::desk::{Desk, Told, edns, files, header, opt, plain_opt, question};
+use crate::desk::{Desk, Told, edns, files, header, opt, plain_opt, query, question};
+use steerdns::answer::worker::Reply;
 
 /// INFO-CODE and EXTRA-TEXT.
 fn error(told: &Told) -> Option<(u16, String)> {
@@ -103,4 +104,27 @@ fn s3_it_gives_way() {
     let name = format!("{}.{}.{}.example.org.", "x".repeat(63), "y".repeat(63), "z".repeat(63));
     let told = Desk::new().tell(&edns(&name, "A", &opt(512, 0, 0, &[]))).unwrap();
     assert!(told.octets.len() <= 512 && told.said.rcode == 5);
+}
+
+/// `_why` is told to loopback by default: not to addresses that only hold one of it in their bits, which anybody may forge.
+#[test]
+fn why_is_told_to_loopback_alone() {
+    let mut files = files();
+    let server = files.0[Path::new("steerdns.toml")].replace("[explain]\nallow = []\n", "");
+    files.put("steerdns.toml", &server);
+    let mut desk = Desk::of(&files);
+    let packet = query("_why.play.live.example.com.", "TXT");
+    for (peer, told) in [
+        ("127.0.0.1", true),
+        ("::1", true),
+        ("::ffff:127.0.0.1", true),
+        ("2002:7f00:1::1", false),
+        ("64:ff9b::7f00:1", false),
+        ("2001:0:7f00:1::", false),
+        ("192.0.2.1", false),
+    ] {
+        desk.peer = peer.parse().unwrap();
+        let (reply, _) = desk.reply(&packet);
+        assert_eq!(matches!(reply, Reply::Later(_)), told, "{peer}");
+    }
 }
