@@ -1,7 +1,7 @@
 //! Random zones and questions: NSD, Knot, BIND and we say the same, or a licence tells why not.
 //!
 //! Part of the tier `peers`: without the programs it is skipped, loudly; with `STEERDNS_REQUIRE_PEERS=1` it fails.
-//! `STEERDNS_DIFFERENTIAL_ROUNDS` and `STEERDNS_DIFFERENTIAL_SEED` make it longer, or another one.
+//! `STEERDNS_DIFFERENTIAL_ROUNDS` and `STEERDNS_DIFFERENTIAL_SEED` make it longer, or another one; `STEERDNS_DIFFERENTIAL_FIRST` begins later.
 
 #![allow(unreachable_pub)]
 // Nothing is reachable from a test binary.
@@ -29,6 +29,7 @@ mod worlds;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use compare::{Case, compare};
@@ -117,12 +118,26 @@ impl Arena {
             };
             let name = name.clone();
             let case = Case { question, name, facts: &self.facts, ask_ours, ask_theirs: &ask_theirs };
-            if !self.is_asked(peer, &case, &ours) {
+            // Knot 3.2 falls silent at some question of one arena in some fifty: from then on it is not asked there. Others must not.
+            let is_silent = || {
+                let silent = peer.silent.load(Ordering::Relaxed);
+                assert!(
+                    !silent || peer.program == Program::Knot,
+                    "{:?} is silent: {question:?}",
+                    peer.program
+                );
+                silent
+            };
+            if is_silent() || !self.is_asked(peer, &case, &ours) {
                 return Verdict::NotAsked;
             }
             let theirs = ask_theirs(question);
+            if is_silent() {
+                return Verdict::NotAsked;
+            }
             match compare(&case, &ours, &theirs) {
                 Ok(licences) => Verdict::Agrees(licences),
+                Err(_) if is_silent() => Verdict::NotAsked,
                 Err(how) => {
                     let is = |fault: &Fault| (fault.is)(&case, &how.ours, &how.theirs);
                     let known = |fault: &&Fault| fault.program == peer.program && is(fault);
@@ -253,7 +268,8 @@ fn answers_are_those_of_nsd_knot_and_bind() {
     let seed = setting("STEERDNS_DIFFERENTIAL_SEED", 1);
     let mut tally = Tally::default();
     let rounds = if std::env::var_os("STEERDNS_LONG").is_some() { ROUNDS_LONG } else { ROUNDS };
-    for round in 0..setting("STEERDNS_DIFFERENTIAL_ROUNDS", rounds) {
+    let first = setting("STEERDNS_DIFFERENTIAL_FIRST", 0);
+    for round in first..first + setting("STEERDNS_DIFFERENTIAL_ROUNDS", rounds) {
         let Some(arena) = Arena::random(seed * 1000 + round) else { return };
         let dice = &mut Dice::new(seed ^ round << 32);
         for world in &arena.worlds {
