@@ -36,6 +36,7 @@ fn good_files_are_taken_and_verdicts_of_addresses_that_stay_are_kept() {
     assert_eq!(served.metric("steerdns_zone_serial{zone=\"live.example.com.\"}"), 2.0);
     until_held(&served, "sin-3", "up");
     assert_eq!(played(&served, SINGAPORE), ["192.0.2.11", "192.0.2.13"]);
+    served.until_logged(from, "unknown -> up");
     let turned = served.log().split_off(from);
     let new: Vec<_> = turned.iter().filter(|line| line["message"] == "unknown -> up").collect();
     assert!(new.len() == 1 && new[0]["node"] == "sin-3", "the verdicts of the others stand: {turned:?}");
