@@ -153,10 +153,11 @@ impl Publisher {
         self.dirty = plan.inventory.ids().collect();
         self.targets = spans(&plan);
         self.all_down = vec![false; plan.groups.len()];
+        let editions = self.following(&plan);
         let known =
             |edition: &Arc<Edition>| self.editions.iter().flatten().any(|last| Arc::ptr_eq(last, edition));
-        self.news.edited.extend(plan.editions.iter().flatten().filter(|edition| !known(edition)).cloned());
-        self.editions = self.following(&plan);
+        self.news.edited.extend(editions.iter().flatten().filter(|edition| !known(edition)).cloned());
+        self.editions = editions;
         self.plan = plan;
         self.changed = true;
         self.news.loaded = true;

@@ -4,6 +4,9 @@ use crate::desk::{Desk, NOW_S, Told, edns, files, header, name, plain_opt, query
 use crate::support::message::Rr;
 use steerdns::answer::transfer::Transfer;
 use steerdns::answer::worker::Reply;
+use steerdns::export::{editions, of_health};
+use steerdns::publisher::Event;
+use steerdns::snapshot::Snapshot;
 
 const ZONE: &str = "live.example.com.";
 const SOA: u16 = 6;
@@ -243,4 +246,25 @@ fn the_soa_behind_an_alias_has_the_serial_of_the_edition() {
     let soa = |told: Told| told.said.answer.iter().find(|rr| rr.rtype == SOA).map(serial).unwrap();
     let behind = soa(desk.ask("apex.live.example.com.", "SOA"));
     assert_eq!((behind, behind), (soa(desk.ask(ZONE, "SOA")), 1_800_000_000));
+}
+
+/// RFC 1995 §2: a serial does not go back. An edition of health that comes into force while a reload is read stays, and nobody is told of
+/// the one before it.
+#[test]
+fn a_reload_puts_no_older_edition_of_health_back() {
+    let mut files = files();
+    let path = "zones/live.example.com.toml";
+    files.put(path, &format!("export = \"health\"\n{}", files.0[std::path::Path::new(path)]));
+    let mut desk = granted(Desk::of(&files));
+    let world = &mut desk.world;
+    let before = world.snapshot.edition(0).unwrap().clone();
+    let plan = editions(files.load().unwrap().plan, &|_| Some(before.clone()), &|_| None, world.now, NOW_S);
+    let all_up = Snapshot::all_up(world.snapshot.plan.clone());
+    let next = of_health(&world.snapshot, &all_up, 0, true, world.now, NOW_S).unwrap();
+    let serial = next.serial();
+    assert!(serial > before.serial());
+    world.handle(Event::Edited(next.into()));
+    world.handle(Event::Loaded(plan.into()));
+    assert_eq!(world.snapshot.edition(0).unwrap().serial(), serial);
+    assert!(world.news.last().unwrap().edited.is_empty(), "{:?}", world.news.last());
 }
