@@ -10,6 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+#[path = "support/dice.rs"]
+#[allow(dead_code, unreachable_pub, reason = "it is shared with other tests")]
+mod dice;
+
+use dice::Dice;
 use steerdns::files::issue::{Severity, Source};
 use steerdns::files::zone;
 use steerdns::wire::name::Name;
@@ -600,22 +605,6 @@ fn whole_files_are_read_as_bind_and_nsd_read_them() {
     assert_none(&wrong);
 }
 
-/// A small generator of numbers, the same on every run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap() % end
-    }
-
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len())]
-    }
-}
-
 /// A zone whose records often collide: few names, all the types that quarrel.
 fn quarrelling_zone(dice: &mut Dice) -> String {
     let mut zone = HEAD.to_string();
@@ -643,7 +632,7 @@ fn quarrelling_zone(dice: &mut Dice) -> String {
 fn random_zones_fare_alike() {
     const ZONES: usize = 300;
     let Some(peers) = Peers::new() else { return };
-    let (mut dice, mut wrong, mut both) = (Dice(0x5eed), Vec::new(), [0, 0]);
+    let (mut dice, mut wrong, mut both) = (Dice::new(0x5eed), Vec::new(), [0, 0]);
     for _ in 0..ZONES {
         let text = quarrelling_zone(&mut dice);
         let taken = peers.compare(&peers.file(&text), &text, None, &mut wrong);

@@ -217,10 +217,7 @@ impl<'t> Compiler<'t> {
     fn positive(&mut self, node: &TreeNode, set: &RrSet) -> Result<TemplateId, TooLarge> {
         let (tree, extras) = (self.tree, self.extras);
         let mut composer = self.composer(node);
-        put_set(&mut composer, &node.name, set);
-        if set.rtype == rtype::SOA && tree.zones[node.zone as usize].own_serial {
-            composer.serial_is_of(node.zone);
-        }
+        put_data(&mut composer, tree, node, &node.name, set);
         composer.additional();
         if extras == Extras::Addresses {
             put_addresses(&mut composer, tree, &node.name, set);
@@ -288,10 +285,7 @@ impl<'t> Compiler<'t> {
                 for set in end.sets.iter().filter(|set| set.rtype != rtype::CNAME) {
                     let mut composer = self.composer(node);
                     put_links(&mut composer, &links);
-                    put_set(&mut composer, owner, set);
-                    if set.rtype == rtype::SOA && tree.zones[end.zone as usize].own_serial {
-                        composer.serial_is_of(end.zone);
-                    }
+                    put_data(&mut composer, tree, end, owner, set);
                     let template = composer.finish(0, true, false)?;
                     self.put(set.rtype, What::Template(template));
                 }
@@ -386,6 +380,14 @@ fn put_soa(composer: &mut Composer<'_>, zone: &TreeZone, number: u32) {
     composer.record(&zone.origin, rtype::SOA, zone.negative_ttl_s(), &zone.soa);
     if zone.own_serial {
         composer.serial_is_of(number);
+    }
+}
+
+/// An RRset of `node` in the answer section, told of `owner`; a SOA with the serial that is in force.
+fn put_data(composer: &mut Composer<'_>, tree: &Tree, node: &TreeNode, owner: &Name, set: &RrSet) {
+    put_set(composer, owner, set);
+    if set.rtype == rtype::SOA && tree.zones[node.zone as usize].own_serial {
+        composer.serial_is_of(node.zone);
     }
 }
 
