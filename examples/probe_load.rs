@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use steerdns::health::check::{Check, Http, HttpMethod, Kind};
 use steerdns::health::target::{Aim, TargetKey};
 use steerdns::health::verdict::{Outcome, Verdict};
-use steerdns::probe::schedule::{AT_ONCE_DEFAULT, Aims, run};
+use steerdns::probe::schedule::{AT_ONCE_DEFAULT, Aims, Told, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, watch};
@@ -81,7 +81,8 @@ async fn measure(targets: u32, port: u16, http: bool, serving: tokio::task::Join
         }
         let (mut succeeded, mut late, mut failed, mut local) = (0, 0, 0, 0);
         let (end, cpu) = (Instant::now() + Duration::from_secs(1), cpu_ms());
-        while let Ok(Some(observation)) = tokio::time::timeout_at(end.into(), seen.recv()).await {
+        while let Ok(Some(told)) = tokio::time::timeout_at(end.into(), seen.recv()).await {
+            let Told::Seen(observation) = told else { continue };
             match observation.seen.outcome {
                 Outcome::Succeeded(_) => succeeded += 1,
                 Outcome::Late => late += 1,

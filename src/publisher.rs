@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::cluster::{ClusterId, Family};
 use crate::health::board::{Board, Change, Death, Kept};
+use crate::health::note::Note;
 use crate::health::rounds::Observation;
 use crate::health::target::{Aim, TargetId};
 use crate::health::verdict::{Cause, Verdict};
@@ -28,6 +29,8 @@ pub enum Event {
     Loaded(Arc<Plan>),
     /// A probe saw something.
     Observed(Observation),
+    /// A probe learned something.
+    Noted(Arc<Aim>, Note),
     /// A zone's secondaries get something new.
     Edited(Arc<Edition>),
     /// Time passed.
@@ -120,6 +123,7 @@ impl Publisher {
         match event {
             Event::Loaded(plan) => self.load(plan, now),
             Event::Observed(observation) => self.observe(&observation),
+            Event::Noted(aim, note) => self.board.note(&aim, &note, now),
             Event::Edited(edition) => self.edit(edition),
             Event::Tick => {}
         }

@@ -19,11 +19,11 @@ use steerdns::cluster::{CheckId, ClusterId};
 use steerdns::health::board::Board;
 use steerdns::health::check::{Check, Http, HttpMethod, Kind, Rtmp, Tls};
 use steerdns::health::promise::Detection;
-use steerdns::health::rounds::Observation;
 use steerdns::health::target::{Aim, Target, TargetId, TargetKey};
 use steerdns::health::verdict::{Outcome, Verdict};
-use steerdns::probe::schedule::{self, Aims};
-use steerdns::probe::{once, tls};
+use steerdns::probe::prepared::Prepared;
+use steerdns::probe::schedule::{self, Aims, Told};
+use steerdns::probe::{Memory, once};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -56,13 +56,10 @@ fn rtmp() -> Kind {
 
 /// Probes once; the outcome in words. Panics where it outlives its deadline.
 async fn probe(kind: Kind, to: SocketAddr) -> String {
-    let config = match &kind {
-        Kind::Https(_, how) => Some(tls::config(how)),
-        _ => None,
-    };
     let aim = aim(kind, to);
+    let prepared = Prepared::new(&aim.check);
     let started = Instant::now();
-    let outcome = once(&aim, config.as_ref(), DEADLINE).await;
+    let (outcome, _) = once(&aim, &prepared, &Memory::default(), DEADLINE).await;
     assert!(started.elapsed() < DEADLINE + Duration::from_secs(1), "outlived its deadline");
     match outcome {
         Outcome::Succeeded(took) => {
@@ -395,7 +392,7 @@ async fn without_a_source_address_nothing_is_said_of_the_target() {
 struct Watch {
     board: Board,
     aims: watch::Sender<Aims>,
-    seen: mpsc::Receiver<Observation>,
+    seen: mpsc::Receiver<Told>,
 }
 
 impl Watch {
@@ -414,7 +411,12 @@ impl Watch {
     }
 
     async fn next(&mut self) -> (Option<TargetId>, Outcome) {
-        let observation = self.seen.recv().await.unwrap();
+        let observation = loop {
+            match self.seen.recv().await.unwrap() {
+                Told::Seen(observation) => break observation,
+                Told::Noted(..) => {}
+            }
+        };
         let id = self.board.find(&observation.aim);
         if let Some(id) = id {
             self.board.observe(id, &observation.seen);

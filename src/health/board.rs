@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::note::Note;
 use super::target::{Aim, Target, TargetId, TargetKey};
 use super::tracker::Tracker;
 use super::verdict::{Cause, Held, LAYERS, Outcome, Seen, Verdict};
@@ -34,6 +35,8 @@ struct Slot {
     succeeded: Option<Instant>,
     /// When the first of the failures (or lateness) since then had started.
     failing_from: Option<Instant>,
+    /// When the certificate that it last showed ends; in the past, where it has.
+    certificate_ends: Option<Instant>,
 }
 
 /// A verdict that became another one, or a doubt whose date came nearer.
@@ -179,6 +182,11 @@ impl Board {
         self.slot(id).transitions
     }
 
+    /// When the certificate that a target last showed ends, as long as that can be told; `None`: it showed none.
+    pub fn certificate_ends(&self, id: TargetId) -> Option<Instant> {
+        self.slot(id).certificate_ends
+    }
+
     /// What is to be probed, and what is held of it: for [`Rounds::load`](super::rounds::Rounds::load).
     pub fn aims(&self) -> impl Iterator<Item = (Arc<Aim>, Verdict)> {
         self.slots.iter().map(|slot| (slot.target.aim.clone(), slot.tracker.held().verdict))
@@ -228,6 +236,16 @@ impl Board {
             decided: seen.at,
         });
         Some(Change { target, from, to, death })
+    }
+
+    /// Takes what was learned of a target; of one that is gone, or is probed otherwise now, nothing.
+    pub fn note(&mut self, aim: &Aim, note: &Note, now: Instant) {
+        let Some(id) = self.find(aim) else { return };
+        let slot = &mut self.slots[id.0 as usize];
+        match note {
+            Note::Certificate { left } => slot.certificate_ends = now.checked_add(*left),
+            Note::Load { .. } => {}
+        }
     }
 
     /// The verdicts as they outlive the program: those of targets that were observed. A doubt is kept as up.
@@ -290,6 +308,7 @@ impl Slot {
             observed: None,
             succeeded: None,
             failing_from: None,
+            certificate_ends: None,
         }
     }
 

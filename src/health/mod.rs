@@ -9,6 +9,7 @@
 pub mod board;
 pub mod budget;
 pub mod check;
+pub mod note;
 pub mod pace;
 pub mod promise;
 pub mod rounds;

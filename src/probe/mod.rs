@@ -7,39 +7,61 @@
 //!     tls    encrypts
 //!     http   one HTTP/1.1 exchange
 //!     rtmp   handshake, and `connect` -> `_result` over chunks
+//!   prepared what a check needs, made once   memory  what one probe leaves to the next
 //!   ended    how a probe that did not succeed is told: the target's failure, or ours
 //! ```
 
 mod chunks;
 mod ended;
 mod http;
+mod memory;
+pub mod prepared;
 mod rtmp;
 pub mod schedule;
 mod tcp;
-pub mod tls;
+mod tls;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ended::{Ended, Limit};
+pub use memory::Memory;
+use prepared::Prepared;
 
 use crate::health::check::Kind;
+use crate::health::note::Note;
 use crate::health::target::Aim;
 use crate::health::verdict::Outcome;
 
-/// Probes once, and is done within `allowed`. `tls` is what [`tls::config`] made of an https check.
-///
-/// Dropped before its end, it leaves nothing behind.
-pub async fn once(aim: &Aim, tls: Option<&tls::Config>, allowed: Duration) -> Outcome {
-    let limit = Limit::from_now(allowed);
-    match by_kind(aim, tls, &limit).await {
-        Ok(()) => Outcome::Succeeded(limit.passed()),
-        Err(Ended::Failed(cause)) => Outcome::Failed(cause),
-        Err(Ended::Local(what)) => Outcome::Local(what),
-    }
+/// One probe: whom, with what, by when.
+struct Probe<'p> {
+    aim: &'p Aim,
+    prepared: &'p Prepared,
+    /// What earlier probes of the same target left.
+    memory: &'p Memory,
+    limit: Limit,
 }
 
-async fn by_kind(aim: &Aim, tls: Option<&tls::Config>, limit: &Limit) -> Result<(), Ended> {
+/// Probes once, and is done within `allowed`: what came of it, and what was learned on the way.
+///
+/// Dropped before its end, it leaves nothing behind but what `memory` holds.
+pub async fn once(
+    aim: &Aim,
+    prepared: &Prepared,
+    memory: &Memory,
+    allowed: Duration,
+) -> (Outcome, Vec<Note>) {
+    let probe = Probe { aim, prepared, memory, limit: Limit::from_now(allowed) };
+    let mut notes = Vec::new();
+    let outcome = match by_kind(&probe, &mut notes).await {
+        Ok(()) => Outcome::Succeeded(probe.limit.passed()),
+        Err(Ended::Failed(cause)) => Outcome::Failed(cause),
+        Err(Ended::Local(what)) => Outcome::Local(what),
+    };
+    (outcome, notes)
+}
+
+async fn by_kind(probe: &Probe<'_>, _notes: &mut Vec<Note>) -> Result<(), Ended> {
+    let Probe { aim, limit, .. } = probe;
     match &aim.check.kind {
         Kind::Tcp => tcp::connect_and_reset(aim.probe, limit).await.map(drop),
         Kind::Http(http) => {
@@ -47,8 +69,7 @@ async fn by_kind(aim: &Aim, tls: Option<&tls::Config>, limit: &Limit) -> Result<
             http::exchange(stream, http, aim.probe, http::DEFAULT_PORT, limit).await
         }
         Kind::Https(http, how) => {
-            let no_config = || Ended::Local(Arc::from("the check's TLS is not set up"));
-            let config = tls.ok_or_else(no_config)?.as_ref().map_err(|what| Ended::Local(what.clone()))?;
+            let config = probe.prepared.tls()?;
             let name = tls::server_name(how, http, aim.probe.ip())?;
             let stream = tcp::connect(aim.probe, limit).await?;
             let stream = tls::handshake(stream, config, name, limit).await?;

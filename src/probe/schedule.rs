@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
-use super::{once, tls};
-use crate::health::check::{Check, Kind};
+use super::memory::Memory;
+use super::once;
+use super::prepared::Prepared;
+use crate::health::check::Check;
+use crate::health::note::Note;
 use crate::health::rounds::{Action, Observation, ProbeId, Rounds};
-use crate::health::target::Aim;
+use crate::health::target::{Aim, TargetKey};
 use crate::health::verdict::{Outcome, Verdict};
 
 /// Probes that may be out at once, unless the caller knows better: each holds one descriptor. At one probe a
@@ -21,23 +24,33 @@ pub const AT_ONCE_DEFAULT: usize = 4096;
 /// What is to be probed, each with the verdict that is held of it.
 pub type Aims = Arc<[(Arc<Aim>, Verdict)]>;
 
+/// What the publisher is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// What was seen of a target.
+    Seen(Observation),
+    /// What was learned of one.
+    Noted(Arc<Aim>, Note),
+}
+
 /// Probes what `aims` holds, and goes over to the next list as soon as there is one; what stays in it is not
 /// probed anew. Ends when either channel is closed.
 ///
 /// `at_once` bounds the probes that are out; those beyond it are local failures.
-pub async fn run(mut aims: watch::Receiver<Aims>, seen: mpsc::Sender<Observation>, at_once: usize) {
+pub async fn run(mut aims: watch::Receiver<Aims>, seen: mpsc::Sender<Told>, at_once: usize) {
     let mut running = Running {
         rounds: Rounds::new(Instant::now()),
-        configs: HashMap::new(),
+        prepared: HashMap::new(),
+        memories: HashMap::new(),
         tasks: JoinSet::new(),
         probes: HashMap::new(),
         out: HashMap::new(),
         at_once,
     };
     let first = aims.borrow_and_update().clone();
-    let mut actions = running.load(&first);
+    let mut next = running.load(&first);
     loop {
-        if running.act(actions, &seen).await.is_err() {
+        if running.act(next, &seen).await.is_err() {
             return;
         }
         let wake = running.rounds.wake();
@@ -47,11 +60,11 @@ pub async fn run(mut aims: watch::Receiver<Aims>, seen: mpsc::Sender<Observation
                 None => std::future::pending().await,
             }
         };
-        actions = tokio::select! {
+        next = tokio::select! {
             changed = aims.changed() => match changed {
                 Ok(()) => {
-                    let next = aims.borrow_and_update().clone();
-                    running.load(&next)
+                    let list = aims.borrow_and_update().clone();
+                    running.load(&list)
                 }
                 Err(_) => return,
             },
@@ -63,9 +76,11 @@ pub async fn run(mut aims: watch::Receiver<Aims>, seen: mpsc::Sender<Observation
 
 struct Running {
     rounds: Rounds,
-    /// The TLS of https checks, by the check's key.
-    configs: HashMap<Arc<str>, (Arc<Check>, Arc<tls::Config>)>,
-    tasks: JoinSet<Outcome>,
+    /// What checks need, by the check's key.
+    prepared: HashMap<Arc<str>, (Arc<Check>, Arc<Prepared>)>,
+    /// What probes leave to the next ones.
+    memories: HashMap<TargetKey, (Arc<Aim>, Arc<Memory>)>,
+    tasks: JoinSet<Ended>,
     /// Which probe a task is.
     probes: HashMap<Id, ProbeId>,
     /// How to end a probe.
@@ -73,55 +88,77 @@ struct Running {
     at_once: usize,
 }
 
+/// What a probe came to.
+struct Ended {
+    aim: Arc<Aim>,
+    outcome: Outcome,
+    notes: Vec<Note>,
+}
+
+/// What follows from an end, or from a time.
+#[derive(Default)]
+struct Next {
+    actions: Vec<Action>,
+    /// What was learned, and of whom.
+    noted: Vec<(Arc<Aim>, Note)>,
+}
+
 /// Nobody listens any more.
 struct Closed;
 
 impl Running {
-    fn load(&mut self, aims: &Aims) -> Vec<Action> {
-        let mut old = std::mem::take(&mut self.configs);
+    fn load(&mut self, aims: &Aims) -> Next {
+        let mut old = std::mem::take(&mut self.prepared);
+        let mut remembered = std::mem::take(&mut self.memories);
         for (aim, _) in aims.iter() {
-            let Kind::Https(_, how) = &aim.check.kind else { continue };
             let key = &aim.check.key;
-            if self.configs.contains_key(key) {
-                continue;
+            if !self.prepared.contains_key(key) {
+                let prepared = match old.remove(key) {
+                    Some((check, prepared)) if check.kind == aim.check.kind => prepared,
+                    _ => Arc::new(Prepared::new(&aim.check)),
+                };
+                self.prepared.insert(key.clone(), (aim.check.clone(), prepared));
             }
-            let config = match old.remove(key) {
-                Some((check, config)) if check.kind == aim.check.kind => config,
-                _ => Arc::new(tls::config(how)),
+            let memory = match remembered.remove(&aim.key) {
+                Some((last, memory)) if last.same(aim) => memory,
+                _ => Arc::default(),
             };
-            self.configs.insert(key.clone(), (aim.check.clone(), config));
+            self.memories.insert(aim.key.clone(), (aim.clone(), memory));
         }
-        let mut actions = Vec::new();
-        self.rounds.load(aims.iter().cloned(), Instant::now(), &mut actions);
-        actions
+        let mut next = Next::default();
+        self.rounds.load(aims.iter().cloned(), Instant::now(), &mut next.actions);
+        next
     }
 
-    fn tick(&mut self) -> Vec<Action> {
-        let mut actions = Vec::new();
-        self.rounds.tick(Instant::now(), &mut actions);
-        actions
+    fn tick(&mut self) -> Next {
+        let mut next = Next::default();
+        self.rounds.tick(Instant::now(), &mut next.actions);
+        next
     }
 
-    fn ended(&mut self, ended: Result<(Id, Outcome), JoinError>) -> Vec<Action> {
+    fn ended(&mut self, ended: Result<(Id, Ended), JoinError>) -> Next {
+        let mut next = Next::default();
         let (task, outcome) = match ended {
-            Ok((task, outcome)) => (task, outcome),
+            Ok((task, Ended { aim, outcome, notes })) => {
+                next.noted.extend(notes.into_iter().map(|note| (aim.clone(), note)));
+                (task, outcome)
+            }
             // A withdrawn probe is not out any more, and its outcome says nothing. Anything else is our bug, and
             // tells nothing of the target.
             Err(error) => (error.id(), Outcome::Local("the probe itself failed".into())),
         };
-        let mut actions = Vec::new();
         if let Some(probe) = self.probes.remove(&task) {
             self.out.remove(&probe);
-            self.rounds.ended(probe, outcome, Instant::now(), &mut actions);
+            self.rounds.ended(probe, outcome, Instant::now(), &mut next.actions);
         }
-        actions
+        next
     }
 
-    async fn act(
-        &mut self,
-        mut actions: Vec<Action>,
-        seen: &mpsc::Sender<Observation>,
-    ) -> Result<(), Closed> {
+    async fn act(&mut self, next: Next, told: &mpsc::Sender<Told>) -> Result<(), Closed> {
+        let Next { mut actions, noted } = next;
+        for (aim, note) in noted {
+            told.send(Told::Noted(aim, note)).await.map_err(|_| Closed)?;
+        }
         while !actions.is_empty() {
             for action in std::mem::take(&mut actions) {
                 match action {
@@ -131,7 +168,9 @@ impl Running {
                             task.abort();
                         }
                     }
-                    Action::Report(observation) => seen.send(observation).await.map_err(|_| Closed)?,
+                    Action::Report(observation) => {
+                        told.send(Told::Seen(observation)).await.map_err(|_| Closed)?;
+                    }
                 }
             }
         }
@@ -143,8 +182,13 @@ impl Running {
             let what = format!("{} probes are out already", self.at_once);
             return self.rounds.ended(probe, Outcome::Local(what.into()), Instant::now(), actions);
         }
-        let config = self.configs.get(&aim.check.key).map(|(_, config)| config.clone());
-        let task = self.tasks.spawn(async move { once(&aim, config.as_deref(), allowed).await });
+        let prepared = self.prepared.get(&aim.check.key).map(|(_, prepared)| prepared.clone());
+        let memory = self.memories.get(&aim.key).map(|(_, memory)| memory.clone());
+        let task = self.tasks.spawn(async move {
+            let (prepared, memory) = (prepared.unwrap_or_default(), memory.unwrap_or_default());
+            let (outcome, notes) = once(&aim, &prepared, &memory, allowed).await;
+            Ended { aim, outcome, notes }
+        });
         self.probes.insert(task.id(), probe);
         self.out.insert(probe, task);
     }

@@ -17,10 +17,12 @@ use super::ended::{Ended, Limit, told};
 use crate::health::check::{Http, Tls};
 
 /// What a check's TLS becomes, once per load; an error is one sentence for the operator.
-pub type Config = Result<Arc<ClientConfig>, Arc<str>>;
+pub(super) type Config = Result<Usable, Arc<str>>;
+/// One that can be used.
+pub(super) type Usable = Arc<ClientConfig>;
 
 /// Prepares the TLS of a check.
-pub fn config(tls: &Tls) -> Config {
+pub(super) fn config(tls: &Tls) -> Config {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -76,7 +78,7 @@ fn without_port(host: &str) -> &str {
 /// Encrypts a connection.
 pub(super) async fn handshake(
     stream: TcpStream,
-    config: &Arc<ClientConfig>,
+    config: &Usable,
     name: ServerName<'static>,
     limit: &Limit,
 ) -> Result<TlsStream<TcpStream>, Ended> {

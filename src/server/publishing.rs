@@ -20,7 +20,7 @@ use crate::health::board::Kept;
 use crate::health::rounds::Observation;
 use crate::health::verdict::Outcome;
 use crate::load::Loaded;
-use crate::probe::schedule::{self, Aims};
+use crate::probe::schedule::{self, Aims, Told};
 use crate::publisher::{Event, News, Publisher};
 use crate::record::Record;
 use crate::snapshot::{Live, Snapshot};
@@ -117,10 +117,16 @@ pub(super) async fn publish(mut own: Publishing) {
                     tick.tick().await;
                 }
                 let now = Instant::now();
-                for observation in batch.drain(..) {
-                    own.record.observed(&observation);
-                    local.tell(&observation, now);
-                    own.publisher.handle(Event::Observed(observation), now);
+                for told in batch.drain(..) {
+                    let event = match told {
+                        Told::Seen(observation) => {
+                            own.record.observed(&observation);
+                            local.tell(&observation, now);
+                            Event::Observed(observation)
+                        }
+                        Told::Noted(aim, note) => Event::Noted(aim, note),
+                    };
+                    own.publisher.handle(event, now);
                 }
             }
             _ = tick.tick() => own.publisher.handle(Event::Tick, Instant::now()),
@@ -201,7 +207,7 @@ fn aims(publisher: &Publisher) -> Aims {
 }
 
 /// Starts probing whatever `listed` holds.
-fn probe(listed: watch::Receiver<Aims>) -> (JoinHandle<()>, mpsc::Receiver<Observation>) {
+fn probe(listed: watch::Receiver<Aims>) -> (JoinHandle<()>, mpsc::Receiver<Told>) {
     let (observed, observations) = mpsc::channel(EVENTS);
     (tokio::spawn(schedule::run(listed, observed, PROBES)), observations)
 }

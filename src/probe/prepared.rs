@@ -1,0 +1,30 @@
+//! What the probes of a check need and what is made once, not by each.
+
+use super::ended::Ended;
+use super::tls;
+use crate::health::check::{Check, Kind};
+
+/// What the probes of a check need and what is made once, not by each.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    tls: Option<tls::Config>,
+}
+
+impl Prepared {
+    /// Prepares for a check. What cannot be made is told by each probe, as a fault of ours.
+    pub fn new(check: &Check) -> Prepared {
+        match &check.kind {
+            Kind::Https(_, tls) => Prepared { tls: Some(tls::config(tls)) },
+            _ => Prepared::default(),
+        }
+    }
+
+    /// The TLS of the check.
+    pub(super) fn tls(&self) -> Result<&tls::Usable, Ended> {
+        match &self.tls {
+            Some(Ok(config)) => Ok(config),
+            Some(Err(what)) => Err(Ended::Local(what.clone())),
+            None => Err(Ended::Local("the check's TLS is not set up".into())),
+        }
+    }
+}
