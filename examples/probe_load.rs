@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use steerdns::health::check::{Check, Http, HttpMethod, Kind};
+use steerdns::health::check::{Check, HoldDown, Http, HttpMethod, Kind};
 use steerdns::health::target::{Aim, TargetKey};
 use steerdns::health::verdict::{Outcome, Verdict};
 use steerdns::probe::schedule::{AT_ONCE_DEFAULT, Aims, Told, run};
@@ -60,7 +60,16 @@ async fn measure(targets: u32, port: u16, http: bool, serving: tokio::task::Join
     };
     let kind = if http { Kind::Http(asked) } else { Kind::Tcp };
     let (interval, timeout) = (Duration::from_secs(1), Duration::from_millis(2500));
-    let check = Arc::new(Check { key: "c".into(), kind, port, interval, timeout, fall: 5, rise: 5 });
+    let check = Arc::new(Check {
+        key: "c".into(),
+        kind,
+        port,
+        interval,
+        timeout,
+        fall: 5,
+        rise: 5,
+        hold_down: HoldDown::default(),
+    });
     let aims = (0..targets).map(|n| {
         let address = IpAddr::V4(Ipv4Addr::from(0x7f01_0000 + n));
         let key = TargetKey { cluster: "c".into(), node: "n".into(), address, check: "c".into() };

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::geo::place::Point;
 
@@ -64,6 +65,10 @@ pub struct Cluster {
     pub capacity: Option<u64>,
     /// The check of services that name none.
     pub check: Option<CheckId>,
+    /// It is up, in a family, while at least so many of its nodes are; at least 1, the default.
+    pub min_nodes: u16,
+    /// How long it takes, and each of its nodes, to come back to its whole share; default 0: at once. Up to 1 h.
+    pub ramp: Duration,
     /// Its nodes, in the order in which they stand in the file.
     pub nodes: Vec<Node>,
 }
@@ -141,6 +146,12 @@ impl Inventory {
 }
 
 impl Cluster {
+    /// One of which nothing is said but where it is and what stands there.
+    pub fn bare(key: &str, place: Point, nodes: Vec<Node>) -> Cluster {
+        let (region, capacity, check, ramp) = (None, None, None, Duration::ZERO);
+        Cluster { key: key.into(), place, region, capacity, check, min_nodes: 1, ramp, nodes }
+    }
+
     /// Whether any node has an address of `family`.
     pub fn has(&self, family: Family) -> bool {
         self.members(family).next().is_some()

@@ -66,7 +66,7 @@ pub struct Listed {
     pub cost_ms: f32,
     /// Why it stands there; empty where no source was asked.
     pub why: String,
-    /// Its pool: `up`, `unknown`, `dead` or `withdrawn`.
+    /// Its pool: `up`, `short` (of nodes), `unknown`, `dead` or `withdrawn`.
     pub standing: &'static str,
     /// Its nodes.
     pub nodes: Vec<ListedNode>,
@@ -241,6 +241,7 @@ fn listed(
             why: why.unwrap_or_default(),
             standing: match snapshot.pool(*id, route).pool.standing {
                 Standing::Up => "up",
+                Standing::Short => "short",
                 Standing::Unknown => "unknown",
                 Standing::Dead => "dead",
                 Standing::Withdrawn => "withdrawn",

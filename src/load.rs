@@ -274,7 +274,7 @@ fn parts(linked: Linked, fed: Vec<Prefix>) -> Parts {
     Parts {
         zones: zones.collect(),
         inventory,
-        checks: checks.into_iter().map(Arc::new).collect(),
+        checks,
         policies,
         settings: Settings {
             nsid: server.nsid.as_deref().unwrap_or_default().as_bytes().into(),

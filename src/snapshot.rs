@@ -1,12 +1,14 @@
 //! A Plan with the health of one instant: the Snapshot.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
 use crate::cluster::ClusterId;
+use crate::health::overrides::Said;
 use crate::health::target::Target;
-use crate::health::verdict::Held;
+use crate::health::verdict::{Held, Verdict};
 use crate::plan::{Placed, Plan, Route};
 use crate::sets::{AddressSet, SlotSets};
 use crate::steering::choose::{self, Choice, Pool, Reason, Standing};
@@ -14,12 +16,14 @@ use crate::steering::client::Whose;
 use crate::zone::edition::Edition;
 
 /// The pools of one cluster, kind by kind, at one instant.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ClusterPools {
     /// A place in it is a place in [`Plan::kinds`].
     pub pools: Vec<LivePool>,
     /// What is held of each of its targets.
     pub held: Vec<HeldTarget>,
+    /// Node by node: what an operator says of it, over what is held.
+    pub said: Vec<Option<Said>>,
 }
 
 /// One pool at one instant.
@@ -29,6 +33,8 @@ pub struct LivePool {
     pub pool: Pool,
     /// What they get: of the members that are up, or else of those never observed.
     pub sets: SlotSets,
+    /// What they get when all is down, where it is not what [`Plan::serve_all`] says.
+    pub resort: Option<Arc<SlotSets>>,
 }
 
 /// What is held of one target, in words that outlive the Snapshot.
@@ -38,6 +44,14 @@ pub struct HeldTarget {
     pub target: Target,
     /// What is held of it.
     pub held: Held,
+    /// What answers rest on, where that is another verdict.
+    pub standing: Verdict,
+    /// How often in a row it fell soon after it had come back.
+    pub relapses: u32,
+    /// Until when it is held down for that.
+    pub held_until: Option<Instant>,
+    /// When the certificate that it showed ends.
+    pub certificate_ends: Option<Instant>,
 }
 
 /// What answers are made from: a Plan with the health of one instant. Immutable.
@@ -62,9 +76,9 @@ impl Snapshot {
             let pools = plan.kinds.iter().zip(of_kinds).map(|(kind, sets)| {
                 let none = deals[kind.family as usize].all() == 0;
                 let standing = if none { Standing::Withdrawn } else { Standing::Up };
-                LivePool { pool: Pool { open: u64::MAX, standing }, sets: sets.clone() }
+                LivePool { pool: Pool { open: u64::MAX, standing }, sets: sets.clone(), resort: None }
             });
-            Arc::new(ClusterPools { pools: pools.collect(), held: Vec::new() })
+            Arc::new(ClusterPools { pools: pools.collect(), held: Vec::new(), said: Vec::new() })
         });
         let (pools, all_down) = (pools.collect(), vec![false; plan.groups.len()]);
         Snapshot { pools, warming: false, all_down, editions: plan.editions.clone(), plan }
@@ -104,9 +118,10 @@ impl Snapshot {
         let moves = !route.sticky && !matches!(whose, Whose::Subnet { .. });
         let slot = if moves { slot.wrapping_add(turn as u8) } else { slot };
         match choice.reason {
-            Reason::ServeAll => {
-                self.plan.serve_all[usize::from(choice.cluster.0)][usize::from(route.kind)].get(slot)
-            }
+            Reason::ServeAll => match &self.pool(choice.cluster, route).resort {
+                Some(resort) => resort.get(slot),
+                None => self.plan.serve_all[usize::from(choice.cluster.0)][usize::from(route.kind)].get(slot),
+            },
             _ => self.pool(choice.cluster, route).sets.get(slot),
         }
     }

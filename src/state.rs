@@ -150,6 +150,12 @@ struct Row {
     observed_unix_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cause: Option<(String, String)>,
+    #[serde(default)]
+    recovered: bool,
+    #[serde(default)]
+    relapses: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held_until_unix_ms: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -172,6 +178,9 @@ fn text(kept: &[Kept], now: SystemTime) -> String {
         since_unix_ms: unix_ms(now, kept.stood),
         observed_unix_ms: unix_ms(now, kept.observed),
         cause: kept.cause.clone(),
+        recovered: kept.recovered,
+        relapses: kept.relapses,
+        held_until_unix_ms: kept.held.map(|left| unix_ms_in(now, left)),
     });
     let written = Written { steerdns_state: VERSION, verdicts: rows.collect() };
     let mut text = serde_json::to_string_pretty(&written).expect("strings and numbers alone");
@@ -199,6 +208,9 @@ fn parse(text: &str, now: SystemTime) -> Result<Vec<Kept>, String> {
         stood: age(row.since_unix_ms, now),
         observed: age(row.observed_unix_ms, now),
         cause: row.cause,
+        recovered: row.recovered,
+        relapses: row.relapses,
+        held: row.held_until_unix_ms.map(|until| left(until, now)),
     });
     Ok(kept.collect())
 }
@@ -206,6 +218,16 @@ fn parse(text: &str, now: SystemTime) -> Result<Vec<Kept>, String> {
 fn unix_ms(now: SystemTime, age: Duration) -> u64 {
     let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(age);
     u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn unix_ms_in(now: SystemTime, left: Duration) -> u64 {
+    let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_add(left);
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How long it is until then; zero, where it is over.
+fn left(unix_ms: u64, now: SystemTime) -> Duration {
+    Duration::from_millis(unix_ms).saturating_sub(now.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// How long ago that was. A clock that was set back a little makes it just now; one that was set back far makes it
@@ -235,6 +257,9 @@ mod tests {
             stood: Duration::from_secs(observed_s + 60),
             observed: Duration::from_secs(observed_s),
             cause: (node != "sin-1").then(|| ("connect".into(), "refused".into())),
+            recovered: node == "sin-1",
+            relapses: 2,
+            held: (node != "sin-1").then(|| Duration::from_secs(100 - observed_s)),
         }
     }
 

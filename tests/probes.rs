@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use rcgen::{CertificateParams, CertifiedKey, KeyPair, date_time_ymd, generate_simple_self_signed};
 use steerdns::cluster::{CheckId, ClusterId};
 use steerdns::health::board::Board;
-use steerdns::health::check::{Check, Http, HttpMethod, Kind, Rtmp, Tls};
+use steerdns::health::check::{Check, HoldDown, Http, HttpMethod, Kind, Rtmp, Tls};
 use steerdns::health::promise::Detection;
 use steerdns::health::target::{Aim, Target, TargetId, TargetKey};
 use steerdns::health::verdict::{Outcome, Verdict};
@@ -41,7 +41,7 @@ fn aim(kind: Kind, to: SocketAddr) -> Aim {
 /// The defaults of clusters.toml.
 fn check(kind: Kind, port: u16) -> Check {
     let (interval, timeout) = (Duration::from_secs(1), Duration::from_millis(2500));
-    Check { key: "c".into(), kind, port, interval, timeout, fall: 5, rise: 5 }
+    Check { key: "c".into(), kind, port, interval, timeout, fall: 5, rise: 5, hold_down: HoldDown::default() }
 }
 
 fn http() -> Http {

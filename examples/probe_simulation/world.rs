@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use steerdns::cluster::{CheckId, ClusterId};
 use steerdns::health::board::{Board, Death};
-use steerdns::health::check::{Check, Kind};
+use steerdns::health::check::{Check, HoldDown, Kind};
 use steerdns::health::rounds::{Action, ProbeId, Rounds};
 use steerdns::health::target::{Aim, Target, TargetId, TargetKey};
 use steerdns::health::verdict::{Cause, Outcome, Verdict};
@@ -132,7 +132,16 @@ enum Ended {
 
 pub(crate) fn check(interval_ms: u64, timeout_ms: u64, fall: u32, rise: u32) -> Check {
     let (interval, timeout) = (Duration::from_millis(interval_ms), Duration::from_millis(timeout_ms));
-    Check { key: "edge".into(), kind: Kind::Tcp, port: 80, interval, timeout, fall, rise }
+    Check {
+        key: "edge".into(),
+        kind: Kind::Tcp,
+        port: 80,
+        interval,
+        timeout,
+        fall,
+        rise,
+        hold_down: HoldDown::default(),
+    }
 }
 
 impl World {

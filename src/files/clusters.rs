@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::checks::{WrittenCheck, check};
 use super::document::{Table, Value, Wholeness, Written, at_most, read as read_document, same_keys};
@@ -16,6 +17,10 @@ use crate::geo::place::Point;
 pub const CHECKS_MAX: usize = 1024;
 /// What a cluster can carry: bits of a second would fit, too.
 const CAPACITY: RangeInclusive<i64> = 1..=1_000_000_000_000_000;
+/// How many nodes a cluster may need.
+const MIN_NODES: RangeInclusive<i64> = 1..=FAMILY_ADDRESSES_MAX as i64;
+/// How long a slow start may take.
+const RAMP: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
 /// A node's share among its cluster's nodes.
 const WEIGHT: RangeInclusive<i64> = 1..=1000;
 
@@ -47,6 +52,10 @@ pub struct WrittenCluster {
     pub capacity: Option<u64>,
     /// The check of services that name none.
     pub check: Option<Written<Arc<str>>>,
+    /// It is up while at least so many of its nodes are; `None`: one.
+    pub min_nodes: Option<Written<u16>>,
+    /// How long it takes to come back to its whole share.
+    pub ramp: Duration,
     /// Its nodes, in the order of the file.
     pub nodes: Vec<WrittenNode>,
     /// Whether all of it could be read: from what another lacks nothing follows.
@@ -114,6 +123,8 @@ fn cluster(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCluster>
             region: None,
             capacity: None,
             check: None,
+            min_nodes: None,
+            ramp: Duration::ZERO,
             nodes,
             is_whole: false,
         });
@@ -123,6 +134,11 @@ fn cluster(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCluster>
     let region = table.take("region").and_then(|value| value.label_text(issues));
     let capacity = table.take("capacity").and_then(|value| value.whole(CAPACITY, issues));
     let check = table.take("check").and_then(|value| value.reference(issues));
+    let min_nodes = table.take("min_nodes");
+    let count = min_nodes.as_ref().and_then(|value| value.whole(MIN_NODES, issues));
+    let min_nodes =
+        min_nodes.zip(count).and_then(|(value, count)| Some(value.written(count.try_into().ok()?)));
+    let ramp = table.take("ramp").and_then(|value| value.duration(RAMP, issues));
     let told = issues.len();
     let nodes = named(&mut table, "node", issues, node);
     if nodes.is_empty() {
@@ -133,6 +149,9 @@ fn cluster(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCluster>
     table.finish(issues);
     same_keys(nodes.iter().map(|(key, _)| key), "node", issues);
     let nodes: Vec<WrittenNode> = nodes.into_iter().map(|(_, node)| node).collect();
+    if let Some(needed) = min_nodes.as_ref().filter(|_| is_whole) {
+        short_of_nodes(needed, &key.value, &nodes, issues);
+    }
     for family in Family::ALL {
         let addresses = nodes.iter().flat_map(|node| &node.node.addresses);
         let count = addresses.filter(|address| Family::of(address.ip) == family).count();
@@ -144,9 +163,27 @@ fn cluster(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCluster>
         region: region.map(|region| region.value),
         capacity: capacity.and_then(|capacity| capacity.try_into().ok()),
         check,
+        min_nodes,
+        ramp: ramp.unwrap_or_default(),
         nodes,
         is_whole,
     })
+}
+
+/// Says of a family that a cluster has too few nodes of it ever to be up.
+fn short_of_nodes(needed: &Written<u16>, key: &str, nodes: &[WrittenNode], issues: &mut Vec<Issue>) {
+    for (family, name) in [(Family::V4, "IPv4"), (Family::V6, "IPv6")] {
+        let has = |node: &&WrittenNode| node.node.addresses.iter().any(|own| Family::of(own.ip) == family);
+        let count = nodes.iter().filter(has).count();
+        if (1..usize::from(needed.value)).contains(&count) {
+            let what = format!(
+                "`min_nodes` is {}, but `{}` has {count} with an {name} address: it would never be up there",
+                needed.value,
+                shown(key)
+            );
+            issues.push(Issue::error(needed.at.clone(), what).remedy(format!("at most {count}")));
+        }
+    }
 }
 
 /// `[latitude, longitude]`.

@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::check::{Check, Kind};
+use super::layers::together;
 use super::note::Note;
 use super::target::{Aim, Target, TargetId, TargetKey};
 use super::tracker::Tracker;
@@ -13,6 +15,8 @@ use crate::cluster::{CheckId, ClusterId, Family};
 
 /// What was last seen longer ago than this is not known any more: it counts as unknown.
 pub const KEPT_MAX: Duration = Duration::from_secs(600);
+/// Nobody is held down for longer, whatever a state file says.
+const HELD_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// What is held of every target.
 #[derive(Clone, Debug, Default)]
@@ -77,20 +81,13 @@ pub struct Transitions {
     pub down: u64,
 }
 
-/// The verdicts of a pool's members: bit n is member n of
-/// [`Cluster::members`](crate::cluster::Cluster::members).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Masks {
-    /// Up, suspect included.
-    pub up: u128,
-    /// Suspect alone.
-    pub suspect: u128,
-    /// Unknown.
-    pub unknown: u128,
-    /// Down.
-    pub down: u128,
-    /// When the first of the doubts is decided at the latest.
-    pub suspect_until: Option<Instant>,
+/// What a pool's check says of one of its members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// What answers rest on.
+    pub verdict: Verdict,
+    /// Since when it is up again, where it was down before.
+    pub recovered: Option<Instant>,
 }
 
 /// A verdict as it outlives the program.
@@ -110,6 +107,12 @@ pub struct Kept {
     pub observed: Duration,
     /// The last failure: how far the probe came, and what was seen.
     pub cause: Option<(String, String)>,
+    /// Whether it came up from down.
+    pub recovered: bool,
+    /// How often in a row it fell soon after it had come back.
+    pub relapses: u32,
+    /// For how long yet it is held down for that.
+    pub held: Option<Duration>,
 }
 
 impl Board {
@@ -172,6 +175,11 @@ impl Board {
         self.slot(id).tracker.held()
     }
 
+    /// What answers rest on: what is held of a target, or what is likely of one not observed yet.
+    pub fn standing(&self, id: TargetId) -> Verdict {
+        self.slot(id).standing()
+    }
+
     /// When a probe of this target last told something; `None`: never.
     pub fn observed(&self, id: TargetId) -> Option<Instant> {
         self.slot(id).observed
@@ -188,38 +196,37 @@ impl Board {
     }
 
     /// What is to be probed, and what is held of it: for [`Rounds::load`](super::rounds::Rounds::load).
-    pub fn aims(&self) -> impl Iterator<Item = (Arc<Aim>, Verdict)> {
-        self.slots.iter().map(|slot| (slot.target.aim.clone(), slot.tracker.held().verdict))
+    pub fn aims(&self) -> impl Iterator<Item = (Arc<Aim>, Tracker)> {
+        self.slots.iter().map(|slot| (slot.target.aim.clone(), slot.tracker.clone()))
     }
 
-    /// The targets of one pool's members, with their bits.
-    pub fn members(
+    /// How often in a row a target fell soon after it had come back, and until when it is held down for that.
+    pub fn relapses(&self, id: TargetId) -> (u32, Option<Instant>) {
+        self.slot(id).tracker.relapses()
+    }
+
+    /// What a check says of each member of a pool, in their order ([`Cluster::members`](crate::cluster::Cluster::members)).
+    /// `checks` are those of the Plan.
+    pub fn judged(
         &self,
+        checks: &[Arc<Check>],
         cluster: ClusterId,
         check: CheckId,
         family: Family,
-    ) -> impl Iterator<Item = (u8, TargetId)> {
-        let ids = self.pools.get(&(cluster, check, family)).into_iter().flatten();
-        ids.map(|id| (self.target(*id).member, *id))
-    }
-
-    /// The verdicts of one pool's members.
-    pub fn masks(&self, cluster: ClusterId, check: CheckId, family: Family) -> Masks {
-        let mut masks = Masks::default();
-        for (member, id) in self.members(cluster, check, family) {
-            let bit = 1u128 << member;
-            match self.slot(id).standing() {
-                Verdict::Up => masks.up |= bit,
-                Verdict::Down => masks.down |= bit,
-                Verdict::Unknown => masks.unknown |= bit,
-                Verdict::Suspect { until } => {
-                    masks.up |= bit;
-                    masks.suspect |= bit;
-                    masks.suspect_until = Some(masks.suspect_until.map_or(until, |first| first.min(until)));
-                }
-            }
-        }
-        masks
+    ) -> Vec<Judged> {
+        let Kind::Several(several) = &checks[usize::from(check.0)].kind else {
+            let ids = self.pools.get(&(cluster, check, family)).into_iter().flatten();
+            return ids.map(|id| self.slot(*id).judged()).collect();
+        };
+        let layers = several.of.iter().map(|layer| self.judged(checks, cluster, *layer, family));
+        let layers: Vec<_> = layers.collect();
+        let members = layers.iter().map(Vec::len).min().unwrap_or(0);
+        let of_member = |member: usize| Judged {
+            verdict: together(several.least, layers.iter().map(|layer| layer[member].verdict)),
+            // Each layer that came back counts: the last one made it whole.
+            recovered: layers.iter().filter_map(|layer| layer[member].recovered).max(),
+        };
+        (0..members).map(of_member).collect()
     }
 
     /// Takes what was seen of a target. `Some` where its verdict, or the date of its doubt, is another one now.
@@ -271,7 +278,10 @@ impl Board {
                 Some(Cause { layer, what: what.as_str().into() })
             });
             // Before the machine started there is no Instant: as early as can be told.
-            slot.tracker = Tracker::holding(verdict, now.checked_sub(old.stood).unwrap_or(now), cause);
+            let since = now.checked_sub(old.stood).unwrap_or(now);
+            slot.tracker = Tracker::holding(verdict, since, cause)
+                .as_recovered(old.recovered)
+                .relapsed(old.relapses, old.held.map(|left| now + left.min(HELD_MAX)));
             slot.observed = Some(now.checked_sub(old.observed).unwrap_or(now));
         }
     }
@@ -288,6 +298,12 @@ impl Slot {
             (Verdict::Unknown, Some(likely)) => likely,
             (held, _) => held,
         }
+    }
+
+    fn judged(&self) -> Judged {
+        let verdict = self.standing();
+        let recovered = self.tracker.recovered().filter(|_| verdict != Verdict::Down);
+        Judged { verdict, recovered }
     }
 
     /// The same, up or down; `None` where nothing is known.
@@ -344,6 +360,9 @@ impl Slot {
             stood: now.saturating_duration_since(self.tracker.stands()),
             observed: now.saturating_duration_since(self.observed?),
             cause: held.cause.as_ref().map(|cause| (cause.layer.to_owned(), cause.what.to_string())),
+            recovered: self.tracker.recovered().is_some(),
+            relapses: self.tracker.relapses().0,
+            held: self.tracker.relapses().1.map(|until| until.saturating_duration_since(now)),
         })
     }
 }
@@ -364,12 +383,21 @@ impl Transitions {
 #[allow(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
 mod tests {
     use super::*;
-    use crate::health::check::{Check, Kind};
+    use crate::health::check::{HoldDown, Several};
 
     fn check(key: &str, kind: Kind) -> Arc<Check> {
         let second = Duration::from_secs(1);
         let key = key.into();
-        Arc::new(Check { key, kind, port: 80, interval: second, timeout: second, fall: 2, rise: 2 })
+        Arc::new(Check {
+            key,
+            kind,
+            port: 80,
+            interval: second,
+            timeout: second,
+            fall: 2,
+            rise: 2,
+            hold_down: HoldDown::default(),
+        })
     }
 
     fn target(node: &str, address: &str, member: u8, check: &Arc<Check>) -> Target {
@@ -402,20 +430,64 @@ mod tests {
     }
 
     #[test]
-    fn masks_tell_the_verdict_of_each_member() {
+    fn a_pools_check_tells_the_verdict_of_each_member() {
         let now = Instant::now();
         let mut board = board(now);
         board.observe(TargetId(0), &seen(SUCCEEDED, now));
         board.observe(TargetId(1), &seen(SUCCEEDED, now));
         board.observe(TargetId(1), &seen(failed(), at_second(now, 1)));
         board.observe(TargetId(2), &seen(failed(), now));
-        let masks = board.masks(ClusterId(0), CheckId(0), Family::V4);
-        let suspect_until = Some(at_second(now, 4));
-        assert_eq!(
-            masks,
-            Masks { up: 0b0011, suspect: 0b0010, down: 0b0100, unknown: 0b1000, suspect_until }
-        );
-        assert_eq!(board.masks(ClusterId(0), CheckId(0), Family::V6), Masks::default());
+        let checks = [check("edge", Kind::Tcp)];
+        let judged = board.judged(&checks, ClusterId(0), CheckId(0), Family::V4);
+        let verdicts: Vec<_> = judged.iter().map(|judged| judged.verdict).collect();
+        let suspect = Verdict::Suspect { until: at_second(now, 4) };
+        assert_eq!(verdicts, [Verdict::Up, suspect, Verdict::Down, Verdict::Unknown]);
+        assert_eq!(board.judged(&checks, ClusterId(0), CheckId(0), Family::V6), []);
+    }
+
+    #[test]
+    fn a_check_made_of_others_judges_by_what_each_of_them_says() {
+        let now = Instant::now();
+        let (ping, rtmp) = (check("ping", Kind::Tcp), check("rtmp", Kind::Tcp));
+        let target = |number, member, check: &Arc<Check>| {
+            let own = target("sin-1", &format!("192.0.2.{member}"), member, check);
+            Target { check: CheckId(number), ..own }
+        };
+        let mut board = Board::default();
+        let of = |number, check| (0..3).map(move |member| target(number, member, check));
+        board.load(of(0, &ping).chain(of(1, &rtmp)).collect(), now);
+        // The first answers both, the second only pings, of the third nothing is known but that it pings.
+        for (id, outcome) in [(0, SUCCEEDED), (1, SUCCEEDED), (2, SUCCEEDED), (3, SUCCEEDED), (4, failed())] {
+            board.observe(TargetId(id), &seen(outcome, now));
+        }
+        let words = |least| {
+            let several = Kind::Several(Several { least, of: vec![CheckId(0), CheckId(1)] });
+            let checks = [ping.clone(), rtmp.clone(), check("both", several)];
+            let judged = board.judged(&checks, ClusterId(0), CheckId(2), Family::V4);
+            judged.iter().map(|judged| judged.verdict.word()).collect::<Vec<_>>()
+        };
+        assert_eq!(words(2), ["up", "down", "unknown"]);
+        assert_eq!(words(1), ["up", "up", "up"]);
+    }
+
+    #[test]
+    fn what_came_back_is_told_with_when() {
+        let now = Instant::now();
+        let mut board = board(now);
+        let recovered = |board: &Board| {
+            let judged = board.judged(&[check("edge", Kind::Tcp)], ClusterId(0), CheckId(0), Family::V4);
+            judged[0].recovered
+        };
+        board.observe(TargetId(0), &seen(SUCCEEDED, now));
+        assert_eq!(recovered(&board), None, "it was never down");
+        for second in [1, 2] {
+            board.observe(TargetId(0), &seen(failed(), at_second(now, second)));
+        }
+        assert_eq!(recovered(&board), None);
+        for second in [3, 4] {
+            board.observe(TargetId(0), &seen(SUCCEEDED, at_second(now, second)));
+        }
+        assert_eq!(recovered(&board), Some(at_second(now, 4)));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cluster::CheckId;
+
 /// A check: what a probe does, where, how often, and how many of them turn a verdict.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Check {
@@ -21,6 +23,28 @@ pub struct Check {
     pub fall: u32,
     /// Successes in a row that turn down into up; 1..=100, default 5.
     pub rise: u32,
+    /// How long a target that keeps falling stays down at least.
+    pub hold_down: HoldDown,
+}
+
+/// How long a target that keeps falling stays down at least, however well it answers.
+///
+/// A target that falls less than `most` after it came back has relapsed: it is held for `first`, and for twice as long
+/// at each further relapse, up to `most`. One that stood for longer begins anew. The default holds nobody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HoldDown {
+    /// At the first relapse; 0: never. Up to `most`, default 30 s.
+    pub first: Duration,
+    /// At the longest; up to 24 h, default 10 min.
+    pub most: Duration,
+}
+
+impl HoldDown {
+    /// How long the n-th relapse in a row is held, n from 1.
+    pub fn of(&self, relapses: u32) -> Duration {
+        let doubled = 1u32.checked_shl(relapses.saturating_sub(1)).filter(|times| *times != 0);
+        doubled.and_then(|times| self.first.checked_mul(times)).unwrap_or(self.most).min(self.most)
+    }
 }
 
 /// What a probe does.
@@ -34,6 +58,17 @@ pub enum Kind {
     Https(Http, Tls),
     /// The RTMP handshake, and `connect` answered by `_result`.
     Rtmp(Rtmp),
+    /// Probes nothing itself: other checks judge together.
+    Several(Several),
+}
+
+/// Several checks that judge together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Several {
+    /// At least so many of them must be up.
+    pub least: u8,
+    /// Which, from the ground up; each at most once, none of them this one.
+    pub of: Vec<CheckId>,
 }
 
 impl Kind {
@@ -44,6 +79,7 @@ impl Kind {
             Kind::Http(_) => "http",
             Kind::Https(..) => "https",
             Kind::Rtmp(_) => "rtmp",
+            Kind::Several(_) => "several",
         }
     }
 }
@@ -94,4 +130,32 @@ pub struct Rtmp {
     pub app: String,
     /// The host of `tcUrl`; default: the probed address.
     pub host: Option<String>,
+}
+
+/// The checks that probe for this one: itself, or those that it is made of, each once.
+pub fn probing(checks: &[Arc<Check>], check: CheckId) -> Vec<CheckId> {
+    let mut found = Vec::new();
+    let mut next = vec![check];
+    while let Some(id) = next.pop() {
+        match &checks[usize::from(id.0)].kind {
+            Kind::Several(several) => next.extend(several.of.iter().rev()),
+            _ if found.contains(&id) => {}
+            _ => found.push(id),
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_relapse_is_held_for_twice_as_long_up_to_a_limit() {
+        let hold = HoldDown { first: Duration::from_secs(30), most: Duration::from_secs(600) };
+        let held: Vec<u64> = (1..=7).map(|relapses| hold.of(relapses).as_secs()).collect();
+        assert_eq!(held, [30, 60, 120, 240, 480, 600, 600]);
+        assert_eq!(hold.of(1000).as_secs(), 600);
+        assert_eq!(HoldDown::default().of(5), Duration::ZERO);
+    }
 }

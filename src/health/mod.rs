@@ -9,7 +9,9 @@
 pub mod board;
 pub mod budget;
 pub mod check;
+pub mod layers;
 pub mod note;
+pub mod overrides;
 pub mod pace;
 pub mod promise;
 pub mod rounds;

@@ -76,13 +76,13 @@ struct Out {
 }
 
 impl Pace {
-    /// Begins to probe a target that is held to be `verdict`.
-    pub fn new(key: &TargetKey, check: Arc<Check>, verdict: Verdict, now: Instant) -> Pace {
+    /// Begins to probe a target of which this is held. A doubt is not taken over: its probes are gone.
+    pub fn new(key: &TargetKey, check: Arc<Check>, tracker: Tracker, now: Instant) -> Pace {
         let hash = hash(key);
         let grid = now + share(hash, check.interval);
         Pace {
             grid,
-            tracker: Tracker::holding(verdict, now, None),
+            tracker: tracker.without_doubt(),
             usual: Usual::default(),
             out: Vec::new(),
             next: 0,
@@ -311,12 +311,21 @@ fn hash(key: &TargetKey) -> u64 {
 mod tests {
     use super::*;
     use crate::health::budget::REPROBES_SAVED_MAX;
-    use crate::health::check::Kind;
+    use crate::health::check::{HoldDown, Kind};
     use crate::health::verdict::Cause;
 
     fn check(interval_ms: u64, timeout_ms: u64, fall: u32) -> Arc<Check> {
         let (interval, timeout) = (Duration::from_millis(interval_ms), Duration::from_millis(timeout_ms));
-        Arc::new(Check { key: "edge".into(), kind: Kind::Tcp, port: 80, interval, timeout, fall, rise: 2 })
+        Arc::new(Check {
+            key: "edge".into(),
+            kind: Kind::Tcp,
+            port: 80,
+            interval,
+            timeout,
+            fall,
+            rise: 2,
+            hold_down: HoldDown::default(),
+        })
     }
 
     fn key(node: &str) -> TargetKey {
@@ -338,7 +347,7 @@ mod tests {
         /// An up target that usually takes 10 ms, at a point of its grid: a probe starts at 0 ms.
         fn up(check: Arc<Check>) -> Bench {
             let before = Instant::now();
-            let pace = Pace::new(&key("n"), check, Verdict::Up, before);
+            let pace = Pace::new(&key("n"), check, Tracker::holding(Verdict::Up, before, None), before);
             let mut bench = Bench { pace, budget: Budget::new(before), start: before, steps: Vec::new() };
             bench.start = bench.pace.wake().unwrap();
             let first = bench.starts(0)[0];
@@ -518,7 +527,7 @@ mod tests {
     fn a_first_probe_does_not_wait_for_a_long_interval() {
         let now = Instant::now();
         for node in ["a", "b", "c", "d"] {
-            let pace = Pace::new(&key(node), check(3_600_000, 2500, 5), Verdict::Unknown, now);
+            let pace = Pace::new(&key(node), check(3_600_000, 2500, 5), Tracker::unknown(now), now);
             assert!(pace.wake().unwrap() <= now + FIRST_WITHIN);
         }
     }

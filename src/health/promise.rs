@@ -55,11 +55,20 @@ impl Detection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::check::Kind;
+    use crate::health::check::{HoldDown, Kind};
 
     fn check(interval_s: u64, timeout_ms: u64, fall: u32) -> Check {
         let (interval, timeout) = (Duration::from_secs(interval_s), Duration::from_millis(timeout_ms));
-        Check { key: "c".into(), kind: Kind::Tcp, port: 80, interval, timeout, fall, rise: 5 }
+        Check {
+            key: "c".into(),
+            kind: Kind::Tcp,
+            port: 80,
+            interval,
+            timeout,
+            fall,
+            rise: 5,
+            hold_down: HoldDown::default(),
+        }
     }
 
     #[test]

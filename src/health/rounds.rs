@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use super::budget::Budget;
 use super::pace::{Pace, Step};
 use super::target::{Aim, TargetKey};
-use super::verdict::{Outcome, Seen, Verdict};
+use super::tracker::Tracker;
+use super::verdict::{Outcome, Seen};
 
 /// A probe, of all that were ever started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,16 +77,16 @@ impl Rounds {
         }
     }
 
-    /// Probes these from now on, each with the verdict that is held of it; of targets that stay
-    /// ([`Aim::same`]) nothing is started anew, and their own verdict goes on.
+    /// Probes these from now on, each with what is held of it; of targets that stay ([`Aim::same`]) nothing is
+    /// started anew, and what is held here goes on.
     pub fn load(
         &mut self,
-        aims: impl IntoIterator<Item = (Arc<Aim>, Verdict)>,
+        aims: impl IntoIterator<Item = (Arc<Aim>, Tracker)>,
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
         let mut gone = std::mem::take(&mut self.by_key);
-        for (aim, verdict) in aims {
+        for (aim, tracker) in aims {
             if self.by_key.contains_key(&aim.key) {
                 continue;
             }
@@ -95,7 +96,7 @@ impl Rounds {
                     gone.remove(&aim.key);
                     number
                 }
-                None => self.begin(&aim, verdict, now),
+                None => self.begin(&aim, tracker, now),
             };
             self.by_key.insert(aim.key.clone(), number);
             let turn = self.targets.get_mut(&number).expect("it stays, or has just begun");
@@ -142,10 +143,10 @@ impl Rounds {
         rewake(&mut self.wakes, number, turn);
     }
 
-    fn begin(&mut self, aim: &Arc<Aim>, verdict: Verdict, now: Instant) -> u64 {
+    fn begin(&mut self, aim: &Arc<Aim>, tracker: Tracker, now: Instant) -> u64 {
         let number = self.next;
         self.next += 1;
-        let pace = Pace::new(&aim.key, aim.check.clone(), verdict, now);
+        let pace = Pace::new(&aim.key, aim.check.clone(), tracker, now);
         self.targets.insert(number, Turn { aim: aim.clone(), pace, wake: None });
         number
     }
@@ -186,7 +187,7 @@ fn action(target: u64, aim: &Arc<Aim>, step: Step) -> Action {
 #[allow(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
 mod tests {
     use super::*;
-    use crate::health::check::{Check, Kind};
+    use crate::health::check::{Check, HoldDown, Kind};
 
     fn aim(node: &str, port: u16) -> Arc<Aim> {
         let second = Duration::from_secs(1);
@@ -198,6 +199,7 @@ mod tests {
             timeout: second,
             fall: 3,
             rise: 3,
+            hold_down: HoldDown::default(),
         };
         let address = "192.0.2.1".parse().unwrap();
         let key = TargetKey { cluster: "sin".into(), node: node.into(), address, check: "c".into() };
@@ -216,7 +218,11 @@ mod tests {
     fn a_reload_does_not_restart_the_probes_of_targets_that_stay() {
         let now = Instant::now();
         let (mut rounds, mut actions) = (Rounds::new(now), Vec::new());
-        rounds.load([(aim("a", 80), Verdict::Unknown), (aim("b", 80), Verdict::Unknown)], now, &mut actions);
+        rounds.load(
+            [(aim("a", 80), Tracker::unknown(now)), (aim("b", 80), Tracker::unknown(now))],
+            now,
+            &mut actions,
+        );
         let later = now + Duration::from_millis(300);
         rounds.tick(later, &mut actions);
         let out = starts(&actions);
@@ -224,7 +230,7 @@ mod tests {
 
         actions.clear();
         rounds.load(
-            [(aim("b", 80), Verdict::Unknown), (aim("a", 81), Verdict::Unknown)],
+            [(aim("b", 80), Tracker::unknown(now)), (aim("a", 81), Tracker::unknown(now))],
             later,
             &mut actions,
         );
@@ -242,7 +248,7 @@ mod tests {
     fn without_targets_there_is_nothing_to_wake_for() {
         let now = Instant::now();
         let (mut rounds, mut actions) = (Rounds::new(now), Vec::new());
-        rounds.load([(aim("a", 80), Verdict::Unknown)], now, &mut actions);
+        rounds.load([(aim("a", 80), Tracker::unknown(now))], now, &mut actions);
         assert!(rounds.wake().is_some());
         rounds.load([], now, &mut actions);
         assert_eq!(rounds.wake(), None);

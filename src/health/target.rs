@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::check::Check;
+use super::check::{Check, probing};
 use crate::cluster::{CheckId, ClusterId, Family, Inventory};
 
 /// A target's place in the [`Board`](super::board::Board): dense, made anew by each load.
@@ -65,14 +65,17 @@ impl Target {
     }
 }
 
-/// The targets of these (cluster, check) pairs, each pair once: every address of the cluster by that check.
-/// `checks` are those of the Plan: a [`CheckId`] is a place in it.
+/// The targets of these (cluster, check) pairs, each pair once: every address of the cluster by that check, or by those
+/// that it is made of. `checks` are those of the Plan: a [`CheckId`] is a place in it.
 pub fn targets(
     inventory: &Inventory,
     checks: &[Arc<Check>],
     pairs: impl IntoIterator<Item = (ClusterId, CheckId)>,
 ) -> Vec<Target> {
-    let mut pairs: Vec<_> = pairs.into_iter().collect();
+    let pairs = pairs.into_iter();
+    let mut pairs: Vec<_> = pairs
+        .flat_map(|(cluster, check)| probing(checks, check).into_iter().map(move |id| (cluster, id)))
+        .collect();
     pairs.sort_unstable();
     pairs.dedup();
     pairs.into_iter().flat_map(|(cluster, check)| of_pair(inventory, checks, cluster, check)).collect()
@@ -108,7 +111,7 @@ mod tests {
     use super::*;
     use crate::cluster::{Address, Cluster, Node};
     use crate::geo::place::Point;
-    use crate::health::check::Kind;
+    use crate::health::check::{HoldDown, Kind};
 
     fn address(ip: &str) -> Address {
         let ip: IpAddr = ip.parse().unwrap();
@@ -118,7 +121,16 @@ mod tests {
     fn check(key: &str, port: u16) -> Arc<Check> {
         let second = Duration::from_secs(1);
         let key = key.into();
-        Arc::new(Check { key, kind: Kind::Tcp, port, interval: second, timeout: second, fall: 3, rise: 3 })
+        Arc::new(Check {
+            key,
+            kind: Kind::Tcp,
+            port,
+            interval: second,
+            timeout: second,
+            fall: 3,
+            rise: 3,
+            hold_down: HoldDown::default(),
+        })
     }
 
     fn two_nodes() -> Inventory {
@@ -130,7 +142,7 @@ mod tests {
             node("sin-2", vec![elsewhere, address("2001:db8::12")]),
         ];
         let place = Point::new(1.35, 103.82).unwrap();
-        let sin = Cluster { key: "sin".into(), place, region: None, capacity: None, check: None, nodes };
+        let sin = Cluster::bare("sin", place, nodes);
         Inventory { clusters: vec![sin] }
     }
 

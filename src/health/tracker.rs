@@ -7,10 +7,11 @@
 //! | `suspect` | up                            | –       | down at the `fall`-th in a row            |
 //! | `down`    | up at the `rise`-th in a row  | –       | counts anew                               |
 //!
-//! A local failure changes nothing: nothing was seen.
+//! A local failure changes nothing: nothing was seen. A target that keeps falling is held down for a while
+//! ([`HoldDown`](super::check::HoldDown)): until then no success raises it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::check::Check;
 use super::verdict::{Cause, Held, Outcome, Seen, Verdict};
@@ -23,6 +24,12 @@ pub struct Tracker {
     stands: Instant,
     /// Outcomes in a row against the verdict: failures while up or suspect, successes while down.
     contrary: u32,
+    /// Whether it came up from down, not from unknown.
+    recovered: bool,
+    /// How often in a row it fell soon after it had come back.
+    relapses: u32,
+    /// Until when it is held down, however well it answers.
+    held_until: Option<Instant>,
 }
 
 impl Tracker {
@@ -37,7 +44,28 @@ impl Tracker {
             Verdict::Suspect { .. } => Verdict::Up,
             settled => settled,
         };
-        Tracker { held: Held { verdict, since, cause }, stands: since, contrary: 0 }
+        let held = Held { verdict, since, cause };
+        Tracker { held, stands: since, contrary: 0, recovered: false, relapses: 0, held_until: None }
+    }
+
+    /// The same, but that a doubt is up again: its probes are gone.
+    pub fn without_doubt(mut self) -> Tracker {
+        if let Verdict::Suspect { .. } = self.held.verdict {
+            self.held.verdict = Verdict::Up;
+            self.held.since = self.stands;
+            self.contrary = 0;
+        }
+        self
+    }
+
+    /// The same, but fallen so often before, and held down until then.
+    pub fn relapsed(self, relapses: u32, held_until: Option<Instant>) -> Tracker {
+        Tracker { relapses, held_until, ..self }
+    }
+
+    /// The same, but that it came up from down.
+    pub fn as_recovered(self, recovered: bool) -> Tracker {
+        Tracker { recovered, ..self }
     }
 
     /// What is held.
@@ -48,6 +76,24 @@ impl Tracker {
     /// Since when it has been up or down, doubts that came to nothing included.
     pub fn stands(&self) -> Instant {
         self.stands
+    }
+
+    /// Since when it is up again, where it was down before.
+    pub fn recovered(&self) -> Option<Instant> {
+        self.recovered.then_some(self.stands)
+    }
+
+    /// How often in a row it fell soon after it had come back, and until when it is held down for that.
+    pub fn relapses(&self) -> (u32, Option<Instant>) {
+        (self.relapses, self.held_until)
+    }
+
+    /// Forgets the last fall: it was not the target's. What went before counts on.
+    pub fn forgive(&mut self) {
+        if self.held.verdict == Verdict::Down {
+            self.relapses = self.relapses.saturating_sub(1);
+            self.held_until = None;
+        }
     }
 
     /// Failures that are still wanting until down, were they to come in a row from now; at least 1.
@@ -80,8 +126,8 @@ impl Tracker {
                 self.contrary = 0;
             }
             Verdict::Down => {
-                self.contrary += 1;
-                if self.contrary >= check.rise {
+                self.contrary = self.contrary.saturating_add(1);
+                if self.contrary >= check.rise && self.held_until.is_none_or(|until| until <= at) {
                     self.settle(Verdict::Up, at);
                 }
             }
@@ -109,6 +155,7 @@ impl Tracker {
             Verdict::Up | Verdict::Suspect { .. } => self.contrary += 1,
         }
         if self.contrary >= check.fall {
+            self.count_relapse(seen.at, check);
             return self.settle(Verdict::Down, seen.at);
         }
         match &mut self.held.verdict {
@@ -120,7 +167,22 @@ impl Tracker {
         }
     }
 
+    /// Counts a fall that came soon after a return, and holds it down for that.
+    fn count_relapse(&mut self, at: Instant, check: &Check) {
+        let stood = at.saturating_duration_since(self.stands);
+        self.relapses = match self.recovered && stood < check.hold_down.most {
+            true => self.relapses.saturating_add(1),
+            false => 0,
+        };
+        let hold = if self.relapses == 0 { Duration::ZERO } else { check.hold_down.of(self.relapses) };
+        self.held_until = (!hold.is_zero()).then(|| at + hold);
+    }
+
     fn settle(&mut self, verdict: Verdict, at: Instant) {
+        self.recovered = verdict == Verdict::Up && self.held.verdict == Verdict::Down;
+        if verdict == Verdict::Up {
+            self.held_until = None;
+        }
         self.held.verdict = verdict;
         self.held.since = at;
         self.stands = at;
@@ -134,11 +196,20 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::health::check::Kind;
+    use crate::health::check::{HoldDown, Kind};
 
     fn check(fall: u32, rise: u32) -> Check {
         let second = Duration::from_secs(1);
-        Check { key: "c".into(), kind: Kind::Tcp, port: 80, interval: second, timeout: second, fall, rise }
+        Check {
+            key: "c".into(),
+            kind: Kind::Tcp,
+            port: 80,
+            interval: second,
+            timeout: second,
+            fall,
+            rise,
+            hold_down: HoldDown::default(),
+        }
     }
 
     fn failed(what: &str) -> Outcome {

@@ -377,7 +377,7 @@ fn serve_all(deals: &[[Deal; 2]], kinds: &[PoolKind]) -> Vec<Vec<SlotSets>> {
     let of = |pair: &[Deal; 2]| {
         let kinds = kinds.iter().map(|kind| {
             let deal = &pair[kind.family as usize];
-            SlotSets::new(&deal.dealt.table(kind.answers, deal.all()), &deal.addresses, |_| None)
+            SlotSets::new(&deal.dealt.table(kind.answers, |_| deal.all()), &deal.addresses, |_| None)
         });
         kinds.collect()
     };

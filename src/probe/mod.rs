@@ -79,5 +79,7 @@ async fn by_kind(probe: &Probe<'_>, _notes: &mut Vec<Note>) -> Result<(), Ended>
             let stream = tcp::connect(aim.probe, limit).await?;
             rtmp::connect(stream, rtmp, aim.probe, limit).await
         }
+        // It is no target: those are that it is made of.
+        Kind::Several(_) => Err(Ended::Local("this check probes nothing itself".into())),
     }
 }

@@ -15,14 +15,15 @@ use crate::health::check::Check;
 use crate::health::note::Note;
 use crate::health::rounds::{Action, Observation, ProbeId, Rounds};
 use crate::health::target::{Aim, TargetKey};
-use crate::health::verdict::{Outcome, Verdict};
+use crate::health::tracker::Tracker;
+use crate::health::verdict::Outcome;
 
 /// Probes that may be out at once, unless the caller knows better: each holds one descriptor. At one probe a
 /// second and a timeout of 2.5 s this is 4096 dead targets, or any number of living ones that a machine can probe.
 pub const AT_ONCE_DEFAULT: usize = 4096;
 
-/// What is to be probed, each with the verdict that is held of it.
-pub type Aims = Arc<[(Arc<Aim>, Verdict)]>;
+/// What is to be probed, each with what is held of it.
+pub type Aims = Arc<[(Arc<Aim>, Tracker)]>;
 
 /// What the publisher is told.
 #[derive(Clone, Debug, PartialEq)]

@@ -17,6 +17,8 @@ pub struct Pool {
 pub enum Standing {
     /// At least one address is up (suspect counts as up).
     Up,
+    /// Some are up, of fewer nodes than the cluster needs (`min_nodes`).
+    Short,
     /// None is up, at least one was never observed.
     Unknown,
     /// All are down.
@@ -43,6 +45,8 @@ pub enum Reason {
     Next,
     /// The first that is up, though closed for the slot: so is every other that is up.
     Closed,
+    /// The first that has any address up: all that are up are short of nodes.
+    Short,
     /// Never observed, and no up address on the list.
     Unknown,
     /// All down: as if the first one were up.
@@ -53,8 +57,15 @@ pub enum Reason {
 
 impl Reason {
     /// All of them: to count answers by.
-    pub const ALL: [Reason; 6] =
-        [Reason::First, Reason::Next, Reason::Closed, Reason::Unknown, Reason::ServeAll, Reason::Fallback];
+    pub const ALL: [Reason; 7] = [
+        Reason::First,
+        Reason::Next,
+        Reason::Closed,
+        Reason::Short,
+        Reason::Unknown,
+        Reason::ServeAll,
+        Reason::Fallback,
+    ];
 
     /// The word for it in `explain`, metrics and logs.
     pub fn word(self) -> &'static str {
@@ -62,6 +73,7 @@ impl Reason {
             Reason::First => "first",
             Reason::Next => "next",
             Reason::Closed => "closed",
+            Reason::Short => "short",
             Reason::Unknown => "unknown",
             Reason::ServeAll => "serve-all",
             Reason::Fallback => "fallback",
@@ -70,11 +82,11 @@ impl Reason {
 }
 
 /// The first cluster of `list` (best first) that is up and open for `slot`. If none is open, the first that is up; if none
-/// is up, the first that was never observed. `None`: all down, see [`last_resort`].
+/// is up, the first that is up in part; if none is, the first that was never observed. `None`: all down, see
+/// [`last_resort`].
 #[inline]
 pub fn choose(list: &[ClusterId], slot: u8, pool: impl Fn(ClusterId) -> Pool) -> Option<Choice> {
-    let mut closed = None;
-    let mut unknown = None;
+    let (mut closed, mut short, mut unknown) = (None, None, None);
     for (rank, &cluster) in list.iter().enumerate() {
         let Pool { open, standing } = pool(cluster);
         match standing {
@@ -83,11 +95,12 @@ pub fn choose(list: &[ClusterId], slot: u8, pool: impl Fn(ClusterId) -> Pool) ->
                 return Some(Choice { cluster, reason });
             }
             Standing::Up => closed = closed.or(Some(Choice { cluster, reason: Reason::Closed })),
+            Standing::Short => short = short.or(Some(Choice { cluster, reason: Reason::Short })),
             Standing::Unknown => unknown = unknown.or(Some(Choice { cluster, reason: Reason::Unknown })),
             Standing::Dead | Standing::Withdrawn => {}
         }
     }
-    closed.or(unknown)
+    closed.or(short).or(unknown)
 }
 
 /// What to answer when [`choose`] found all of `list` down. `None`: SERVFAIL.
@@ -108,7 +121,9 @@ pub fn last_resort(
         AllDown::ServFail => None,
         AllDown::ServeAll => serve_all(),
         AllDown::Fallback(cluster) => match pool(cluster).standing {
-            Standing::Up | Standing::Unknown => Some(Choice { cluster, reason: Reason::Fallback }),
+            Standing::Up | Standing::Short | Standing::Unknown => {
+                Some(Choice { cluster, reason: Reason::Fallback })
+            }
             Standing::Dead | Standing::Withdrawn => serve_all(),
         },
     }
@@ -162,6 +177,14 @@ mod tests {
     fn a_far_up_cluster_goes_before_a_near_unknown_one() {
         assert_eq!(chosen([UNKNOWN, DEAD, UP], 5), Some((2, Reason::Next)));
         assert_eq!(chosen([DEAD, UNKNOWN, UNKNOWN], 5), Some((0, Reason::Unknown)));
+    }
+
+    #[test]
+    fn a_cluster_short_of_nodes_goes_before_an_unknown_one_and_behind_every_whole_one() {
+        const SHORT: Pool = Pool { open: 0, standing: Standing::Short };
+        assert_eq!(chosen([SHORT, DEAD, UP], 5), Some((2, Reason::Next)));
+        assert_eq!(chosen([SHORT, DEAD, SHED], 5), Some((2, Reason::Closed)));
+        assert_eq!(chosen([UNKNOWN, SHORT, SHORT], 5), Some((0, Reason::Short)));
     }
 
     #[test]

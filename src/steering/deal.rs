@@ -90,12 +90,13 @@ impl Dealt {
         Dealt { orders: orders.into(), members: members.len() }
     }
 
-    /// For each slot the first `answers` members that are in `up` (bit n: member n), in its order.
-    pub fn table(&self, answers: u8, up: u128) -> SlotTable {
+    /// For each slot the first `answers` members that are in its `up` (bit n: member n), in its order.
+    pub fn table(&self, answers: u8, up: impl Fn(u8) -> u128) -> SlotTable {
         let mut sets: Vec<u128> = Vec::new();
         let mut set_of = [0; SLOTS as usize];
         for (slot, set_of) in set_of.iter_mut().enumerate() {
             let order = &self.orders[slot * self.members..][..self.members];
+            let up = up(slot as u8);
             let up = order.iter().filter(|&&member| up >> member & 1 == 1);
             let set = up.take(usize::from(answers)).fold(0, |set, member| set | 1 << member);
             let at = sets.iter().position(|&known| known == set).unwrap_or_else(|| {
@@ -162,8 +163,6 @@ fn log2(x: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -182,8 +181,7 @@ mod tests {
             pinned: None,
         });
         let nodes = nodes.collect();
-        let place = Point::new(0.0, 0.0).unwrap();
-        Cluster { key: Arc::from("sin"), place, region: None, capacity: None, check: None, nodes }
+        Cluster::bare("sin", Point::new(0.0, 0.0).unwrap(), nodes)
     }
 
     fn dealt(nodes: &[(u32, u8)]) -> Dealt {
@@ -196,7 +194,7 @@ mod tests {
 
     /// The slots whose first answer is in `set`.
     fn first_places(dealt: &Dealt, set: u128) -> u32 {
-        let table = dealt.table(1, u128::MAX);
+        let table = dealt.table(1, |_| u128::MAX);
         (0..SLOTS).filter(|&slot| table.set(slot) & set != 0).count() as u32
     }
 
@@ -224,7 +222,7 @@ mod tests {
             let dealt = dealt(&nodes);
             let all = (1 << dealt.members) - 1;
             let gone = 1 << gone.index(dealt.members);
-            let (before, after) = (dealt.table(answers, up & all), dealt.table(answers, up & all & !gone));
+            let (before, after) = (dealt.table(answers, |_| up & all), dealt.table(answers, |_| up & all & !gone));
             for slot in 0..SLOTS {
                 let (before, after) = (before.set(slot), after.set(slot));
                 prop_assert_eq!(before & !gone & !after, 0);
@@ -239,7 +237,7 @@ mod tests {
         ) {
             let dealt = dealt(&nodes);
             let up = up & ((1 << dealt.members) - 1);
-            let table = dealt.table(answers, up);
+            let table = dealt.table(answers, |_| up);
             for slot in 0..SLOTS {
                 prop_assert_eq!(table.set(slot) & !up, 0);
                 prop_assert_eq!(table.set(slot).count_ones(), u32::from(answers).min(up.count_ones()));
@@ -255,7 +253,7 @@ mod tests {
             let addresses = |of: &Cluster, up: &dyn Fn(IpAddr) -> bool| {
                 let all: Vec<IpAddr> = of.members(Family::V4).map(|(_, address)| address.ip).collect();
                 let up = all.iter().rev().fold(0, |set, ip| set << 1 | u128::from(up(*ip)));
-                let table = Dealt::new(of, Family::V4).table(3, up);
+                let table = Dealt::new(of, Family::V4).table(3, |_| up);
                 let sets = (0..SLOTS).map(|slot| {
                     let mut set: Vec<IpAddr> =
                         members(table.set(slot)).map(|number| all[usize::from(number)]).collect();
@@ -285,7 +283,7 @@ mod tests {
         let firsts: Vec<u8> = (0..64).map(|slot| order(slot)[0]).collect();
         let golden = "2030013110102110331113011010111111112112110312100223100301121110";
         assert_eq!(digits(&firsts), golden);
-        let table = dealt.table(2, 0b1011);
+        let table = dealt.table(2, |_| 0b1011);
         assert_eq!(table.sets, [0b0011, 0b1001, 0b1010]);
         let golden = "0010101000200020220001102000022002000220020120000002000100000201";
         assert_eq!(digits(&table.set_of), golden);
@@ -295,7 +293,7 @@ mod tests {
     fn one_address_more_takes_few_slots_from_where_they_were() {
         // Rendezvous, then quota: a fourth equal node takes 16 slots; at most as many again move to keep the quotas.
         let (three, four) = (dealt(&[(1, 1); 3]), dealt(&[(1, 1); 4]));
-        let (three, four) = (three.table(1, 0b111), four.table(1, 0b1111));
+        let (three, four) = (three.table(1, |_| 0b111), four.table(1, |_| 0b1111));
         let moved = (0..SLOTS).filter(|&slot| three.set(slot) != four.set(slot)).count();
         assert!((16..=32).contains(&moved), "{moved} slots moved");
     }
@@ -304,14 +302,14 @@ mod tests {
     fn later_places_follow_the_weights() {
         // Where the first node is gone, its clients go to the others in proportion to their weights.
         let dealt = dealt(&[(300, 1), (900, 1), (100, 1)]);
-        let table = dealt.table(1, 0b101);
+        let table = dealt.table(1, |_| 0b101);
         let heavy = (0..SLOTS).filter(|&slot| table.set(slot) == 1).count();
         assert!((43..=53).contains(&heavy), "three quarters of 64, about: {heavy}");
     }
 
     #[test]
     fn a_cluster_without_the_family_has_one_empty_set() {
-        let table = Dealt::new(&cluster(&[(1, 1)]), Family::V6).table(8, u128::MAX);
+        let table = Dealt::new(&cluster(&[(1, 1)]), Family::V6).table(8, |_| u128::MAX);
         assert_eq!((table.sets.as_slice(), table.set(63)), ([0].as_slice(), 0));
     }
 

@@ -25,6 +25,7 @@ pub mod kinds;
 pub mod marks;
 mod measured;
 mod pieces;
+pub mod ramp;
 pub mod rank;
 pub mod ranker;
 pub mod rules;

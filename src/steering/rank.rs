@@ -96,14 +96,8 @@ pub(super) mod tests {
     ];
 
     pub(in crate::steering) fn world() -> Inventory {
-        let clusters = WORLD.map(|(key, lat, lon)| Cluster {
-            key: key.into(),
-            place: Point::new(lat, lon).unwrap(),
-            region: None,
-            capacity: None,
-            check: None,
-            nodes: Vec::new(),
-        });
+        let clusters =
+            WORLD.map(|(key, lat, lon)| Cluster::bare(key, Point::new(lat, lon).unwrap(), Vec::new()));
         Inventory { clusters: clusters.into() }
     }
 

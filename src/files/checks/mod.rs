@@ -1,6 +1,7 @@
 //! `[check.…]` of clusters.toml: how nodes are probed.
 
 mod http;
+mod layers;
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -8,15 +9,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::http::{http, tls};
+pub use self::layers::{Least, WrittenLayers};
 use super::document::{Table, Value, Written};
+use super::duration::shown as shown_duration;
 use super::issue::Issue;
 use super::words::{listed, shown};
-use crate::health::check::{Check, Kind, Rtmp};
+use crate::health::check::{Check, HoldDown, Kind, Rtmp, Several};
 
 /// From probe to probe.
 const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
 /// How long a probe may take.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(60);
+/// How long a target that keeps falling is held down.
+const HOLD_DOWN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
 /// How many outcomes turn a verdict.
 const TURNS: RangeInclusive<i64> = 1..=100;
 
@@ -28,6 +33,8 @@ mod default {
     pub(super) const TIMEOUT: Duration = Duration::from_millis(2500);
     pub(super) const FALL: u32 = 5;
     pub(super) const RISE: u32 = 5;
+    pub(super) const HOLD_DOWN: Duration = Duration::from_secs(30);
+    pub(super) const HOLD_DOWN_MAX: Duration = Duration::from_secs(600);
     pub(super) const PATH: &str = "/";
     pub(super) const STATUS: (u16, u16) = (200, 299);
     pub(super) const APP: &str = "live";
@@ -45,6 +52,8 @@ pub struct WrittenCheck {
     pub check: Check,
     /// The file of the roots that an https probe trusts.
     pub roots: Option<Written<PathBuf>>,
+    /// What it is made of, where other checks judge together.
+    pub layers: Option<WrittenLayers>,
 }
 
 /// The keys that some kinds have and others have not.
@@ -68,25 +77,38 @@ enum Word {
     Http,
     Https,
     Rtmp,
+    /// Other checks judge together.
+    Several(Least),
 }
 
 /// The words of `kind`.
-const KINDS: [(&str, Word); 4] =
-    [("tcp", Word::Tcp), ("http", Word::Http), ("https", Word::Https), ("rtmp", Word::Rtmp)];
+const KINDS: &[(&str, Word)] = &[
+    ("tcp", Word::Tcp),
+    ("http", Word::Http),
+    ("https", Word::Https),
+    ("rtmp", Word::Rtmp),
+    ("all", Word::Several(Least::All)),
+    ("any", Word::Several(Least::One)),
+    ("at-least", Word::Several(Least::Some)),
+];
 
 /// Reads one check.
 pub fn check(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCheck> {
     let key = value.label("check", issues);
     let mut table = value.table(format!("check `{}`", shown(value.key)), issues)?;
     let word = table.need("kind", "kind = \"tcp\"", issues);
-    let word = word.and_then(|value| value.word(&KINDS, issues));
+    let word = word.and_then(|value| value.word(KINDS, issues));
     let port_value = table.take("port");
     let port = port_value.as_ref().and_then(|value| port(value, issues));
+    if let Some(Word::Several(least)) = word {
+        return Some(layers::several(key, table, least, port, issues));
+    }
     let interval = table.take("interval").and_then(|value| value.duration(INTERVAL, issues));
     let timeout = table.take("timeout").and_then(|value| value.duration(TIMEOUT, issues));
     let mut turns = |key| table.take(key).and_then(|value| value.whole(TURNS, issues));
     let fall = turns("fall").and_then(|fall| fall.try_into().ok());
     let rise = turns("rise").and_then(|rise| rise.try_into().ok());
+    let hold_down = hold_down(&mut table, issues);
     let mut roots = None;
     let (kind, usual_port) = match word {
         Some(Word::Http) => (Kind::Http(http(&mut table, issues)), Some(default::HTTP_PORT)),
@@ -96,7 +118,7 @@ pub fn check(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCheck>
             (Kind::Https(http, tls), Some(default::HTTPS_PORT))
         }
         Some(Word::Rtmp) => (Kind::Rtmp(rtmp(&mut table, issues)), Some(default::RTMP_PORT)),
-        Some(Word::Tcp) | None => (Kind::Tcp, None),
+        Some(Word::Tcp | Word::Several(_)) | None => (Kind::Tcp, None),
     };
     if word == Some(Word::Tcp) && port_value.is_none() {
         table.missing("port", "port = 1935", issues);
@@ -121,8 +143,22 @@ pub fn check(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCheck>
         timeout: timeout.unwrap_or(default::TIMEOUT),
         fall: fall.unwrap_or(default::FALL),
         rise: rise.unwrap_or(default::RISE),
+        hold_down,
     };
-    Some(WrittenCheck { key, check, roots })
+    Some(WrittenCheck { key, check, roots, layers: None })
+}
+
+fn hold_down(table: &mut Table<'_>, issues: &mut Vec<Issue>) -> HoldDown {
+    let first = table.take("hold_down");
+    let most = table.take("hold_down_max").and_then(|value| value.duration(HOLD_DOWN, issues));
+    let most = most.unwrap_or(default::HOLD_DOWN_MAX);
+    let read = first.as_ref().and_then(|value| value.duration(HOLD_DOWN, issues));
+    let hold = HoldDown { first: read.unwrap_or(default::HOLD_DOWN.min(most)), most };
+    if let Some(value) = first.filter(|_| hold.first > hold.most) {
+        let what = format!("`hold_down` is longer than `hold_down_max`, {}", shown_duration(most));
+        issues.push(Issue::error(value.at, what).remedy("the first hold is the shortest one"));
+    }
+    hold
 }
 
 fn port(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<u16> {

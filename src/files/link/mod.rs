@@ -3,6 +3,7 @@
 //! ```text
 //! expose     names of clusters and nodes, as services and records
 //! names      keys of clusters and checks -> ids
+//! layers     keys of checks that are made of others -> ids
 //! policies   keys of clusters in rules -> ids; equal policies become one
 //! services   policy, check, fallback -> ids; where a service may stand among the records
 //! coverage   families, checks: what a service's policy must hold
@@ -16,14 +17,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cluster::{Cluster, Inventory};
-use crate::files::checks::WrittenCheck;
 use crate::files::clusters::ClustersFile;
 use crate::files::document::{Wholeness, Written};
 use crate::files::issue::{At, Issue, Severity};
 use crate::files::server::ServerFile;
 use crate::files::steering::SteeringFile;
 use crate::geo::place::Prefix;
-use crate::health::check::{Check, Kind};
+use crate::health::check::Check;
 use crate::plan::served::Secondaries;
 use crate::steering::binding::Form;
 use crate::steering::rules::{Policy, Rtt};
@@ -35,6 +35,7 @@ use crate::zone::record::Record;
 
 mod coverage;
 mod expose;
+mod layers;
 mod names;
 mod policies;
 mod promise;
@@ -100,7 +101,7 @@ pub struct Linked {
     /// Clusters and nodes.
     pub inventory: Inventory,
     /// The checks; a `CheckId` is a place in it.
-    pub checks: Vec<Check>,
+    pub checks: Vec<Arc<Check>>,
     /// The policies that services use, no two equal but for the key; a `PolicyId` is a place in it.
     pub policies: Vec<Policy>,
     /// The services of all zones; a [`ServiceId`] is a place in it.
@@ -135,7 +136,7 @@ pub fn link(mut world: World, issues: &mut Vec<Issue>) -> Option<Linked> {
     expose::expand(&mut world, issues);
     let names = names::Names::of(&world.clusters);
     let inventory = inventory(&world.clusters, &names, issues);
-    let checks = checks(&world);
+    let checks = layers::checks(&world, &names, issues);
     let policies = policies::Policies::resolve(&world, &names, issues);
     let services = services::resolve(&world, &names, &policies, issues);
     coverage::check(&world, &inventory, &policies, &services, issues);
@@ -180,22 +181,12 @@ fn inventory(file: &ClustersFile, names: &names::Names<'_>, issues: &mut Vec<Iss
             region: written.region.clone(),
             capacity: written.capacity,
             check: written.check.as_ref().and_then(|check| names.check(check, issues)),
+            min_nodes: written.min_nodes.as_ref().map_or(1, |min_nodes| min_nodes.value),
+            ramp: written.ramp,
             nodes: written.nodes.iter().map(|node| node.node.clone()).collect(),
         });
     }
     Inventory { clusters }
-}
-
-/// Checks with the roots that they trust.
-fn checks(world: &World) -> Vec<Check> {
-    let with_roots = |written: &WrittenCheck| {
-        let mut check = written.check.clone();
-        if let (Kind::Https(_, tls), Some(path)) = (&mut check.kind, &written.roots) {
-            tls.roots = world.includes.roots.get(&path.value).cloned();
-        }
-        check
-    };
-    world.clusters.checks.iter().map(with_roots).collect()
 }
 
 #[cfg(test)]

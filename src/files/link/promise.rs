@@ -1,6 +1,7 @@
 //! The one-TTL check: a silent death may go unseen no longer than an answer may be kept.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::World;
@@ -9,7 +10,7 @@ use super::services::{Resolved, called};
 use crate::cluster::Inventory;
 use crate::files::duration::shown;
 use crate::files::issue::Issue;
-use crate::health::check::Check;
+use crate::health::check::{Check, probing};
 use crate::health::promise::Detection;
 
 /// Suggested durations are whole tenths of a second.
@@ -23,7 +24,7 @@ const FALL_MIN: u32 = 2;
 pub(super) fn check(
     world: &World,
     inventory: &Inventory,
-    checks: &[Check],
+    checks: &[Arc<Check>],
     policies: &Policies<'_>,
     services: &[Resolved<'_>],
     issues: &mut Vec<Issue>,
@@ -41,7 +42,8 @@ pub(super) fn check(
             (None, Some(_)) => BTreeSet::new(),
             (None, None) => clusters.filter_map(|id| inventory.cluster(id).check).collect(),
         };
-        for check in used {
+        let probing: BTreeSet<_> = used.into_iter().flat_map(|check| probing(checks, check)).collect();
+        for check in probing {
             issues.extend(verdict(service, &checks[usize::from(check.0)]));
         }
     }
@@ -141,7 +143,7 @@ fn remedy(check: &Check, limit: Duration, total: Duration, has_within: bool) -> 
 mod tests {
     use super::*;
     use crate::files::duration::parse;
-    use crate::health::check::Kind;
+    use crate::health::check::{HoldDown, Kind};
     use proptest::prelude::*;
 
     fn check(interval_ms: u64, timeout_ms: u64, fall: u32) -> Check {
@@ -153,6 +155,7 @@ mod tests {
             timeout: Duration::from_millis(timeout_ms),
             fall,
             rise: 5,
+            hold_down: HoldDown::default(),
         }
     }
 

@@ -43,7 +43,10 @@ fn unused_policies(policies: &Policies<'_>, services: &[Service<'_>], issues: &m
 fn unused_checks(world: &World, services: &[Service<'_>], issues: &mut Vec<Issue>) {
     let by_clusters = world.clusters.clusters.iter().filter_map(|cluster| cluster.check.as_ref());
     let by_services = services.iter().filter_map(|service| service.written.check.as_ref());
-    let used: HashSet<&str> = by_clusters.chain(by_services).map(|key| &*key.value).collect();
+    let by_checks = world.clusters.checks.iter().filter_map(|check| check.layers.as_ref());
+    let by_checks = by_checks.flat_map(|layers| &layers.of);
+    let used: HashSet<&str> =
+        by_clusters.chain(by_services).chain(by_checks).map(|key| &*key.value).collect();
     for check in world.clusters.checks.iter().filter(|check| !used.contains(&*check.key.value)) {
         let what = format!("nothing uses check `{}`", shown(&check.key.value));
         issues.push(Issue::warning(check.key.at.clone(), what));

@@ -1,21 +1,24 @@
 //! The one writer: routes an Event to its one owner; gives the next Snapshot, and the News.
 
-use std::collections::BTreeSet;
+mod pools;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::pools::{World, pools_of};
 use crate::cluster::{ClusterId, Family};
 use crate::health::board::{Board, Change, Death, Kept};
 use crate::health::note::Note;
+use crate::health::overrides::{Change as OrderChange, OrderNews, Orders};
 use crate::health::rounds::Observation;
 use crate::health::target::{Aim, TargetId};
 use crate::health::verdict::{Cause, Verdict};
+use crate::plan::Plan;
 use crate::plan::served::ServedZone;
-use crate::plan::{Plan, PoolKind};
-use crate::sets::SlotSets;
-use crate::snapshot::{ClusterPools, HeldTarget, LivePool, Snapshot};
-use crate::steering::choose::{Pool, Standing};
+use crate::snapshot::{ClusterPools, Snapshot};
+use crate::steering::choose::Standing;
 use crate::wire::name::Name;
 use crate::zone::edition::{Edition, is_newer};
 
@@ -33,6 +36,8 @@ pub enum Event {
     Noted(Arc<Aim>, Note),
     /// A zone's secondaries get something new.
     Edited(Arc<Edition>),
+    /// An operator said something.
+    Overridden(OrderChange),
     /// Time passed.
     Tick,
 }
@@ -44,6 +49,8 @@ pub struct News {
     pub turned: Vec<Turned>,
     /// Groups of services that lost their last node, or have one again.
     pub all_down: Vec<AllDownNews>,
+    /// What became of what operators said.
+    pub orders: Vec<OrderNews>,
     /// Whether a new Plan is in force.
     pub loaded: bool,
     /// Zones whose secondaries get something new.
@@ -88,8 +95,12 @@ pub struct Publisher {
     targets: Vec<Range<u32>>,
     /// Group by group of the Plan: whether none of its clusters is up or unknown.
     all_down: Vec<bool>,
+    /// What operators said today.
+    orders: Orders,
     /// Clusters whose pools are not what the board says.
     dirty: BTreeSet<ClusterId>,
+    /// Clusters in which a slow start is under way: when its next step is due.
+    steps: BTreeMap<ClusterId, Instant>,
     /// Until when steered answers wait at the latest; `None`: they do not.
     warming: Option<Instant>,
     changed: bool,
@@ -107,7 +118,9 @@ impl Publisher {
             pools: Vec::new(),
             targets: Vec::new(),
             all_down: Vec::new(),
+            orders: Orders::default(),
             dirty: BTreeSet::new(),
+            steps: BTreeMap::new(),
             warming: Some(now + WARMING_MAX),
             changed: true,
             editions: Vec::new(),
@@ -125,6 +138,7 @@ impl Publisher {
             Event::Observed(observation) => self.observe(&observation),
             Event::Noted(aim, note) => self.board.note(&aim, &note, now),
             Event::Edited(edition) => self.edit(edition),
+            Event::Overridden(change) => self.order(change),
             Event::Tick => {}
         }
     }
@@ -132,17 +146,30 @@ impl Publisher {
     /// The Snapshot of all that was handled, where it differs from the last one; and what happened since.
     pub fn publish(&mut self, now: Instant) -> (Option<Snapshot>, News) {
         self.warm(now);
+        self.pass(now);
         if !std::mem::take(&mut self.changed) {
             return (None, std::mem::take(&mut self.news));
         }
         for cluster in std::mem::take(&mut self.dirty) {
-            self.pools[usize::from(cluster.0)] = Arc::new(self.pools_of(cluster));
+            let world = World { plan: &self.plan, board: &self.board, orders: &self.orders, now };
+            let targets = self.targets[usize::from(cluster.0)].clone().map(TargetId);
+            let (pools, step) = pools_of(&world, cluster, targets);
+            self.pools[usize::from(cluster.0)] = Arc::new(pools);
+            match step {
+                Some(step) => self.steps.insert(cluster, step),
+                None => self.steps.remove(&cluster),
+            };
         }
         self.count_down();
         let (warming, all_down) = (self.warming.is_some(), self.all_down.clone());
         let news = std::mem::take(&mut self.news);
         let (plan, pools, editions) = (self.plan.clone(), self.pools.clone(), self.editions.clone());
         (Some(Snapshot { plan, pools, warming, all_down, editions }), news)
+    }
+
+    /// What operators said today.
+    pub fn orders(&self) -> &Orders {
+        &self.orders
     }
 
     /// What is held of every target.
@@ -152,9 +179,9 @@ impl Publisher {
 
     fn load(&mut self, plan: Arc<Plan>, now: Instant) {
         self.board.load(plan.targets.clone(), now);
-        self.pools =
-            plan.inventory.ids().map(|_| Arc::new(ClusterPools { pools: vec![], held: vec![] })).collect();
+        self.pools = plan.inventory.ids().map(|_| Arc::new(ClusterPools::default())).collect();
         self.dirty = plan.inventory.ids().collect();
+        self.steps.clear();
         self.targets = spans(&plan);
         self.all_down = vec![false; plan.groups.len()];
         let editions = self.following(&plan);
@@ -213,6 +240,31 @@ impl Publisher {
         self.news.turned.push(Turned { aim, from, to, cause, death });
     }
 
+    fn order(&mut self, change: OrderChange) {
+        let before = self.news.orders.len();
+        self.orders.change(change, &mut self.news.orders);
+        self.reorder(before);
+    }
+
+    /// Does what is due by now: the ends of orders, the steps of slow starts.
+    fn pass(&mut self, now: Instant) {
+        let before = self.news.orders.len();
+        self.orders.pass(now, &mut self.news.orders);
+        self.reorder(before);
+        let due: Vec<_> = self.steps.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id).collect();
+        self.changed |= !due.is_empty();
+        self.dirty.extend(due);
+    }
+
+    /// Has the clusters made anew that the news of orders concern, from that place on.
+    fn reorder(&mut self, from: usize) {
+        for news in &self.news.orders[from..] {
+            let reached = |id: &ClusterId| news.order.target.reaches(self.plan.inventory.cluster(*id));
+            self.dirty.extend(self.plan.inventory.ids().filter(reached));
+            self.changed = true;
+        }
+    }
+
     /// Ends the waiting for first outcomes, once all are there or the time is over.
     fn warm(&mut self, now: Instant) {
         let Some(until) = self.warming else { return };
@@ -227,7 +279,9 @@ impl Publisher {
     fn count_down(&mut self) {
         for (group, down) in self.plan.groups.iter().zip(&mut self.all_down) {
             let pool = |id: &ClusterId| &self.pools[usize::from(id.0)].pools[usize::from(group.kind)].pool;
-            let lives = |id: &ClusterId| matches!(pool(id).standing, Standing::Up | Standing::Unknown);
+            let lives = |id: &ClusterId| {
+                matches!(pool(id).standing, Standing::Up | Standing::Short | Standing::Unknown)
+            };
             let now = !group.candidates.iter().any(lives);
             if std::mem::replace(down, now) != now {
                 self.news.all_down.push(AllDownNews {
@@ -238,46 +292,6 @@ impl Publisher {
                 });
             }
         }
-    }
-
-    fn pools_of(&self, id: ClusterId) -> ClusterPools {
-        let at = usize::from(id.0);
-        let pools = self.plan.kinds.iter().zip(&self.plan.serve_all[at]);
-        let pools = pools.map(|(kind, all)| self.pool_of(id, kind, all)).collect();
-        let held = self.targets[at].clone().map(TargetId).map(|target| HeldTarget {
-            target: self.board.target(target).clone(),
-            held: self.board.held(target).clone(),
-        });
-        ClusterPools { pools, held: held.collect() }
-    }
-
-    fn pool_of(&self, id: ClusterId, kind: &PoolKind, all: &SlotSets) -> LivePool {
-        let cluster = self.plan.inventory.cluster(id);
-        let deal = &self.plan.deals[usize::from(id.0)][kind.family as usize];
-        let Some(check) = kind.check_in(cluster) else {
-            return LivePool { pool: Pool { open: 0, standing: Standing::Withdrawn }, sets: all.clone() };
-        };
-        let masks = self.board.masks(id, check, kind.family);
-        let up = (masks.up | deal.forced) & deal.all();
-        let unknown = masks.unknown & deal.all();
-        let standing = match (deal.all(), up, unknown) {
-            (0, _, _) => Standing::Withdrawn,
-            (_, 0, 0) => Standing::Dead,
-            (_, 0, _) => Standing::Unknown,
-            _ => Standing::Up,
-        };
-        let open = if standing == Standing::Up { u64::MAX } else { 0 };
-        let chosen = if standing == Standing::Unknown { unknown } else { up };
-        let mut doubts = vec![None; deal.addresses.len()];
-        for (member, target) in self.board.members(id, check, kind.family) {
-            let forced = deal.forced >> member & 1 == 1;
-            if let (Verdict::Suspect { until }, false) = (self.board.held(target).verdict, forced) {
-                doubts[usize::from(member)] = Some(until);
-            }
-        }
-        let table = deal.dealt.table(kind.answers, chosen);
-        let sets = SlotSets::new(&table, &deal.addresses, |member| doubts[member]);
-        LivePool { pool: Pool { open, standing }, sets }
     }
 }
 

@@ -1,0 +1,84 @@
+//! Checks with what they need of other files, and of one another.
+
+use std::sync::Arc;
+
+use super::World;
+use super::names::Names;
+use crate::cluster::CheckId;
+use crate::files::checks::WrittenCheck;
+use crate::files::issue::Issue;
+use crate::files::words::shown;
+use crate::health::check::{Check, Kind};
+
+/// The checks: those that probe with the roots that they trust, those that are made of others with their ids.
+pub(super) fn checks(world: &World, names: &Names<'_>, issues: &mut Vec<Issue>) -> Vec<Arc<Check>> {
+    let written = &world.clusters.checks;
+    let mut checks: Vec<Check> = written.iter().map(|written| one(written, world, names, issues)).collect();
+    for at in 0..checks.len() {
+        let Some(layers) = &written[at].layers else { continue };
+        if let Some(loops) = way_back(&checks, at) {
+            let names: Vec<_> = loops.iter().map(|at| format!("`{}`", shown(&checks[*at].key))).collect();
+            let what = format!("check {} is made of itself", names.join(" of "));
+            issues.push(Issue::error(layers.at.clone(), what).remedy("a check is made of others"));
+            // An issue keeps all of it from being used; whoever goes through the layers must still come to an end.
+            let Kind::Several(several) = &mut checks[at].kind else { continue };
+            several.of.clear();
+        }
+    }
+    for (at, written) in written.iter().enumerate() {
+        if written.layers.as_ref().is_some_and(|layers| !layers.has_port) {
+            checks[at].port = port(&checks, at);
+        }
+    }
+    checks.into_iter().map(Arc::new).collect()
+}
+
+fn one(written: &WrittenCheck, world: &World, names: &Names<'_>, issues: &mut Vec<Issue>) -> Check {
+    let mut check = written.check.clone();
+    match &mut check.kind {
+        Kind::Https(_, tls) => {
+            let path = written.roots.as_ref();
+            tls.roots = path.and_then(|path| world.includes.roots.get(&path.value).cloned());
+        }
+        Kind::Several(several) => {
+            let of = written.layers.iter().flat_map(|layers| &layers.of);
+            several.of = of.filter_map(|key| names.check(key, issues)).collect();
+        }
+        _ => {}
+    }
+    check
+}
+
+/// The layers from a check down to itself, where there is such a way.
+fn way_back(checks: &[Check], from: usize) -> Option<Vec<usize>> {
+    let mut seen = vec![false; checks.len()];
+    let mut ways = vec![vec![from]];
+    while let Some(way) = ways.pop() {
+        let last = *way.last()?;
+        let Kind::Several(several) = &checks[last].kind else { continue };
+        for CheckId(next) in &several.of {
+            let next = usize::from(*next);
+            if next == from {
+                return Some([&way[..], &[from]].concat());
+            }
+            if !std::mem::replace(&mut seen[next], true) {
+                ways.push([&way[..], &[next]].concat());
+            }
+        }
+    }
+    None
+}
+
+/// The port that SRV records tell of a check that is made of others and names none: that of the last one, which comes
+/// furthest.
+fn port(checks: &[Check], at: usize) -> u16 {
+    let mut at = at;
+    // There are no loops any more.
+    while let Kind::Several(several) = &checks[at].kind {
+        match several.of.last() {
+            Some(last) => at = usize::from(last.0),
+            None => break,
+        }
+    }
+    checks[at].port
+}
