@@ -83,8 +83,13 @@ pub const FAULTS: &[Fault] = &[
               what that one holds below the other's apex",
         is: |case, _, theirs| {
             let zones = [&case.name, &end_of_chain(&case.name, theirs)].map(|name| case.facts.zone(name));
-            let hidden =
-                |rr: &Rr| Name::from_wire(&rr.owner).is_some_and(|owner| case.facts.is_hidden_above(&owner));
+            let hidden = |rr: &Rr| {
+                let Some(owner) = Name::from_wire(&rr.owner) else { return false };
+                // A wildcard of that zone makes names there, too.
+                let nobodys = !case.facts.has(&owner, rr.rtype) && case.facts.wildcard(&owner).is_none();
+                let made = rr.rtype == rtype::CNAME && nobodys && !case.facts.is_renamed(&owner);
+                made || case.facts.is_hidden_above(&owner)
+            };
             let below = matches!(zones, [Some(from), Some(to)] if to != from && to.is_within(&from));
             below || theirs.answer.iter().any(hidden)
         },
@@ -115,7 +120,11 @@ pub const FAULTS: &[Fault] = &[
         is: |case, _, theirs| {
             let made_up =
                 |rr: &Rr| Name::from_wire(&rr.owner).is_some_and(|owner| !case.facts.has(&owner, rr.rtype));
-            !theirs.is("aa") && theirs.additional.iter().any(made_up)
+            let cut = |rr: &Rr| {
+                let owner = Name::from_wire(&rr.owner);
+                rr.rtype == rtype::NS && owner.is_some_and(|owner| !case.facts.is_apex(&owner))
+            };
+            theirs.authority.iter().any(cut) && theirs.additional.iter().any(made_up)
         },
     },
     Fault {

@@ -225,7 +225,10 @@ fn additional(case: &Case<'_>, ours: &mut Said, theirs: &mut Said) {
         matches!(rr.rtype, rtype::A | rtype::AAAA) && case.facts.holds(&owner, rr.rtype, &rr.rdata)
     });
     // Of an RRset, all or nothing; the same TTL. Of a host in another zone of ours, a peer may know but glue.
-    let home = case.facts.zone(&case.name);
+    // Home is the zone that the answer comes from: behind aliases, that of the referral.
+    let cut = ours.authority.iter().find(|rr| rr.rtype == rtype::NS);
+    let cut = cut.and_then(|rr| Name::from_wire(&rr.owner));
+    let home = case.facts.zone(cut.as_ref().unwrap_or(&case.name));
     let of = |rr: &Rr, set: &BTreeSet<Rr>| -> BTreeSet<Rr> {
         set.iter().filter(|other| other.owner == rr.owner && other.rtype == rr.rtype).cloned().collect()
     };
