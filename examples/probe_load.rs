@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use steerdns::health::check::{Check, HoldDown, Http, HttpMethod, Kind};
 use steerdns::health::target::{Aim, TargetKey};
-use steerdns::health::verdict::{Outcome, Verdict};
+use steerdns::health::tracker::Tracker;
+use steerdns::health::verdict::Outcome;
 use steerdns::probe::schedule::{AT_ONCE_DEFAULT, Aims, Told, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
@@ -74,7 +75,7 @@ async fn measure(targets: u32, port: u16, http: bool, serving: tokio::task::Join
         let address = IpAddr::V4(Ipv4Addr::from(0x7f01_0000 + n));
         let key = TargetKey { cluster: "c".into(), node: "n".into(), address, check: "c".into() };
         let aim = Aim { key, probe: SocketAddr::new(address, port), check: check.clone() };
-        (Arc::new(aim), Verdict::Unknown)
+        (Arc::new(aim), Tracker::unknown(Instant::now()))
     });
     let (_aims, list) = watch::channel::<Aims>(aims.collect());
     let (tell, mut seen) = mpsc::channel(4096);

@@ -69,6 +69,8 @@ pub struct Cluster {
     pub min_nodes: u16,
     /// How long it takes, and each of its nodes, to come back to its whole share; default 0: at once. Up to 1 h.
     pub ramp: Duration,
+    /// An operator's word over the verdicts of all its nodes that have none of their own.
+    pub pinned: Option<Override>,
     /// Its nodes, in the order in which they stand in the file.
     pub nodes: Vec<Node>,
 }
@@ -148,8 +150,9 @@ impl Inventory {
 impl Cluster {
     /// One of which nothing is said but where it is and what stands there.
     pub fn bare(key: &str, place: Point, nodes: Vec<Node>) -> Cluster {
-        let (region, capacity, check, ramp) = (None, None, None, Duration::ZERO);
-        Cluster { key: key.into(), place, region, capacity, check, min_nodes: 1, ramp, nodes }
+        let (region, capacity, check, pinned) = (None, None, None, None);
+        let ramp = Duration::ZERO;
+        Cluster { key: key.into(), place, region, capacity, check, min_nodes: 1, ramp, pinned, nodes }
     }
 
     /// Whether any node has an address of `family`.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 
 use crate::cluster::ClusterId;
-use crate::health::overrides::Said;
+use crate::health::overrides::{Order, Said};
 use crate::health::target::Target;
 use crate::health::verdict::{Held, Verdict};
 use crate::plan::{Placed, Plan, Route};
@@ -67,6 +67,8 @@ pub struct Snapshot {
     pub all_down: Vec<bool>,
     /// Zone by zone: what its secondaries get; `None`: it has none.
     pub editions: Vec<Option<Arc<Edition>>>,
+    /// What operators said today and that stands, the newest last.
+    pub orders: Vec<Arc<Order>>,
 }
 
 impl Snapshot {
@@ -81,7 +83,8 @@ impl Snapshot {
             Arc::new(ClusterPools { pools: pools.collect(), held: Vec::new(), said: Vec::new() })
         });
         let (pools, all_down) = (pools.collect(), vec![false; plan.groups.len()]);
-        Snapshot { pools, warming: false, all_down, editions: plan.editions.clone(), plan }
+        let editions = plan.editions.clone();
+        Snapshot { pools, warming: false, all_down, editions, orders: Vec::new(), plan }
     }
 
     /// What a zone's secondaries get.

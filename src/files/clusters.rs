@@ -56,6 +56,8 @@ pub struct WrittenCluster {
     pub min_nodes: Option<Written<u16>>,
     /// How long it takes to come back to its whole share.
     pub ramp: Duration,
+    /// An operator's word over the verdicts of its nodes.
+    pub pinned: Option<Override>,
     /// Its nodes, in the order of the file.
     pub nodes: Vec<WrittenNode>,
     /// Whether all of it could be read: from what another lacks nothing follows.
@@ -125,6 +127,7 @@ fn cluster(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCluster>
             check: None,
             min_nodes: None,
             ramp: Duration::ZERO,
+            pinned: None,
             nodes,
             is_whole: false,
         });
@@ -139,6 +142,7 @@ fn cluster(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCluster>
     let min_nodes =
         min_nodes.zip(count).and_then(|(value, count)| Some(value.written(count.try_into().ok()?)));
     let ramp = table.take("ramp").and_then(|value| value.duration(RAMP, issues));
+    let pinned = table.take("override").and_then(|value| pinned(&value, issues));
     let told = issues.len();
     let nodes = named(&mut table, "node", issues, node);
     if nodes.is_empty() {
@@ -165,6 +169,7 @@ fn cluster(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCluster>
         check,
         min_nodes,
         ramp: ramp.unwrap_or_default(),
+        pinned,
         nodes,
         is_whole,
     })

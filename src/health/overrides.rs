@@ -144,6 +144,23 @@ pub enum Change {
     Clear(Selector),
 }
 
+/// An order as it outlives the program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptOrder {
+    /// Of whom.
+    pub target: Selector,
+    /// What to hold.
+    pub word: Word,
+    /// Why.
+    pub why: Arc<str>,
+    /// Who said it.
+    pub who: Arc<str>,
+    /// How long ago.
+    pub age: Duration,
+    /// For how long yet; `None`: until it is cleared.
+    pub left: Option<Duration>,
+}
+
 /// What became of an order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrderNews {
@@ -230,6 +247,33 @@ impl Orders {
         }
     }
 
+    /// The orders as they outlive the program.
+    pub fn kept(&self, now: Instant) -> Vec<KeptOrder> {
+        let kept = |order: &Arc<Order>| KeptOrder {
+            target: order.target.clone(),
+            word: order.word,
+            why: Arc::clone(&order.why),
+            who: Arc::clone(&order.who),
+            age: now.saturating_duration_since(order.since),
+            left: order.until.map(|until| until.saturating_duration_since(now)),
+        };
+        self.standing().map(kept).collect()
+    }
+
+    /// Takes back what was kept. Those whose time was over meanwhile end when time passes next, and are told then.
+    pub fn restore(&mut self, kept: impl IntoIterator<Item = KeptOrder>, now: Instant) {
+        let orders = kept.into_iter().take(ORDERS_MAX).map(|kept| Order {
+            target: kept.target,
+            word: kept.word,
+            why: kept.why,
+            who: kept.who,
+            // Before the machine started there is no Instant: as early as can be told.
+            since: now.checked_sub(kept.age).unwrap_or(now),
+            until: kept.left.map(|left| now.checked_add(left).unwrap_or(now)),
+        });
+        self.standing = orders.map(|order| Standing { order: Arc::new(order), told: false }).collect();
+    }
+
     /// Takes back those whose time is over, and tells of those whose time will soon be.
     pub fn pass(&mut self, now: Instant, news: &mut Vec<OrderNews>) {
         self.standing.retain_mut(|standing| {
@@ -255,7 +299,7 @@ impl Orders {
                 Some(Said { word: order.word, why: order.why.clone(), order: Some(Arc::clone(order)) })
             }
             None => {
-                let pinned = node.pinned.as_ref()?;
+                let pinned = node.pinned.as_ref().or(cluster.pinned.as_ref())?;
                 Some(Said { word: pinned.word, why: pinned.why.as_str().into(), order: None })
             }
         }
@@ -335,6 +379,10 @@ mod tests {
         assert_eq!((said.word, &*said.why), (Word::Up, "disk"));
         let said = Orders::default().said(&pinned, &pinned.nodes[0]).unwrap();
         assert_eq!((said.word, &*said.why, said.order), (Word::Down, "file", None));
+        // What the file says of a node is nearer than what it says of its cluster.
+        pinned.pinned = Some(Override { word: Word::Drain, why: "all of it".into() });
+        let words: Vec<_> = pinned.nodes.iter().map(|node| Orders::default().said(&pinned, node).unwrap().word).collect();
+        assert_eq!(words, [Word::Down, Word::Drain, Word::Drain]);
     }
 
     #[test]
@@ -362,6 +410,24 @@ mod tests {
         }
         assert_eq!(seen, [(60, Became::Expired), (6600, Became::Ending), (7200, Became::Expired)]);
         assert_eq!(words(&orders), [None; 3]);
+    }
+
+    #[test]
+    fn orders_outlive_the_program_and_what_ended_meanwhile_is_told() {
+        let start = Instant::now() + Duration::from_secs(100);
+        let (mut orders, mut news) = (Orders::default(), Vec::new());
+        orders.change(order("sin", Word::Drain, start, Some(60)), &mut news);
+        orders.change(order("sin/sin-1", Word::Up, start, None), &mut news);
+        let mut kept = orders.kept(start + Duration::from_secs(10));
+        let facts: Vec<_> = kept.iter().map(|kept| (kept.age.as_secs(), kept.left.map(|l| l.as_secs()))).collect();
+        assert_eq!(facts, [(10, Some(50)), (10, None)]);
+        kept[0].left = Some(Duration::ZERO);
+        let mut again = Orders::default();
+        again.restore(kept, start);
+        news.clear();
+        again.pass(start, &mut news);
+        assert_eq!(news.iter().map(|news| news.what).collect::<Vec<_>>(), [Became::Expired]);
+        assert_eq!(words(&again), [Some(Word::Up), None, None]);
     }
 
     #[test]

@@ -170,7 +170,7 @@ impl Deal {
             Deal { dealt: Dealt::new(cluster, family), addresses: Vec::new(), withdrawn: 0, forced: 0 };
         for (at, (node, address)) in cluster.members(family).take(FAMILY_ADDRESSES_MAX).enumerate() {
             deal.addresses.push(address.ip);
-            match node.pinned.as_ref().map(|pinned| pinned.word) {
+            match node.pinned.as_ref().or(cluster.pinned.as_ref()).map(|pinned| pinned.word) {
                 Some(Word::Drain | Word::Down) => deal.withdrawn |= 1 << at,
                 Some(Word::Up) => deal.forced |= 1 << at,
                 None => {}

@@ -11,7 +11,7 @@ use self::pools::{World, pools_of};
 use crate::cluster::{ClusterId, Family};
 use crate::health::board::{Board, Change, Death, Kept};
 use crate::health::note::Note;
-use crate::health::overrides::{Change as OrderChange, OrderNews, Orders};
+use crate::health::overrides::{Change as OrderChange, KeptOrder, OrderNews, Orders};
 use crate::health::rounds::Observation;
 use crate::health::target::{Aim, TargetId};
 use crate::health::verdict::{Cause, Verdict};
@@ -131,6 +131,12 @@ impl Publisher {
         publisher
     }
 
+    /// Takes back what operators had said in an earlier life.
+    pub fn restore_orders(&mut self, kept: Vec<KeptOrder>, now: Instant) {
+        self.orders.restore(kept, now);
+        self.dirty = self.plan.inventory.ids().collect();
+    }
+
     /// Takes an event. Nothing is to be seen of it before [`Publisher::publish`].
     pub fn handle(&mut self, event: Event, now: Instant) {
         match event {
@@ -164,7 +170,8 @@ impl Publisher {
         let (warming, all_down) = (self.warming.is_some(), self.all_down.clone());
         let news = std::mem::take(&mut self.news);
         let (plan, pools, editions) = (self.plan.clone(), self.pools.clone(), self.editions.clone());
-        (Some(Snapshot { plan, pools, warming, all_down, editions }), news)
+        let orders = self.orders.standing().cloned().collect();
+        (Some(Snapshot { plan, pools, warming, all_down, editions, orders }), news)
     }
 
     /// What operators said today.

@@ -183,6 +183,7 @@ fn inventory(file: &ClustersFile, names: &names::Names<'_>, issues: &mut Vec<Iss
             check: written.check.as_ref().and_then(|check| names.check(check, issues)),
             min_nodes: written.min_nodes.as_ref().map_or(1, |min_nodes| min_nodes.value),
             ramp: written.ramp,
+            pinned: written.pinned.clone(),
             nodes: written.nodes.iter().map(|node| node.node.clone()).collect(),
         });
     }
