@@ -9,8 +9,10 @@ use serde::Serialize;
 use crate::cluster::{ClusterId, Family};
 use crate::geo::place::Place;
 use crate::geo::sources::Known;
+use crate::health::check::probing;
+use crate::health::overrides::Said;
 use crate::plan::{Placed, Plan, Route};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{HeldTarget, Snapshot};
 use crate::steering::choose::{Choice, Standing};
 use crate::steering::client::{Client, Whose};
 use crate::steering::rank::{Ranking, rank};
@@ -85,6 +87,10 @@ pub struct ListedNode {
     pub age_s: u64,
     /// The last failure's words; empty where there was none, or it is over.
     pub cause: String,
+    /// Which of several checks that judge together says so; empty where there is one.
+    pub check: String,
+    /// For how long yet it is held down because it keeps falling, in seconds.
+    pub held_down_s: Option<u64>,
     /// The operator's word over it; empty without one.
     pub pinned: String,
 }
@@ -256,9 +262,15 @@ fn nodes(snapshot: &Snapshot, route: &Route, id: ClusterId, now: Instant) -> Vec
     let plan = &*snapshot.plan;
     let cluster = plan.inventory.cluster(id);
     let check = plan.kind(route).check_in(cluster);
-    let held = &snapshot.pools[usize::from(id.0)].held;
-    let of =
-        held.iter().filter(|held| Some(held.target.check) == check && held.target.family() == route.family);
+    let checks = check.map(|check| probing(&plan.checks, check)).unwrap_or_default();
+    let pools = &snapshot.pools[usize::from(id.0)];
+    let asked =
+        |held: &&HeldTarget| checks.contains(&held.target.check) && held.target.family() == route.family;
+    // The layers of an address stand together.
+    let mut of: Vec<_> = pools.held.iter().filter(asked).collect();
+    of.sort_by_key(|held| (held.target.member, checks.iter().position(|id| *id == held.target.check)));
+    let is_layered = checks.len() > 1;
+    let of = of.into_iter();
     let nodes = of.map(|of| {
         let node = &cluster.nodes[usize::from(of.target.node)];
         let cause = of.held.cause_now();
@@ -268,13 +280,24 @@ fn nodes(snapshot: &Snapshot, route: &Route, id: ClusterId, now: Instant) -> Vec
             verdict: of.held.verdict.word(),
             age_s: now.saturating_duration_since(of.held.since).as_secs(),
             cause: cause.map(|cause| cause.to_string()).unwrap_or_default(),
-            pinned: node
-                .pinned
-                .as_ref()
-                .map_or(String::new(), |pinned| format!("{}: {}", pinned.word.word(), pinned.why)),
+            check: if is_layered { of.target.aim.check.key.to_string() } else { String::new() },
+            pinned: pools
+                .said
+                .get(usize::from(of.target.node))
+                .and_then(Option::as_ref)
+                .map_or_else(String::new, words_of),
+            held_down_s: of.held_until.map(|until| until.saturating_duration_since(now).as_secs()),
         }
     });
     nodes.collect()
+}
+
+/// What an operator says, in words.
+fn words_of(said: &Said) -> String {
+    match &said.order {
+        Some(order) => format!("{} by {}: {}", said.word.word(), order.who, said.why),
+        None => format!("{}: {}", said.word.word(), said.why),
+    }
 }
 
 fn addresses(octets: &[u8], family: Family) -> Vec<IpAddr> {
@@ -366,8 +389,14 @@ impl fmt::Display for Explanation {
                     node.verdict,
                     node.age_s
                 );
+                if !node.check.is_empty() {
+                    write!(line, " by {}", node.check)?;
+                }
                 if !node.cause.is_empty() {
                     write!(line, ", {}", node.cause)?;
+                }
+                if let Some(seconds) = node.held_down_s {
+                    write!(line, ", held down for {seconds} s more: it keeps falling")?;
                 }
                 if !node.pinned.is_empty() {
                     write!(line, ", override {}", node.pinned)?;

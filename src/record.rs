@@ -12,6 +12,7 @@ use crate::answer::totals::Totals;
 use crate::answer::worker::Transport;
 use crate::cluster::{CLUSTERS_MAX, CountId, Family};
 use crate::files::server::Geoip;
+use crate::health::overrides::Order;
 use crate::health::rounds::Observation;
 use crate::health::verdict::{Outcome, Verdict};
 use crate::metrics::{Counter, Exposition, Histogram, Kind};
@@ -228,9 +229,12 @@ impl Record {
                     "age_s": now.saturating_duration_since(held.held.since).as_secs(),
                     "decided_within_s": until,
                     "cause": held.held.cause_now().map(ToString::to_string),
-                    "override": node.pinned.as_ref().map(|pinned| json!({
-                        "verdict": pinned.word.word(), "why": pinned.why,
-                    })),
+                    "relapses": held.relapses,
+                    "held_down_for_s": held.held_until.map(|until| left_s(until, now)),
+                    "override": pools.said.get(usize::from(held.target.node)).and_then(|said| {
+                        let said = said.as_ref()?;
+                        Some(json!({ "verdict": said.word.word(), "why": &*said.why }))
+                    }),
                 })
             });
             json!({
@@ -272,6 +276,7 @@ impl Record {
             "zones": zones.collect::<Vec<_>>(),
             "services": services.collect::<Vec<_>>(),
             "clusters": clusters.collect::<Vec<_>>(),
+            "overrides": snapshot.orders.iter().map(|order| told_of(order, plan, now)).collect::<Vec<_>>(),
         })
     }
 }
@@ -316,6 +321,27 @@ impl Publishing {
         text.family("steerdns_loaded_age_seconds", Kind::Gauge, "Since the files in force were read.")
             .sample(&[], age.as_secs_f64());
     }
+}
+
+/// An operator's word of today.
+fn told_of(order: &Order, plan: &Plan, now: Instant) -> Value {
+    let nodes = plan.inventory.clusters.iter().flat_map(|cluster| {
+        let meant = cluster.nodes.iter().filter(|node| order.target.means(cluster, node));
+        meant.map(|node| format!("{}/{}", cluster.key, node.key))
+    });
+    json!({
+        "target": order.target.to_string(),
+        "verdict": order.word.word(),
+        "why": &*order.why,
+        "who": &*order.who,
+        "age_s": now.saturating_duration_since(order.since).as_secs(),
+        "ends_in_s": order.until.map(|until| left_s(until, now)),
+        "nodes": nodes.collect::<Vec<_>>(),
+    })
+}
+
+fn left_s(until: Instant, now: Instant) -> u64 {
+    until.saturating_duration_since(now).as_secs()
 }
 
 /// The services that have a family of which all is down.

@@ -383,7 +383,9 @@ mod tests {
         write_orders(directory.path(), &orders(0), at(0)).unwrap();
         assert_eq!(read_orders(directory.path(), at(30)).unwrap(), orders(30));
         fs::write(directory.path().join(ORDERS), "[{}]").unwrap();
-        assert!(read_orders(directory.path(), at(0)).unwrap_err().ends_with("no override of an operator stands"));
+        assert!(
+            read_orders(directory.path(), at(0)).unwrap_err().ends_with("no override of an operator stands")
+        );
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Desk {
     pub reload: Arc<dyn Fn() -> Awaited + Send + Sync>,
     /// The state of everything.
     pub status: Arc<dyn Fn() -> Value + Send + Sync>,
+    /// Takes what an operator says of nodes: what it means, in words.
+    pub order: Arc<dyn Fn(String) -> Awaited + Send + Sync>,
     /// Explains an answer; the question as it was asked. It may take long, and read the disk.
     pub explain: Arc<dyn Fn(String) -> Result<String, String> + Send + Sync>,
 }
@@ -86,12 +88,17 @@ fn router(desk: Desk) -> Router {
     Router::new()
         .route("/reload", post(reload))
         .route("/status", get(status))
+        .route("/override", post(order))
         .route("/explain", get(explain))
         .with_state(desk)
 }
 
 async fn reload(State(desk): State<Desk>) -> Response {
     outcome((desk.reload)().await)
+}
+
+async fn order(State(desk): State<Desk>, body: String) -> Response {
+    outcome((desk.order)(body).await)
 }
 
 async fn status(State(desk): State<Desk>) -> Json<Value> {
@@ -115,15 +122,15 @@ fn outcome(outcome: Result<String, String>) -> Response {
 ///
 /// # Errors
 /// Where nobody answers there.
-pub async fn ask(path: &Path, method: &str, what: &str) -> io::Result<Result<String, String>> {
-    use http_body_util::{BodyExt, Empty};
+pub async fn ask(path: &Path, method: &str, what: &str, body: String) -> io::Result<Result<String, String>> {
+    use http_body_util::{BodyExt, Full};
     let stream = UnixStream::connect(path).await?;
     let io = hyper_util::rt::TokioIo::new(stream);
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(io).await.map_err(io::Error::other)?;
     let driving = tokio::spawn(connection);
     let request = hyper::Request::builder().method(method).uri(what).header("host", "steerdns");
-    let request = request.body(Empty::<bytes::Bytes>::new()).map_err(io::Error::other)?;
+    let request = request.body(Full::new(bytes::Bytes::from(body))).map_err(io::Error::other)?;
     let response = sender.send_request(request).await.map_err(io::Error::other)?;
     let good = response.status().is_success();
     let body = response.into_body().collect().await.map_err(io::Error::other)?.to_bytes();

@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod demo_node;
 mod explain;
+mod orders;
 mod reload;
 mod serve;
 mod status;
@@ -50,6 +51,14 @@ enum Word {
     Demo(demo::Demo),
     Reload(reload::Reload),
     Status(status::Status),
+    /// Takes nodes out of new answers; they are probed on, and those who use them stay.
+    Drain(orders::Say),
+    /// Holds nodes to be down, whatever the probes say.
+    Down(orders::Say),
+    /// Holds nodes to be up, whatever the probes say.
+    Up(orders::Say),
+    Clear(orders::Clear),
+    Overrides(orders::Overrides),
 }
 
 /// Where the server's file is.
@@ -73,6 +82,11 @@ impl Command {
             Some(Word::Demo(demo)) => demo.run(),
             Some(Word::Reload(reload)) => reload.run(),
             Some(Word::Status(status)) => status.run(),
+            Some(Word::Drain(say)) => say.run("drain"),
+            Some(Word::Down(say)) => say.run("down"),
+            Some(Word::Up(say)) => say.run("up"),
+            Some(Word::Clear(clear)) => clear.run(),
+            Some(Word::Overrides(overrides)) => overrides.run(),
             None => version(false),
         }
     }
@@ -100,9 +114,19 @@ fn failed(what: impl std::fmt::Display) -> ExitCode {
 
 /// Asks the server that runs with this file: its words, good or bad.
 fn ask_server(config: &Path, method: &str, what: &str) -> Result<Result<String, String>, String> {
+    tell_server(config, method, what, String::new())
+}
+
+/// The same, with something to tell it.
+fn tell_server(
+    config: &Path,
+    method: &str,
+    what: &str,
+    body: String,
+) -> Result<Result<String, String>, String> {
     let server = load::server(config).map_err(|issues| show::issues(&issues, show::Format::Full))?;
     let socket = control::socket(&server.state);
-    wait(control::ask(&socket, method, what))?.map_err(|error| {
+    wait(control::ask(&socket, method, what, body))?.map_err(|error| {
         format!("no server answers on `{}` ({error}): does it run, with this --config?", socket.display())
     })
 }

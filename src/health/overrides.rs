@@ -381,7 +381,8 @@ mod tests {
         assert_eq!((said.word, &*said.why, said.order), (Word::Down, "file", None));
         // What the file says of a node is nearer than what it says of its cluster.
         pinned.pinned = Some(Override { word: Word::Drain, why: "all of it".into() });
-        let words: Vec<_> = pinned.nodes.iter().map(|node| Orders::default().said(&pinned, node).unwrap().word).collect();
+        let words: Vec<_> =
+            pinned.nodes.iter().map(|node| Orders::default().said(&pinned, node).unwrap().word).collect();
         assert_eq!(words, [Word::Down, Word::Drain, Word::Drain]);
     }
 
@@ -419,7 +420,8 @@ mod tests {
         orders.change(order("sin", Word::Drain, start, Some(60)), &mut news);
         orders.change(order("sin/sin-1", Word::Up, start, None), &mut news);
         let mut kept = orders.kept(start + Duration::from_secs(10));
-        let facts: Vec<_> = kept.iter().map(|kept| (kept.age.as_secs(), kept.left.map(|l| l.as_secs()))).collect();
+        let facts: Vec<_> =
+            kept.iter().map(|kept| (kept.age.as_secs(), kept.left.map(|l| l.as_secs()))).collect();
         assert_eq!(facts, [(10, Some(50)), (10, None)]);
         kept[0].left = Some(Duration::ZERO);
         let mut again = Orders::default();

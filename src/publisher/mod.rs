@@ -174,6 +174,11 @@ impl Publisher {
         (Some(Snapshot { plan, pools, warming, all_down, editions, orders }), news)
     }
 
+    /// The Plan in force.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// What operators said today.
     pub fn orders(&self) -> &Orders {
         &self.orders

@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{oneshot, watch};
 
 use super::listening::cannot_listen;
+use super::ordering::Request;
 use super::start::{GeographyReader, Handle, NotStarted};
 use crate::admin::{control, http};
 use crate::asked::Asked;
@@ -61,13 +62,20 @@ pub(super) fn control_socket(
     let path = control::socket(&server.state);
     let (handle, record, live, read) =
         (handle.clone(), Arc::clone(record), Arc::clone(live), Arc::clone(read));
-    let now = Arc::clone(&live);
+    let (now, orders) = (Arc::clone(&live), handle.clone());
     let desk = control::Desk {
         reload: Arc::new(move || {
             let handle = handle.clone();
             Box::pin(async move { handle.reload().await })
         }),
         status: Arc::new(move || record.status(&now.now(), Instant::now())),
+        order: Arc::new(move |request: String| {
+            let orders = orders.clone();
+            Box::pin(async move {
+                let request = serde_json::from_str::<Request>(&request);
+                orders.order(&request.map_err(|error| format!("not an override: {error}"))?).await
+            })
+        }),
         explain: Arc::new(move |asked: String| {
             let asked = Asked::parse(&asked)?;
             let geography = read().map_err(|issues| show::issues(&issues, show::Format::Short))?;

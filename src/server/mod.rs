@@ -5,13 +5,14 @@
 //! reload --Loaded---------/    |                                 \--Errand--> late
 //!                              \--News--> log, Record (metrics), state file (on its own thread), NOTIFY
 //! exporting --Edited-----------/    what secondaries of zones of health get, at most once a second
-//! desks: the admin listener (/metrics, /status) and the control socket (reload, status, explain)
+//! desks: the admin listener (/metrics, /status) and the control socket (reload, status, explain, overrides)
 //! ```
 
 mod desks;
 mod exporting;
 mod late;
 mod listening;
+pub mod ordering;
 mod publishing;
 mod start;
 #[cfg(unix)]

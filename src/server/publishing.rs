@@ -11,12 +11,14 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::exporting::{Ledger, Noticing, edit};
+use super::ordering::{self, OrderKeeper};
 use super::start::{Loader, named};
 use crate::cluster::Family;
 use crate::files::issue::{Issue, Severity};
 use crate::files::server::ServerFile;
 use crate::files::show;
 use crate::health::board::Kept;
+use crate::health::overrides::Change;
 use crate::health::rounds::Observation;
 use crate::health::verdict::Outcome;
 use crate::load::Loaded;
@@ -53,6 +55,7 @@ pub(super) struct Publishing {
     pub(super) record: Arc<Record>,
     pub(super) loader: Loader,
     pub(super) reload_requests: mpsc::Receiver<Waiting>,
+    pub(super) order_requests: mpsc::Receiver<(Change, Waiting)>,
     /// What the server was started with: what of it changes takes a restart.
     pub(super) started: ServerFile,
     pub(super) season: Season,
@@ -95,6 +98,7 @@ pub(super) async fn publish(mut own: Publishing) {
     let (mut probing, mut observations) = probe(listed.clone());
     let graves = graveyard();
     let keeper = Keeper::start(own.started.state.clone());
+    let order_keeper = OrderKeeper::start(own.started.state.clone());
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut kept = Instant::now();
@@ -107,7 +111,7 @@ pub(super) async fn publish(mut own: Publishing) {
     own.noticing.start(&first);
     drop(first);
     loop {
-        let mut told = None;
+        let (mut told, mut ordered) = (None, None);
         tokio::select! {
             count = observations.recv_many(&mut batch, EVENTS) => {
                 if count == 0 {
@@ -131,6 +135,18 @@ pub(super) async fn publish(mut own: Publishing) {
             }
             _ = tick.tick() => own.publisher.handle(Event::Tick, Instant::now()),
             Some(edition) = own.editions.recv() => own.publisher.handle(Event::Edited(edition), Instant::now()),
+            Some((change, waiting)) = own.order_requests.recv() => {
+                let now = Instant::now();
+                match ordering::told(&own.publisher, &change, now) {
+                    Ok(words) => {
+                        own.publisher.handle(Event::Overridden(change), now);
+                        ordered = Some((waiting, words));
+                    }
+                    Err(words) => {
+                        let _ = waiting.send(Err(words));
+                    }
+                }
+            }
             // One at a time: what is asked for last is read last.
             Some(waiting) = own.reload_requests.recv(), if !loading => {
                 loading = true;
@@ -183,6 +199,9 @@ pub(super) async fn publish(mut own: Publishing) {
         if let Some((waiting, words)) = told {
             let _ = waiting.send(words);
         }
+        if ordered.is_some() || !news.orders.is_empty() {
+            order_keeper.keep(&own.publisher, ordered);
+        }
         let patience = if unkept { KEEP_CHANGED } else { KEEP_ALL };
         if kept.elapsed() >= patience && keeper.keep(&own.publisher) {
             kept = Instant::now();
@@ -191,6 +210,7 @@ pub(super) async fn publish(mut own: Publishing) {
     }
     probing.abort();
     keeper.end(&own.publisher);
+    order_keeper.end();
 }
 
 fn warning(what: String) -> Issue {
@@ -254,6 +274,7 @@ fn tell(news: &News, record: &Record, now: Instant) {
             tracing::info!(%service, others, "{service} {family} has a node again (as {others} more)");
         }
     }
+    news.orders.iter().for_each(ordering::log);
     for turned in &news.turned {
         let key = &turned.aim.key;
         let cause = turned.cause.as_ref().map(ToString::to_string).unwrap_or_default();

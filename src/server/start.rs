@@ -15,6 +15,7 @@ use super::desks::{admin, control_socket};
 use super::exporting::{self, EDITIONS, Ledger, Noticing, edit};
 use super::late;
 use super::listening::{Listening, chance};
+use super::ordering::Request;
 use super::publishing::{PROBES, Publishing, Season, Waiting, publish};
 #[cfg(unix)]
 use super::user::{become_user, unreadable};
@@ -22,6 +23,7 @@ use crate::answer::respond::respond;
 use crate::files::issue::Issue;
 use crate::files::server::ServerFile;
 use crate::files::show;
+use crate::health::overrides::Change;
 use crate::load::{self, Geography, Loaded};
 use crate::net::answering::Answering;
 use crate::net::{errand, panics};
@@ -66,6 +68,7 @@ pub struct Server {
 #[derive(Clone, Debug)]
 pub struct Handle {
     reloads: mpsc::Sender<Waiting>,
+    orders: mpsc::Sender<(Change, Waiting)>,
 }
 
 impl Handle {
@@ -74,6 +77,15 @@ impl Handle {
         let (reply, told) = oneshot::channel();
         let ended = || "the server is ending".to_owned();
         self.reloads.send(reply).await.map_err(|_| ended())?;
+        told.await.unwrap_or_else(|_| Err(ended()))
+    }
+
+    /// Says something of nodes, over their verdicts. What it means, in words, once it is in force and on the disk.
+    pub async fn order(&self, request: &Request) -> Result<String, String> {
+        let change = request.change(Instant::now())?;
+        let (reply, told) = oneshot::channel();
+        let ended = || "the server is ending".to_owned();
+        self.orders.send((change, reply)).await.map_err(|_| ended())?;
         told.await.unwrap_or_else(|_| Err(ended()))
     }
 }
@@ -118,6 +130,10 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     record.count(&mut plan);
     record.located_by(&server.geoip);
     let mut publisher = Publisher::new(Arc::new(plan), &kept, now);
+    match state::read_orders(&server.state, SystemTime::now()) {
+        Ok(orders) => publisher.restore_orders(orders, now),
+        Err(error) => tracing::error!("{error}"),
+    }
     let (first, _) = publisher.publish(now);
     let live = Arc::new(Live::new(first.unwrap_or_default()));
     let stop = Arc::new(AtomicBool::new(false));
@@ -133,7 +149,8 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
         .map_err(|error| NotStarted(format!("no runtime for the control plane: {error}")))?;
     let (ending, ended) = watch::channel(false);
     let (reloads, reload_requests) = mpsc::channel(1);
-    let handle = Handle { reloads };
+    let (orders, order_requests) = mpsc::channel(1);
+    let handle = Handle { reloads, orders };
     let admin = admin(&runtime, &server, &record, &live, &ended)?;
     let geoip = Arc::clone(&record);
     let read: GeographyReader = Arc::new(move || load::geography(&geoip.geoip()));
@@ -151,6 +168,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
         record: Arc::clone(&record),
         loader: Arc::clone(loader),
         reload_requests,
+        order_requests,
         started: server,
         season,
         ledger,

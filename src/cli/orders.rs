@@ -1,0 +1,136 @@
+//! `steerdns drain`, `down`, `up`, `clear`, `overrides`
+
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::{Config, failed};
+use crate::server::ordering::Request;
+
+/// What is said of nodes, over their verdicts.
+#[derive(Debug, clap::Args)]
+pub(super) struct Say {
+    /// Of whom: `cluster`, `cluster/node` or `region:name`; `*` stands for any characters.
+    #[arg(value_name = "TARGET")]
+    target: String,
+    /// For how long, e.g. 30m, 2h, 7d; without it, until it is cleared.
+    #[arg(long = "for", value_name = "TIME")]
+    length: Option<String>,
+    /// Why: those who come after you read it.
+    #[arg(long, value_name = "WORDS")]
+    why: String,
+    /// Who says it; by default the user who is logged in.
+    #[arg(long, value_name = "NAME")]
+    who: Option<String>,
+    #[command(flatten)]
+    config: Config,
+}
+
+impl Say {
+    pub(super) fn run(self, word: &str) -> ExitCode {
+        let length = self.length.unwrap_or_default();
+        let who = self.who.unwrap_or_else(logged_in);
+        order(&self.config, &Request { target: self.target, word: word.into(), why: self.why, who, length })
+    }
+}
+
+/// Takes back what was said of a target: the probes decide again, or the files.
+#[derive(Debug, clap::Args)]
+pub(super) struct Clear {
+    /// As it was written when it was said.
+    #[arg(value_name = "TARGET")]
+    target: String,
+    #[command(flatten)]
+    config: Config,
+}
+
+impl Clear {
+    pub(super) fn run(self) -> ExitCode {
+        let (why, length) = (String::new(), String::new());
+        let (target, word, who) = (self.target, "clear".into(), logged_in());
+        order(&self.config, &Request { target, word, why, who, length })
+    }
+}
+
+/// What operators said today and that stands.
+#[derive(Debug, clap::Args)]
+pub(super) struct Overrides {
+    /// In which form; `toml`: as it would stand in clusters.toml.
+    #[arg(long, value_enum, default_value_t = Form::Text)]
+    format: Form,
+    #[command(flatten)]
+    config: Config,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
+enum Form {
+    Text,
+    Json,
+    Toml,
+}
+
+impl Overrides {
+    pub(super) fn run(self) -> ExitCode {
+        let status = match super::ask_server(&self.config.config, "GET", "/status") {
+            Ok(Ok(status)) => status,
+            Ok(Err(what)) | Err(what) => return failed(what),
+        };
+        let Ok(status) = serde_json::from_str::<Value>(&status) else {
+            return failed("the server's answer is no JSON");
+        };
+        let orders = status["overrides"].as_array().cloned().unwrap_or_default();
+        match self.format {
+            Form::Json => println!("{}", serde_json::to_string_pretty(&orders).unwrap_or_default()),
+            Form::Text if orders.is_empty() => println!("no override stands"),
+            Form::Text => orders.iter().for_each(|order| println!("{}", line(order))),
+            Form::Toml => orders.iter().for_each(|order| print!("{}", toml(order))),
+        }
+        ExitCode::SUCCESS
+    }
+}
+
+fn line(order: &Value) -> String {
+    let text = |key: &str| order[key].as_str().unwrap_or_default();
+    let end = match order["ends_in_s"].as_u64() {
+        Some(seconds) => format!("for {seconds} s more"),
+        None => "until it is cleared".into(),
+    };
+    let nodes = order["nodes"].as_array().map_or(0, Vec::len);
+    let (target, verdict, who, why) = (text("target"), text("verdict"), text("who"), text("why"));
+    format!("{target}  {verdict}  {end}, {nodes} nodes, said by {who}: {why}")
+}
+
+/// What stands in clusters.toml for the same, node by node.
+fn toml(order: &Value) -> String {
+    let text = |key: &str| order[key].as_str().unwrap_or_default();
+    // A JSON string is a TOML string: the escapes that JSON has TOML has, too.
+    let why = Value::from(format!("{} ({})", text("why"), text("who")));
+    let verdict = text("verdict");
+    let nodes = order["nodes"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    nodes
+        .filter_map(|node| node.split_once('/'))
+        .map(|(cluster, node)| {
+            format!(
+                "# [cluster.{cluster}.node] {node} = {{ addresses = …, the following }}\n\
+                 override = {{ verdict = \"{verdict}\", why = {why} }}\n"
+            )
+        })
+        .collect()
+}
+
+fn order(config: &Config, request: &Request) -> ExitCode {
+    let body = serde_json::to_string(request).unwrap_or_default();
+    match super::tell_server(&config.config, "POST", "/override", body) {
+        Ok(Ok(words)) => {
+            println!("{words}");
+            ExitCode::SUCCESS
+        }
+        Ok(Err(what)) | Err(what) => failed(what),
+    }
+}
+
+/// Who is at the terminal, through `sudo`, too.
+fn logged_in() -> String {
+    let names = ["SUDO_USER", "USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
+    names.filter(|name| !name.is_empty()).next().unwrap_or_else(|| "unknown".into())
+}
