@@ -81,7 +81,7 @@ pub struct ListedNode {
     pub node: String,
     /// The address.
     pub address: IpAddr,
-    /// The verdict: `up`, `suspect`, `down`, `unknown`.
+    /// The verdict that counts: `up`, `suspect`, `down`, `unknown`.
     pub verdict: &'static str,
     /// How long it is held, in seconds.
     pub age_s: u64,
@@ -277,7 +277,7 @@ fn nodes(snapshot: &Snapshot, route: &Route, id: ClusterId, now: Instant) -> Vec
         ListedNode {
             node: node.key.to_string(),
             address: of.target.aim.key.address,
-            verdict: of.held.verdict.word(),
+            verdict: of.standing.word(),
             age_s: now.saturating_duration_since(of.held.since).as_secs(),
             cause: cause.map(|cause| cause.to_string()).unwrap_or_default(),
             check: if is_layered { of.target.aim.check.key.to_string() } else { String::new() },

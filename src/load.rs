@@ -276,6 +276,7 @@ fn parts(linked: Linked, fed: Vec<Prefix>) -> Parts {
         inventory,
         checks,
         policies,
+        distrust: server.distrust,
         settings: Settings {
             nsid: server.nsid.as_deref().unwrap_or_default().as_bytes().into(),
             version: VERSION.into(),

@@ -183,6 +183,9 @@ impl Record {
         self.write_kernel_drops(&mut text);
         self.publishing.write(&mut text, now);
         write_verdicts(&mut text, snapshot);
+        let help = "Whether the server doubts its own network, and holds the verdicts of before.";
+        let doubting = u64::from(snapshot.doubting.is_some());
+        text.family("steerdns_vantage_in_doubt", Kind::Gauge, help).sample(&[], doubting);
         let help = "Services that have a family of which all nodes are down.";
         text.family("steerdns_services_all_down", Kind::Gauge, help).sample(&[], all_down(snapshot).len());
         let mut serials =
@@ -226,6 +229,7 @@ impl Record {
                     "check": &*held.target.aim.key.check,
                     "probe": held.target.aim.probe,
                     "verdict": held.held.verdict.word(),
+                    "counts_as": held.standing.word(),
                     "age_s": now.saturating_duration_since(held.held.since).as_secs(),
                     "decided_within_s": until,
                     "cause": held.held.cause_now().map(ToString::to_string),
@@ -268,6 +272,7 @@ impl Record {
             "uptime_s": now.saturating_duration_since(self.started).as_secs(),
             "loaded_s_ago": loaded,
             "warming": snapshot.warming,
+            "doubting_s": snapshot.doubting.map(|since| now.saturating_duration_since(since).as_secs()),
             "answered": totals.answered(),
             "answers_by_cluster": totals.steered().filter_map(|(id, reason, count)| {
                 let key = counted.get(usize::from(id.0))?;

@@ -67,6 +67,8 @@ pub struct Snapshot {
     pub all_down: Vec<bool>,
     /// Zone by zone: what its secondaries get; `None`: it has none.
     pub editions: Vec<Option<Arc<Edition>>>,
+    /// Since when the vantage doubts what it sees: verdicts are those of before.
+    pub doubting: Option<Instant>,
     /// What operators said today and that stands, the newest last.
     pub orders: Vec<Arc<Order>>,
 }
@@ -84,7 +86,7 @@ impl Snapshot {
         });
         let (pools, all_down) = (pools.collect(), vec![false; plan.groups.len()]);
         let editions = plan.editions.clone();
-        Snapshot { pools, warming: false, all_down, editions, orders: Vec::new(), plan }
+        Snapshot { pools, warming: false, all_down, editions, orders: Vec::new(), doubting: None, plan }
     }
 
     /// What a zone's secondaries get.

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clusters::named;
-use super::document::{Table, Value, Written, beside, each_once, read as read_document};
+use super::document::{Table, Value, Written, at_most, beside, each_once, read as read_document};
 use super::issue::{At, Issue, Source};
 use super::limits::{self, Cookies, Rrl};
 use super::networks::prefix;
 use super::transfers::{WrittenKey, WrittenTransfer, key, transfer};
 use crate::geo::place::Prefix;
+use crate::health::doubt::{CANARIES_MAX, Distrust};
 
 /// The most answering threads.
 const THREADS_MAX: i64 = 1024;
@@ -54,6 +55,9 @@ pub struct ServerFile {
     pub user: Option<Written<User>>,
     /// Who may ask `_why.<service>`; default loopback.
     pub explain_allow: Vec<Prefix>,
+    /// When the server doubts what it sees: default, where canaries are named, when more than half of all targets fall
+    /// within 10 s and most canaries fail, too.
+    pub distrust: Distrust,
     /// The address of `/metrics` and `/status`; `None`: no such listener.
     pub admin: Option<SocketAddr>,
     /// The least grave messages that are logged; default info.
@@ -163,6 +167,7 @@ mod default {
     pub(super) const ZONES: &str = "zones";
     pub(super) const STATE: &str = "state";
     pub(super) const EDNS_SIZE: u16 = 1232;
+    pub(super) const DISTRUST: f64 = 0.5;
     pub(super) const TCP: Tcp = Tcp { idle: Duration::from_secs(10), per_client: 32, connections: 1024 };
 }
 
@@ -193,6 +198,7 @@ fn root(source: &Arc<Source>, mut table: Table<'_>, issues: &mut Vec<Issue>) -> 
     let cookies = section("cookies", issues).map(|table| limits::cookies(table, issues));
     let secondaries = section("transfer", issues).map(|table| transfer(table, issues));
     let admin = section("admin", issues).and_then(|table| admin(table, &listen, issues));
+    let distrust = section("health", issues).map(|table| distrust(table, issues));
     let minimal = table.take("minimal_responses").and_then(|value| value.flag(issues));
     let user = table.take("user").and_then(|value| user(&value, issues));
     let keys: Vec<WrittenKey> = named(&mut table, "key", issues, key);
@@ -208,6 +214,7 @@ fn root(source: &Arc<Source>, mut table: Table<'_>, issues: &mut Vec<Issue>) -> 
         edns_size: edns.unwrap_or(default::EDNS_SIZE),
         geoip: geoip.unwrap_or_default(),
         explain_allow: explain.unwrap_or_else(loopback),
+        distrust: distrust.unwrap_or_default(),
         admin,
         log: log.unwrap_or_default(),
         minimal_responses: minimal.unwrap_or(false),
@@ -304,6 +311,53 @@ fn explain(mut table: Table<'_>, issues: &mut Vec<Issue>) -> Option<Vec<Prefix>>
     table.finish(issues);
     let elements = allow?.list("\"192.0.2.0/24\"", issues);
     Some(elements.iter().filter_map(|element| prefix(element, issues)).collect())
+}
+
+/// `[health]`.
+fn distrust(mut table: Table<'_>, issues: &mut Vec<Issue>) -> Distrust {
+    let share = table.take("distrust");
+    let number = share.as_ref().and_then(|value| value.number(issues));
+    if let Some(value) = share.as_ref().filter(|_| number.is_some_and(|share| !(0.0..1.0).contains(&share))) {
+        issues.push(
+            value.unfit("a share from 0 to less than 1").remedy("e.g. `distrust = 0.5`: half of all targets"),
+        );
+    }
+    let canaries = table.take("canaries");
+    let elements = canaries.map(|value| value.filled_list("\"9.9.9.9:53\"", issues)).unwrap_or_default();
+    let addresses: Vec<_> = elements.iter().filter_map(|element| canary(element, issues)).collect();
+    let at = table.at().clone();
+    at_most(addresses.len(), CANARIES_MAX, "canaries", &at, issues);
+    let canaries = each_once(addresses, issues);
+    if let Some(value) = share.filter(|_| elements.is_empty()) {
+        let issue = Issue::warning(
+            value.key_at,
+            "`distrust` does nothing without `canaries`: nothing says otherwise",
+        );
+        issues.push(
+            issue.remedy("name what always answers, e.g. `canaries = [\"9.9.9.9:53\", \"1.1.1.1:53\"]`"),
+        );
+    }
+    table.finish(issues);
+    Distrust {
+        share: number.unwrap_or(default::DISTRUST),
+        canaries: canaries.into_iter().map(|canary| canary.value).collect(),
+    }
+}
+
+/// An address and a port.
+fn canary(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Written<SocketAddr>> {
+    let text = value.text(issues)?;
+    match text.parse::<SocketAddr>() {
+        Ok(socket) if socket.port() != 0 && !socket.ip().is_unspecified() => Some(value.written(socket)),
+        _ => {
+            issues.push(
+                value
+                    .unfit("an address and a port")
+                    .remedy("e.g. `\"9.9.9.9:53\"` or `\"[2620:fe::fe]:53\"`"),
+            );
+            None
+        }
+    }
 }
 
 fn admin(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::check::{Check, Kind};
+use super::doubt::{Share, WINDOW};
 use super::layers::together;
 use super::note::Note;
 use super::target::{Aim, Target, TargetId, TargetKey};
@@ -31,6 +32,8 @@ struct Slot {
     target: Target,
     /// What its address was known as under another check, before a reload; counts until it is observed.
     likely: Option<Verdict>,
+    /// What counts instead of what is held while the vantage doubts itself, until the target is up again.
+    frozen: Option<Verdict>,
     tracker: Tracker,
     transitions: Transitions,
     /// When the last success or failure was seen.
@@ -255,6 +258,74 @@ impl Board {
         }
     }
 
+    /// The targets that fell within [`WINDOW`] or are in doubt, of those that were up then.
+    pub fn fallen(&self, now: Instant) -> Share {
+        let mut fallen = Share::default();
+        for slot in &self.slots {
+            let falls = match slot.tracker.held().verdict {
+                Verdict::Up => false,
+                Verdict::Suspect { .. } => true,
+                Verdict::Down if slot.fell_of_late(now) => true,
+                Verdict::Down | Verdict::Unknown => continue,
+            };
+            fallen.some += usize::from(falls);
+            fallen.all += 1;
+        }
+        fallen
+    }
+
+    /// The targets that are down or in doubt, of those that were ever observed.
+    pub fn failing(&self) -> Share {
+        let words = self.slots.iter().map(|slot| slot.tracker.held().verdict);
+        let known: Vec<_> = words.filter(|word| *word != Verdict::Unknown).collect();
+        Share { some: known.iter().filter(|word| **word != Verdict::Up).count(), all: known.len() }
+    }
+
+    /// Has what counts of each target stay as it was before it fell, where it fell of late; and of all others as it is.
+    /// Of those that are frozen already nothing changes. Gives those whose verdict counts otherwise than it is held now, and
+    /// whether a relapse was forgiven.
+    pub fn freeze(&mut self, now: Instant) -> (Vec<TargetId>, bool) {
+        let (mut turned, mut forgiven) = (Vec::new(), false);
+        for (slot, id) in self.slots.iter_mut().zip(0..) {
+            let held = slot.tracker.held().verdict;
+            if slot.frozen.is_none() {
+                let fell = slot.fell_of_late(now);
+                slot.frozen = match held {
+                    Verdict::Suspect { .. } => Some(Verdict::Up),
+                    Verdict::Down if fell => Some(Verdict::Up),
+                    settled => Some(settled),
+                };
+                if slot.frozen != Some(held) {
+                    turned.push(TargetId(id));
+                }
+            }
+            if slot.frozen == Some(Verdict::Up) && held == Verdict::Down {
+                forgiven |= slot.tracker.forgive();
+            }
+        }
+        (turned, forgiven)
+    }
+
+    /// Lets what is held count again of targets that are up, or of all of them. Gives those whose verdict counts otherwise
+    /// now, and whether anything is frozen yet.
+    pub fn thaw(&mut self, all: bool) -> (Vec<TargetId>, bool) {
+        let (mut turned, mut is_frozen) = (Vec::new(), false);
+        for (slot, id) in self.slots.iter_mut().zip(0..) {
+            let held = slot.tracker.held().verdict;
+            match slot.frozen {
+                Some(frozen) if all || held == Verdict::Up || frozen == held => {
+                    slot.frozen = None;
+                    if held != Verdict::Up && held != frozen {
+                        turned.push(TargetId(id));
+                    }
+                }
+                Some(_) => is_frozen = true,
+                None => {}
+            }
+        }
+        (turned, is_frozen)
+    }
+
     /// The verdicts as they outlive the program: those of targets that were observed. A doubt is kept as up.
     pub fn kept(&self, now: Instant) -> Vec<Kept> {
         self.slots.iter().filter_map(|slot| slot.kept(now)).collect()
@@ -294,10 +365,16 @@ impl Board {
 impl Slot {
     /// What answers rest on: what is held, or what is likely of a target not observed yet.
     fn standing(&self) -> Verdict {
-        match (self.tracker.held().verdict, self.likely) {
-            (Verdict::Unknown, Some(likely)) => likely,
-            (held, _) => held,
+        match (self.tracker.held().verdict, self.frozen, self.likely) {
+            (Verdict::Up, ..) => Verdict::Up,
+            (_, Some(frozen), _) => frozen,
+            (Verdict::Unknown, None, Some(likely)) => likely,
+            (held, ..) => held,
         }
+    }
+
+    fn fell_of_late(&self, now: Instant) -> bool {
+        self.tracker.fell().is_some_and(|fell| now.saturating_duration_since(fell) <= WINDOW)
     }
 
     fn judged(&self) -> Judged {
@@ -318,6 +395,7 @@ impl Slot {
     fn unknown(target: Target, now: Instant) -> Slot {
         Slot {
             likely: None,
+            frozen: None,
             target,
             tracker: Tracker::unknown(now),
             transitions: Transitions::default(),
@@ -346,9 +424,10 @@ impl Slot {
 
     fn kept(&self, now: Instant) -> Option<Kept> {
         let held = self.tracker.held();
-        let up = match held.verdict {
+        // What a vantage in doubt of itself saw fall is not known to be down.
+        let up = match self.frozen.unwrap_or(held.verdict) {
             Verdict::Up | Verdict::Suspect { .. } => true,
-            Verdict::Down => false,
+            Verdict::Down => held.verdict == Verdict::Up,
             Verdict::Unknown => return None,
         };
         let aim = &self.target.aim;

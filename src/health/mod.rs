@@ -9,6 +9,7 @@
 pub mod board;
 pub mod budget;
 pub mod check;
+pub mod doubt;
 pub mod layers;
 pub mod note;
 pub mod overrides;

@@ -103,6 +103,12 @@ impl Pace {
         self.check = check;
     }
 
+    /// Takes over how often it has relapsed: whoever holds the verdicts may have forgiven it.
+    pub fn agree(&mut self, tracker: &Tracker) {
+        let (relapses, held_until) = tracker.relapses();
+        self.tracker = self.tracker.clone().relapsed(relapses, held_until);
+    }
+
     /// The check in force.
     pub fn check(&self) -> &Arc<Check> {
         &self.check

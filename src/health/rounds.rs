@@ -94,6 +94,7 @@ impl Rounds {
             let number = match stays {
                 Some(number) => {
                     gone.remove(&aim.key);
+                    self.targets.get_mut(&number).expect("it stays").pace.agree(&tracker);
                     number
                 }
                 None => self.begin(&aim, tracker, now),

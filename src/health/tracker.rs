@@ -26,6 +26,8 @@ pub struct Tracker {
     contrary: u32,
     /// Whether it came up from down, not from unknown.
     recovered: bool,
+    /// Whether it went down from up, not from unknown.
+    fell: bool,
     /// How often in a row it fell soon after it had come back.
     relapses: u32,
     /// Until when it is held down, however well it answers.
@@ -45,7 +47,15 @@ impl Tracker {
             settled => settled,
         };
         let held = Held { verdict, since, cause };
-        Tracker { held, stands: since, contrary: 0, recovered: false, relapses: 0, held_until: None }
+        Tracker {
+            held,
+            stands: since,
+            contrary: 0,
+            recovered: false,
+            fell: false,
+            relapses: 0,
+            held_until: None,
+        }
     }
 
     /// The same, but that a doubt is up again: its probes are gone.
@@ -83,17 +93,21 @@ impl Tracker {
         self.recovered.then_some(self.stands)
     }
 
+    /// When it went down, where it was up before.
+    pub fn fell(&self) -> Option<Instant> {
+        self.fell.then_some(self.stands)
+    }
+
     /// How often in a row it fell soon after it had come back, and until when it is held down for that.
     pub fn relapses(&self) -> (u32, Option<Instant>) {
         (self.relapses, self.held_until)
     }
 
-    /// Forgets the last fall: it was not the target's. What went before counts on.
-    pub fn forgive(&mut self) {
-        if self.held.verdict == Verdict::Down {
-            self.relapses = self.relapses.saturating_sub(1);
-            self.held_until = None;
-        }
+    /// Forgets that the last fall was a relapse: it was not the target's. Whether anything was to be forgotten.
+    pub fn forgive(&mut self) -> bool {
+        let held = self.held.verdict == Verdict::Down && self.held_until.take().is_some();
+        self.relapses -= u32::from(held && self.relapses > 0);
+        held
     }
 
     /// Failures that are still wanting until down, were they to come in a row from now; at least 1.
@@ -180,6 +194,7 @@ impl Tracker {
 
     fn settle(&mut self, verdict: Verdict, at: Instant) {
         self.recovered = verdict == Verdict::Up && self.held.verdict == Verdict::Down;
+        self.fell = verdict == Verdict::Down && self.held.verdict != Verdict::Unknown;
         if verdict == Verdict::Up {
             self.held_until = None;
         }
@@ -321,6 +336,39 @@ mod tests {
         feed.see(failed("refused"));
         feed.see(failed("reset"));
         assert_eq!(feed.0.held().cause.as_ref().unwrap().to_string(), "connect: reset");
+    }
+
+    /// Up, then down after so many seconds; the seconds that it takes to come back while it always succeeds.
+    fn falls_and_returns(feed: &mut Feed, stood_s: u64) -> u64 {
+        feed.1 += Duration::from_secs(stood_s);
+        while feed.see(failed("refused")) != "down" {}
+        let fell = feed.1;
+        while feed.see(SUCCEEDED) != "up" {}
+        (feed.1 - fell).as_secs()
+    }
+
+    #[test]
+    fn who_keeps_falling_is_held_down_for_longer_each_time_until_it_has_stood_for_long() {
+        let mut feed = Feed::new(1, 2);
+        let second = Duration::from_secs(1);
+        feed.2.hold_down = HoldDown { first: 10 * second, most: 35 * second };
+        feed.see(SUCCEEDED);
+        let took = [0, 5, 5, 5, 5, 100, 5].map(|stood_s| falls_and_returns(&mut feed, stood_s));
+        assert_eq!(took, [2, 10, 20, 35, 35, 2, 10]);
+        assert_eq!(feed.0.relapses().0, 1);
+    }
+
+    #[test]
+    fn a_fall_that_was_not_the_targets_is_forgiven() {
+        let mut feed = Feed::new(1, 1);
+        feed.2.hold_down = HoldDown { first: Duration::from_secs(100), most: Duration::from_secs(1000) };
+        feed.see(SUCCEEDED);
+        for _ in 0..2 {
+            assert_eq!(feed.see(failed("refused")), "down");
+            feed.0.forgive();
+            assert_eq!(feed.see(SUCCEEDED), "up");
+        }
+        assert_eq!(feed.0.relapses(), (0, None));
     }
 
     #[test]

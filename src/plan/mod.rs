@@ -15,6 +15,7 @@ use self::served::ServedZone;
 use crate::cluster::{CheckId, Cluster, ClusterId, CountId, FAMILY_ADDRESSES_MAX, Family, Inventory, Word};
 use crate::geo::places::Places;
 use crate::health::check::Check;
+use crate::health::doubt::Distrust;
 use crate::health::target::{Target, targets};
 use crate::sets::SlotSets;
 use crate::steering::binding::Binding;
@@ -72,6 +73,8 @@ pub struct Plan {
     pub serve_all: Vec<Vec<SlotSets>>,
     /// All that is probed.
     pub targets: Vec<Target>,
+    /// When the server doubts what it sees.
+    pub distrust: Distrust,
     /// What answers tell of the server, and how much they are.
     pub settings: Settings,
 }
@@ -272,7 +275,7 @@ impl Plan {
 impl Plan {
     /// Compiles `parts`, with what is known of where addresses are.
     pub fn new(parts: Parts, places: &Places) -> Result<Plan, TooLargeSet> {
-        let Parts { zones, inventory, checks, policies, settings, fed } = parts;
+        let Parts { zones, inventory, checks, policies, settings, distrust, fed } = parts;
         let mut router = Router::new(&inventory, &policies, places, &fed);
         let (mut services, mut routes, mut bound) = (Vec::new(), Vec::new(), Vec::new());
         let (mut records, mut served, mut apexes) = (Vec::new(), Vec::new(), HashMap::new());
@@ -350,6 +353,7 @@ impl Plan {
             groups,
             kinds,
             maps,
+            distrust,
             settings,
         })
     }

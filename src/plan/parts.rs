@@ -6,6 +6,7 @@ use super::served::Secondaries;
 use crate::cluster::Inventory;
 use crate::geo::place::Prefix;
 use crate::health::check::Check;
+use crate::health::doubt::Distrust;
 use crate::steering::binding::Form;
 use crate::steering::rules::Policy;
 use crate::steering::service::Service;
@@ -28,6 +29,8 @@ pub struct Parts {
     pub policies: Vec<Policy>,
     /// What answers tell of the server.
     pub settings: Settings,
+    /// When the server doubts what it sees.
+    pub distrust: Distrust,
     /// Networks that geofeeds place: they hold for addresses, too, that are not on the public internet.
     pub fed: Vec<Prefix>,
 }

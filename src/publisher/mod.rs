@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use self::pools::{World, pools_of};
 use crate::cluster::{ClusterId, Family};
 use crate::health::board::{Board, Change, Death, Kept};
+use crate::health::doubt::{Doubt, Share, Step};
 use crate::health::note::Note;
 use crate::health::overrides::{Change as OrderChange, KeptOrder, OrderNews, Orders};
 use crate::health::rounds::Observation;
 use crate::health::target::{Aim, TargetId};
+use crate::health::tracker::Tracker;
 use crate::health::verdict::{Cause, Verdict};
 use crate::plan::Plan;
 use crate::plan::served::ServedZone;
@@ -51,6 +53,10 @@ pub struct News {
     pub all_down: Vec<AllDownNews>,
     /// What became of what operators said.
     pub orders: Vec<OrderNews>,
+    /// Whether the vantage doubts itself from now on, or does so no more.
+    pub doubt: Option<DoubtNews>,
+    /// Whether falls were forgiven: whoever paces the probes must know.
+    pub forgiven: bool,
     /// Whether a new Plan is in force.
     pub loaded: bool,
     /// Zones whose secondaries get something new.
@@ -68,6 +74,17 @@ pub struct AllDownNews {
     pub family: Family,
     /// Whether all is down now.
     pub down: bool,
+}
+
+/// The vantage doubts itself, or does so no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DoubtNews {
+    /// Whether it does from now on.
+    pub began: bool,
+    /// The targets that fell of late.
+    pub fallen: Share,
+    /// The canaries that fail.
+    pub failing: Share,
 }
 
 /// A verdict that became another one.
@@ -90,6 +107,11 @@ pub struct Turned {
 pub struct Publisher {
     plan: Arc<Plan>,
     board: Board,
+    /// What always answers, and what the vantage thinks of itself.
+    canaries: Board,
+    doubt: Doubt,
+    /// Whether that is to be thought over before the next Snapshot.
+    ponder: bool,
     pools: Vec<Arc<ClusterPools>>,
     /// Each cluster's targets: they stand together.
     targets: Vec<Range<u32>>,
@@ -115,6 +137,9 @@ impl Publisher {
         let mut publisher = Publisher {
             plan: plan.clone(),
             board: Board::default(),
+            canaries: Board::default(),
+            doubt: Doubt::default(),
+            ponder: false,
             pools: Vec::new(),
             targets: Vec::new(),
             all_down: Vec::new(),
@@ -145,7 +170,7 @@ impl Publisher {
             Event::Noted(aim, note) => self.board.note(&aim, &note, now),
             Event::Edited(edition) => self.edit(edition),
             Event::Overridden(change) => self.order(change),
-            Event::Tick => {}
+            Event::Tick => self.ponder = true,
         }
     }
 
@@ -153,6 +178,9 @@ impl Publisher {
     pub fn publish(&mut self, now: Instant) -> (Option<Snapshot>, News) {
         self.warm(now);
         self.pass(now);
+        if std::mem::take(&mut self.ponder) {
+            self.ponder(now);
+        }
         if !std::mem::take(&mut self.changed) {
             return (None, std::mem::take(&mut self.news));
         }
@@ -171,7 +199,8 @@ impl Publisher {
         let news = std::mem::take(&mut self.news);
         let (plan, pools, editions) = (self.plan.clone(), self.pools.clone(), self.editions.clone());
         let orders = self.orders.standing().cloned().collect();
-        (Some(Snapshot { plan, pools, warming, all_down, editions, orders }), news)
+        let doubting = self.doubt.since;
+        (Some(Snapshot { plan, pools, warming, all_down, editions, orders, doubting }), news)
     }
 
     /// The Plan in force.
@@ -184,6 +213,11 @@ impl Publisher {
         &self.orders
     }
 
+    /// All that is to be probed, each with what is held of it.
+    pub fn aims(&self) -> impl Iterator<Item = (Arc<Aim>, Tracker)> {
+        self.board.aims().chain(self.canaries.aims())
+    }
+
     /// What is held of every target.
     pub fn board(&self) -> &Board {
         &self.board
@@ -191,6 +225,7 @@ impl Publisher {
 
     fn load(&mut self, plan: Arc<Plan>, now: Instant) {
         self.board.load(plan.targets.clone(), now);
+        self.canaries.load(plan.distrust.targets(), now);
         self.pools = plan.inventory.ids().map(|_| Arc::new(ClusterPools::default())).collect();
         self.dirty = plan.inventory.ids().collect();
         self.steps.clear();
@@ -234,12 +269,48 @@ impl Publisher {
     }
 
     fn observe(&mut self, observation: &Observation) {
+        if let Some(canary) = self.canaries.find(&observation.aim) {
+            self.ponder |= self.canaries.observe(canary, &observation.seen).is_some();
+            return;
+        }
         // A target that is gone, or is probed otherwise now: what was seen tells nothing of it.
         let Some(id) = self.board.find(&observation.aim) else { return };
         let Some(change) = self.board.observe(id, &observation.seen) else { return };
         self.dirty.insert(self.board.target(id).cluster);
         self.changed = true;
+        self.ponder |= change.to == Verdict::Down || self.doubt.since.is_some();
         self.tell(change);
+    }
+
+    /// Thinks over whether what is seen is the world's doing, or our own network's.
+    fn ponder(&mut self, now: Instant) {
+        if self.plan.distrust.canaries.is_empty() && self.doubt.since.is_none() {
+            return;
+        }
+        let (fallen, failing) = (self.board.fallen(now), self.canaries.failing());
+        let was = self.doubt.since;
+        let turned = match self.doubt.step(&self.plan.distrust, fallen, failing, now) {
+            Step::Stay => return,
+            Step::Freeze => {
+                let (turned, forgiven) = self.board.freeze(now);
+                self.news.forgiven |= forgiven;
+                turned
+            }
+            thaw => {
+                let (turned, is_frozen) = self.board.thaw(thaw == Step::ThawAll);
+                if !is_frozen {
+                    self.doubt.end();
+                }
+                turned
+            }
+        };
+        let clusters = turned.iter().map(|target| self.board.target(*target).cluster);
+        self.dirty.extend(clusters);
+        if was.is_some() != self.doubt.since.is_some() {
+            self.news.doubt = Some(DoubtNews { began: was.is_none(), fallen, failing });
+            self.dirty.extend(self.plan.inventory.ids());
+        }
+        self.changed |= !self.dirty.is_empty();
     }
 
     fn tell(&mut self, change: Change) {

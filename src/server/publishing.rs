@@ -23,7 +23,7 @@ use crate::health::rounds::Observation;
 use crate::health::verdict::Outcome;
 use crate::load::Loaded;
 use crate::probe::schedule::{self, Aims, Told};
-use crate::publisher::{Event, News, Publisher};
+use crate::publisher::{DoubtNews, Event, News, Publisher};
 use crate::record::Record;
 use crate::snapshot::{Live, Snapshot};
 use crate::state;
@@ -199,6 +199,9 @@ pub(super) async fn publish(mut own: Publishing) {
         if let Some((waiting, words)) = told {
             let _ = waiting.send(words);
         }
+        if news.forgiven {
+            targets.send_replace(aims(&own.publisher));
+        }
         if ordered.is_some() || !news.orders.is_empty() {
             order_keeper.keep(&own.publisher, ordered);
         }
@@ -223,7 +226,7 @@ async fn is_over(ended: &mut watch::Receiver<bool>) {
 }
 
 fn aims(publisher: &Publisher) -> Aims {
-    publisher.board().aims().collect()
+    publisher.aims().collect()
 }
 
 /// Starts probing whatever `listed` holds.
@@ -275,6 +278,22 @@ fn tell(news: &News, record: &Record, now: Instant) {
         }
     }
     news.orders.iter().for_each(ordering::log);
+    if let Some(doubt) = &news.doubt {
+        let DoubtNews { began, fallen, failing } = doubt;
+        let (fallen, targets, canaries, of) = (fallen.some, fallen.all, failing.some, failing.all);
+        if *began {
+            tracing::error!(
+                fallen,
+                targets,
+                canaries,
+                of,
+                "{fallen} of {targets} targets fell at once, and {canaries} of {of} canaries fail: this server doubts \
+                 its own network, and holds the verdicts of before"
+            );
+        } else {
+            tracing::warn!("the canaries answer again: verdicts count as they are seen");
+        }
+    }
     for turned in &news.turned {
         let key = &turned.aim.key;
         let cause = turned.cause.as_ref().map(ToString::to_string).unwrap_or_default();
