@@ -11,6 +11,8 @@
 //! down fra/fra-1 gru by edge        so many failures that they are down; `by` a check: by that one alone
 //! up …     fail …     succeed …     up again; one failure; one success (`x 3`: three)
 //! suspect sin/sin-1 for 3s          a late probe: in doubt, decided within 3 s
+//! drain sin/sin-1 for 60s           an operator says so today (`hold-down`, `hold-up`, `clear`, too)
+//! canaries fail                     what always answers does not, or does again (`answer`)
 //! after 1s                          time passes
 //! ask play.live.example.com A ecs 20.2.0.0/16 from 9.9.9.9 tcp do nsid edns 512 chaos turn 1 in order
 //!     NOERROR aa scope 16                                  RCODE, flags, for whom
@@ -141,6 +143,17 @@ impl Stage<'_> {
             ["after", time] => {
                 let time = duration(time)?;
                 self.world.as_mut().ok_or("nothing runs yet")?.after(time);
+            }
+            [word @ ("drain" | "hold-down" | "hold-up" | "clear"), target, ref behind @ ..] => {
+                let length = match *behind {
+                    ["for", length] => Some(duration(length)?),
+                    [] => None,
+                    _ => return Err("for how long?".into()),
+                };
+                self.world.as_mut().ok_or("nothing runs yet")?.order(word, target, length)?;
+            }
+            ["canaries", word @ ("fail" | "answer")] => {
+                self.world.as_mut().ok_or("nothing runs yet")?.canaries(word == "answer");
             }
             [what @ ("up" | "down" | "fail" | "succeed" | "suspect"), ref whose @ ..] => {
                 self.health(what, whose)?

@@ -15,6 +15,8 @@ use steerdns::export::editions;
 use steerdns::files::issue::Issue;
 use steerdns::files::read::Disk;
 use steerdns::files::show::{Format, issues as shown};
+use steerdns::cluster::Word;
+use steerdns::health::overrides::{Change, Order, Selector};
 use steerdns::health::rounds::Observation;
 use steerdns::health::target::Target;
 use steerdns::health::verdict::{Cause, Outcome, Seen};
@@ -140,6 +142,34 @@ impl World {
     /// Lets time pass.
     pub fn after(&mut self, time: Duration) {
         self.now += time;
+        self.handle(Event::Tick);
+    }
+
+    /// An operator says something of nodes.
+    pub fn order(&mut self, word: &str, target: &str, length: Option<Duration>) -> Result<(), String> {
+        let target = Selector::parse(target)?;
+        let word = match word {
+            "drain" => Word::Drain,
+            "hold-down" => Word::Down,
+            "hold-up" => Word::Up,
+            _ => {
+                self.handle(Event::Overridden(Change::Clear(target)));
+                return Ok(());
+            }
+        };
+        let (why, who, since) = ("a scenario".into(), "nobody".into(), self.now);
+        let until = length.map(|length| since + length);
+        self.handle(Event::Overridden(Change::Give(Order { target, word, why, who, since, until })));
+        Ok(())
+    }
+
+    /// What always answers does, or does not.
+    pub fn canaries(&mut self, answer: bool) {
+        for target in self.snapshot.plan.distrust.targets() {
+            for _ in 0..target.aim.check.fall {
+                if answer { self.succeed(&target) } else { self.fail(&target) }
+            }
+        }
         self.handle(Event::Tick);
     }
 
