@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use steerdns::health::check::{Check, Http, HttpMethod, Kind};
+use steerdns::health::check::{Check, Http, HttpMethod, HttpVersion, Kind};
 use steerdns::health::target::{Aim, TargetKey};
 use steerdns::health::verdict::{Outcome, Verdict};
 use steerdns::probe::schedule::{AT_ONCE_DEFAULT, Aims, Told, run};
@@ -50,6 +50,7 @@ async fn serve(listener: TcpListener, http: bool) {
 
 async fn measure(targets: u32, port: u16, http: bool, serving: tokio::task::JoinHandle<()>) {
     let asked = Http {
+        version: HttpVersion::One,
         method: HttpMethod::Get,
         path: "/".into(),
         host: None,
@@ -57,6 +58,8 @@ async fn measure(targets: u32, port: u16, http: bool, serving: tokio::task::Join
         status: vec![(200, 299)],
         body: None,
         expect_headers: Vec::new(),
+        json: Vec::new(),
+        load: None,
     };
     let kind = if http { Kind::Http(asked) } else { Kind::Tcp };
     let (interval, timeout) = (Duration::from_secs(1), Duration::from_millis(2500));

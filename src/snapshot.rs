@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::cluster::ClusterId;
+use crate::health::certificate::Certificate;
 use crate::health::target::Target;
 use crate::health::verdict::Held;
 use crate::plan::{Placed, Plan, Route};
@@ -38,6 +39,8 @@ pub struct HeldTarget {
     pub target: Target,
     /// What is held of it.
     pub held: Held,
+    /// The certificate that it last showed; `None`: it showed none.
+    pub certificate: Option<Certificate>,
 }
 
 /// What answers are made from: a Plan with the health of one instant. Immutable.

@@ -310,6 +310,7 @@ fn pinned(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Override> {
 mod tests {
     use super::*;
     use crate::health::check::{HttpMethod, Kind};
+    use std::time::Duration;
 
     fn file(text: &str) -> ClustersFile {
         let mut issues = Vec::new();
@@ -351,15 +352,22 @@ mod tests {
     fn a_check_has_the_port_of_its_kind() {
         let file = file(
             "check.t = { kind = \"tcp\", port = 8890 }\ncheck.h = { kind = \"http\" }\n\
-             check.s = { kind = \"https\" }\ncheck.r = { kind = \"rtmp\" }",
+             check.s = { kind = \"https\" }\ncheck.r = { kind = \"rtmp\" }\ncheck.l = { kind = \"tls\" }",
         );
         let ports: Vec<u16> = file.checks.iter().map(|check| check.check.port).collect();
-        assert_eq!(ports, [8890, 80, 443, 1935]);
-        let [_, http, https, rtmp] = &file.checks[..] else { panic!("four checks") };
+        assert_eq!(ports, [8890, 80, 443, 1935, 443]);
+        let [_, http, https, rtmp, _] = &file.checks[..] else { panic!("five checks") };
         assert!(
             matches!(&http.check.kind, Kind::Http(http) if http.path == "/" && http.status == [(200, 299)])
         );
         assert!(matches!(&https.check.kind, Kind::Https(_, tls) if tls.verify));
+        let two_weeks = Duration::from_secs(14 * 86_400);
+        assert!(
+            file.checks
+                .iter()
+                .filter_map(|check| check.check.kind.tls())
+                .all(|tls| tls.expires_within == two_weeks)
+        );
         assert!(matches!(&rtmp.check.kind, Kind::Rtmp(rtmp) if rtmp.app == "live"));
         assert_eq!((http.check.fall, http.check.rise), (5, 5));
     }

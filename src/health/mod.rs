@@ -8,10 +8,13 @@
 
 pub mod board;
 pub mod budget;
+pub mod certificate;
 pub mod check;
+pub mod load;
 pub mod note;
 pub mod pace;
 pub mod promise;
+pub mod resource;
 pub mod rounds;
 pub mod target;
 pub mod tracker;
