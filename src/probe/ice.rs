@@ -178,7 +178,7 @@ mod tests {
         };
         let theirs = credentials("evtj", "VOkJxbRl1RmTxUk/WvJxBt");
         let message = request(&credentials("h6vY", "unused"), &theirs, &chance);
-        assert_eq!(&message[..8], [0, 1, 0, 72, 0x21, 0x12, 0xA4, 0x42]);
+        assert_eq!(&message[..8], [0, 1, 0, 68, 0x21, 0x12, 0xA4, 0x42]);
         assert_eq!(&message[20..36], [&[0, 6, 0, 9][..], b"evtj:h6vY\0\0\0"].concat());
         assert_eq!(&message[36..44], [0, 0x24, 0, 4, 0x6E, 0xFF, 0xFF, 0xFF]);
         assert_eq!(&message[44..48], [0x80, 0x2A, 0, 8]);

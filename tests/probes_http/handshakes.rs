@@ -59,7 +59,6 @@ async fn every_probe_over_tls_notes_how_long_the_certificate_holds() {
 
 #[tokio::test]
 async fn a_certificate_that_has_ended_is_a_failure_where_it_is_verified_and_is_noted() {
-    // Valid from yesterday until now.
     let ended = certificate(1);
     let to = web(Some(acceptor(&ended, &[])), |_| async { ok("") }).await;
     let (outcome, notes) = Prober::new(Kind::Tls(tls(Some(&roots(&ended))), vec![]), to).probe().await;

@@ -28,10 +28,10 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::{ServerConfig, crypto::ring};
 
 /// What every probe may take, unless a test says otherwise.
-pub const DEADLINE: Duration = Duration::from_millis(400);
+pub(crate) const DEADLINE: Duration = Duration::from_millis(400);
 
 /// A check of this kind, with the defaults of clusters.toml, aimed there.
-pub fn aim(kind: Kind, to: SocketAddr) -> Aim {
+pub(crate) fn aim(kind: Kind, to: SocketAddr) -> Aim {
     let key = TargetKey { cluster: "sin".into(), node: "n".into(), address: to.ip(), check: "c".into() };
     let (interval, timeout) = (Duration::from_secs(1), Duration::from_millis(2500));
     let check = Check { key: "c".into(), kind, port: to.port(), interval, timeout, fall: 5, rise: 5 };
@@ -39,7 +39,7 @@ pub fn aim(kind: Kind, to: SocketAddr) -> Aim {
 }
 
 /// Probes again and again, as the schedule does: what a probe remembers, the next one knows.
-pub struct Prober {
+pub(crate) struct Prober {
     aim: Aim,
     prepared: Prepared,
     memory: Memory,
@@ -47,24 +47,24 @@ pub struct Prober {
 }
 
 impl Prober {
-    pub fn new(kind: Kind, to: SocketAddr) -> Prober {
+    pub(crate) fn new(kind: Kind, to: SocketAddr) -> Prober {
         let aim = aim(kind, to);
         Prober { prepared: Prepared::new(&aim.check), aim, memory: Memory::default(), allowed: DEADLINE }
     }
 
     /// With another deadline.
-    pub fn within(self, allowed: Duration) -> Prober {
+    pub(crate) fn within(self, allowed: Duration) -> Prober {
         Prober { allowed, ..self }
     }
 
     /// Of a node that is answered by another address than the one that is probed.
-    pub fn of(mut self, address: IpAddr) -> Prober {
+    pub(crate) fn of(mut self, address: IpAddr) -> Prober {
         self.aim.key.address = address;
         self
     }
 
     /// Probes once: the outcome in words, and what was learned. Panics where it outlives its deadline.
-    pub async fn probe(&self) -> (String, Vec<Note>) {
+    pub(crate) async fn probe(&self) -> (String, Vec<Note>) {
         let started = Instant::now();
         let (outcome, notes) = once(&self.aim, &self.prepared, &self.memory, self.allowed).await;
         assert!(started.elapsed() < self.allowed + Duration::from_secs(1), "outlived its deadline");
@@ -77,18 +77,18 @@ impl Prober {
     }
 
     /// The outcome alone.
-    pub async fn outcome(&self) -> String {
+    pub(crate) async fn outcome(&self) -> String {
         self.probe().await.0
     }
 }
 
 /// Probes once, as the first ever; the outcome in words.
-pub async fn probe(kind: Kind, to: SocketAddr) -> String {
+pub(crate) async fn probe(kind: Kind, to: SocketAddr) -> String {
     Prober::new(kind, to).outcome().await
 }
 
 /// `GET /`, 200-299.
-pub fn http() -> Http {
+pub(crate) fn http() -> Http {
     Http {
         version: HttpVersion::One,
         method: HttpMethod::Get,
@@ -104,27 +104,27 @@ pub fn http() -> Http {
 }
 
 /// Trusts these roots (PEM) alone; `None`: anyone.
-pub fn tls(roots: Option<&Arc<[u8]>>) -> Tls {
+pub(crate) fn tls(roots: Option<&Arc<[u8]>>) -> Tls {
     Tls { sni: None, verify: roots.is_some(), roots: roots.cloned(), expires_within: Duration::ZERO }
 }
 
-/// A certificate for 127.0.0.1 that is valid for so many days from yesterday on.
-pub fn certificate(days: i64) -> CertifiedKey<KeyPair> {
+/// A certificate for 127.0.0.1 that is valid for so many days, of which one and an hour are over.
+pub(crate) fn certificate(days: i64) -> CertifiedKey<KeyPair> {
     let signing_key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(["127.0.0.1".into()]).unwrap();
-    let yesterday = std::time::SystemTime::now() - Duration::from_secs(86_400);
+    let yesterday = std::time::SystemTime::now() - Duration::from_secs(86_400 + 3600);
     params.not_before = yesterday.into();
     params.not_after = params.not_before + Duration::from_secs(86_400) * u32::try_from(days).unwrap();
     CertifiedKey { cert: params.self_signed(&signing_key).unwrap(), signing_key }
 }
 
 /// What signs it, as PEM.
-pub fn roots(certificate: &CertifiedKey<KeyPair>) -> Arc<[u8]> {
+pub(crate) fn roots(certificate: &CertifiedKey<KeyPair>) -> Arc<[u8]> {
     certificate.cert.pem().into_bytes().into()
 }
 
 /// A server's TLS, which chooses among these protocols (RFC 7301).
-pub fn acceptor(certificate: &CertifiedKey<KeyPair>, protocols: &[&str]) -> TlsAcceptor {
+pub(crate) fn acceptor(certificate: &CertifiedKey<KeyPair>, protocols: &[&str]) -> TlsAcceptor {
     let key = PrivateKeyDer::try_from(certificate.signing_key.serialize_der()).unwrap();
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -137,10 +137,10 @@ pub fn acceptor(certificate: &CertifiedKey<KeyPair>, protocols: &[&str]) -> TlsA
 }
 
 /// What was asked, with its body read.
-pub type Asked = Request<Bytes>;
+pub(crate) type Asked = Request<Bytes>;
 
 /// A server that speaks HTTP, of the version that the client begins with, and over TLS where it is given any.
-pub async fn web<F, B>(
+pub(crate) async fn web<F, B>(
     tls: Option<TlsAcceptor>,
     answer: impl Fn(Asked) -> F + Clone + Send + Sync + 'static,
 ) -> SocketAddr
@@ -193,11 +193,11 @@ async fn serve<F, B>(
 }
 
 /// 200, with this body.
-pub fn ok(body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+pub(crate) fn ok(body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     Response::new(Full::new(body.into()))
 }
 
 /// This status, with this body.
-pub fn status(code: u16, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+pub(crate) fn status(code: u16, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     Response::builder().status(code).body(Full::new(body.into())).unwrap()
 }
