@@ -28,7 +28,12 @@ fra-1 = ["198.51.100.21"]
 
 fn world() -> World {
     let mut files = Files::default();
+    files.put("steerdns.toml", "listen = [\"127.0.0.1:5300\"]\n");
     files.put("zones/clusters.toml", CLUSTERS);
+    files.put(
+        "zones/live.example.com.zone",
+        "$TTL 1h\n@ SOA ns1 h 1 1h 15m 2w 5m\n@ NS ns1\nns1 A 192.0.2.53\n",
+    );
     files.put(
         "zones/live.example.com.toml",
         "[service.play]\npolicy = \"everywhere\"\ncheck = \"edge\"\nttl = \"20s\"\n",

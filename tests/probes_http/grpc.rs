@@ -12,6 +12,7 @@ use steerdns::health::resource::{Grpc, Resource};
 
 use crate::web::{Asked, acceptor, certificate, probe, roots, tls, web};
 
+type Answering = fn(&Asked) -> Answer;
 type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 fn grpc(service: &str, tls: Option<steerdns::health::check::Tls>) -> Kind {
@@ -84,7 +85,7 @@ async fn over_tls_it_is_the_same() {
 
 #[tokio::test]
 async fn statuses_of_grpc_are_told_in_words() {
-    let cases: [(fn(&Asked) -> Answer, &str); 5] = [
+    let cases: [(Answering, &str); 5] = [
         (
             |_| failing(12, Some("nope")),
             "application: UNIMPLEMENTED: there is no health service (grpc.health.v1)",
