@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use steerdns::health::check::{Check, HoldDown, Http, HttpMethod, Kind};
+use steerdns::health::check::{Check, HoldDown, Http, HttpMethod, HttpVersion, Kind};
 use steerdns::health::target::{Aim, TargetKey};
 use steerdns::health::tracker::Tracker;
 use steerdns::health::verdict::Outcome;
@@ -51,6 +51,7 @@ async fn serve(listener: TcpListener, http: bool) {
 
 async fn measure(targets: u32, port: u16, http: bool, serving: tokio::task::JoinHandle<()>) {
     let asked = Http {
+        version: HttpVersion::One,
         method: HttpMethod::Get,
         path: "/".into(),
         host: None,
@@ -58,6 +59,8 @@ async fn measure(targets: u32, port: u16, http: bool, serving: tokio::task::Join
         status: vec![(200, 299)],
         body: None,
         expect_headers: Vec::new(),
+        json: Vec::new(),
+        load: None,
     };
     let kind = if http { Kind::Http(asked) } else { Kind::Tcp };
     let (interval, timeout) = (Duration::from_secs(1), Duration::from_millis(2500));

@@ -12,8 +12,10 @@ use crate::answer::totals::Totals;
 use crate::answer::worker::Transport;
 use crate::cluster::{CLUSTERS_MAX, CountId, Family};
 use crate::files::server::Geoip;
+use crate::health::certificate::Certificate;
 use crate::health::overrides::Order;
 use crate::health::rounds::Observation;
+use crate::health::target::TargetKey;
 use crate::health::verdict::{Outcome, Verdict};
 use crate::metrics::{Counter, Exposition, Histogram, Kind};
 use crate::net::stream::Counts;
@@ -183,6 +185,7 @@ impl Record {
         self.write_kernel_drops(&mut text);
         self.publishing.write(&mut text, now);
         write_verdicts(&mut text, snapshot);
+        write_certificates(&mut text, snapshot, now);
         let help = "Whether the server doubts its own network, and holds the verdicts of before.";
         let doubting = u64::from(snapshot.doubting.is_some());
         text.family("steerdns_vantage_in_doubt", Kind::Gauge, help).sample(&[], doubting);
@@ -239,6 +242,8 @@ impl Record {
                         let said = said.as_ref()?;
                         Some(json!({ "verdict": said.word.word(), "why": &*said.why }))
                     }),
+                    "certificate_days_left": held.certificate.map(|certificate| days_left(&certificate, now)),
+                    "certificate_ends_soon": held.certificate.map(|certificate| certificate.is_near()),
                 })
             });
             json!({
@@ -359,21 +364,35 @@ fn write_verdicts(text: &mut Exposition, snapshot: &Snapshot) {
     let help = "1: up or suspect; 0: down; not a number: unknown.";
     let mut states = text.family("steerdns_health_up", Kind::Gauge, help);
     for held in snapshot.pools.iter().flat_map(|pools| &pools.held) {
-        let key = &held.target.aim.key;
         let up = match held.held.verdict {
             Verdict::Up | Verdict::Suspect { .. } => 1.0,
             Verdict::Down => 0.0,
             Verdict::Unknown => f64::NAN,
         };
-        let address = key.address.to_string();
-        let labels = [
-            ("cluster", &*key.cluster),
-            ("node", &*key.node),
-            ("address", &*address),
-            ("check", &*key.check),
-        ];
-        states.sample(&labels, up);
+        let address = held.target.aim.key.address.to_string();
+        states.sample(&labels(&held.target.aim.key, &address), up);
     }
+}
+
+fn write_certificates(text: &mut Exposition, snapshot: &Snapshot, now: Instant) {
+    let help = "For how long the certificate that the address last showed holds; 0: not any more.";
+    let mut left = text.family("steerdns_certificate_expiry_seconds", Kind::Gauge, help);
+    for held in snapshot.pools.iter().flat_map(|pools| &pools.held) {
+        let Some(certificate) = held.certificate else { continue };
+        let address = held.target.aim.key.address.to_string();
+        let seconds = certificate.ends().saturating_duration_since(now).as_secs();
+        left.sample(&labels(&held.target.aim.key, &address), seconds);
+    }
+}
+
+/// The labels of what is told of a target.
+fn labels<'k>(key: &'k TargetKey, address: &'k str) -> [(&'static str, &'k str); 4] {
+    [("cluster", &key.cluster), ("node", &key.node), ("address", address), ("check", &key.check)]
+}
+
+/// Whole days for which a certificate holds yet.
+fn days_left(certificate: &Certificate, now: Instant) -> u64 {
+    certificate.ends().saturating_duration_since(now).as_secs() / 86_400
 }
 
 /// What a lock guards is good to go on with, whoever panicked.

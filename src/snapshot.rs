@@ -6,6 +6,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 
 use crate::cluster::ClusterId;
+use crate::health::certificate::Certificate;
 use crate::health::overrides::{Order, Said};
 use crate::health::target::Target;
 use crate::health::verdict::{Held, Verdict};
@@ -50,8 +51,8 @@ pub struct HeldTarget {
     pub relapses: u32,
     /// Until when it is held down for that.
     pub held_until: Option<Instant>,
-    /// When the certificate that it showed ends.
-    pub certificate_ends: Option<Instant>,
+    /// The certificate that it last showed; `None`: it showed none.
+    pub certificate: Option<Certificate>,
 }
 
 /// What answers are made from: a Plan with the health of one instant. Immutable.

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use rcgen::{CertificateParams, CertifiedKey, KeyPair, date_time_ymd, generate_simple_self_signed};
 use steerdns::cluster::{CheckId, ClusterId};
 use steerdns::health::board::Board;
-use steerdns::health::check::{Check, HoldDown, Http, HttpMethod, Kind, Rtmp, Tls};
+use steerdns::health::check::{Check, HoldDown, Http, HttpMethod, HttpVersion, Kind, Rtmp, Tls};
 use steerdns::health::promise::Detection;
 use steerdns::health::target::{Aim, Target, TargetId, TargetKey};
 use steerdns::health::verdict::{Outcome, Verdict};
@@ -47,7 +47,27 @@ fn check(kind: Kind, port: u16) -> Check {
 fn http() -> Http {
     let (path, status) = ("/".into(), vec![(200, 299)]);
     let (headers, expect_headers) = (Vec::new(), Vec::new());
-    Http { method: HttpMethod::Get, path, host: None, headers, status, body: None, expect_headers }
+    let version = HttpVersion::One;
+    Http {
+        version,
+        method: HttpMethod::Get,
+        path,
+        host: None,
+        headers,
+        status,
+        body: None,
+        expect_headers,
+        json: Vec::new(),
+        load: None,
+    }
+}
+
+fn tls(sni: Option<&str>, verify: bool, roots: Option<Arc<[u8]>>) -> Tls {
+    Tls { sni: sni.map(Into::into), verify, roots, expires_within: Duration::ZERO }
+}
+
+fn unverified() -> Tls {
+    tls(None, false, None)
 }
 
 fn rtmp() -> Kind {
@@ -156,7 +176,7 @@ async fn an_open_port_is_all_that_tcp_asks() {
 
 #[tokio::test]
 async fn a_closed_port_is_refused_by_every_kind_of_probe() {
-    let tls = Tls { sni: None, verify: false, roots: None };
+    let tls = unverified();
     for kind in [Kind::Tcp, Kind::Http(http()), Kind::Https(http(), tls), rtmp()] {
         assert_eq!(probe(kind, nobody().await).await, "connect: refused");
     }
@@ -164,7 +184,7 @@ async fn a_closed_port_is_refused_by_every_kind_of_probe() {
 
 #[tokio::test]
 async fn a_mute_server_fails_at_the_deadline_and_the_layer_is_told() {
-    let tls = Tls { sni: None, verify: false, roots: None };
+    let tls = unverified();
     let to = mute().await;
     assert_eq!(probe(Kind::Http(http()), to).await, "request: no answer within 400 ms");
     assert_eq!(probe(Kind::Https(http(), tls), to).await, "tls: no answer within 400 ms");
@@ -339,8 +359,7 @@ async fn https_server(certificate: CertifiedKey<KeyPair>) -> (SocketAddr, Arc<[u
 async fn https_demands_a_certificate_for_that_name_that_is_valid_now() {
     let named = generate_simple_self_signed(["play.example.com".into(), "127.0.0.1".into()]).unwrap();
     let (to, roots) = https_server(named).await;
-    let trusting =
-        |sni: Option<&str>| Tls { sni: sni.map(Into::into), verify: true, roots: Some(roots.clone()) };
+    let trusting = |sni: Option<&str>| tls(sni, true, Some(roots.clone()));
     let https = |http, tls| Kind::Https(http, tls);
     let hosted = Http { host: Some("play.example.com:443".into()), ..http() };
     assert_eq!(probe(https(http(), trusting(Some("play.example.com"))), to).await, "succeeded");
@@ -348,9 +367,9 @@ async fn https_demands_a_certificate_for_that_name_that_is_valid_now() {
     assert_eq!(probe(https(http(), trusting(None)), to).await, "succeeded", "the address itself");
     let other = probe(https(http(), trusting(Some("other.example.com"))), to).await;
     assert!(other.starts_with("tls: invalid peer certificate"), "{other}");
-    let strange = probe(https(http(), Tls { sni: None, verify: true, roots: None }), to).await;
+    let strange = probe(https(http(), tls(None, true, None)), to).await;
     assert!(strange.starts_with("tls: invalid peer certificate"), "{strange}");
-    let any = Tls { sni: None, verify: false, roots: None };
+    let any = unverified();
     assert_eq!(probe(https(Http { body: Some("alive".into()), ..http() }, any), to).await, "succeeded");
 
     let key = KeyPair::generate().unwrap();
@@ -358,13 +377,13 @@ async fn https_demands_a_certificate_for_that_name_that_is_valid_now() {
     (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
     let cert = params.self_signed(&key).unwrap();
     let (to, roots) = https_server(CertifiedKey { cert, signing_key: key }).await;
-    let expired = probe(https(http(), Tls { sni: None, verify: true, roots: Some(roots) }), to).await;
+    let expired = probe(https(http(), tls(None, true, Some(roots))), to).await;
     assert!(expired.to_lowercase().contains("expired"), "{expired}");
 }
 
 #[tokio::test]
 async fn https_to_a_server_that_speaks_something_else_fails_in_words() {
-    let any = || Tls { sni: None, verify: false, roots: None };
+    let any = || unverified();
     for to in
         [says("HTTP/1.1 400 Bad Request\r\n\r\n").await, says("").await, repeats("", [0x16; 1000]).await]
     {
@@ -377,7 +396,7 @@ async fn https_to_a_server_that_speaks_something_else_fails_in_words() {
 async fn what_is_wrong_with_the_check_itself_says_nothing_of_the_target() {
     let bad = Http { path: "not a path".into(), ..http() };
     assert!(probe(Kind::Http(bad), mute().await).await.starts_with("Local(\"the request cannot be made"));
-    let roots = Tls { sni: None, verify: true, roots: Some(Arc::from(&b"?"[..])) };
+    let roots = tls(None, true, Some(Arc::from(&b"?"[..])));
     assert!(probe(Kind::Https(http(), roots), mute().await).await.starts_with("Local(\"roots: "));
 }
 
@@ -497,7 +516,7 @@ async fn a_port_that_closes_is_down_as_promised_and_up_when_it_opens_again() {
 #[tokio::test]
 async fn nginx_is_understood_in_all_its_answers() {
     let Some(nginx) = nginx::start().await else { return };
-    let tls = |verify| Tls { sni: None, verify, roots: Some(nginx.roots.clone()) };
+    let verifying = |verify| tls(None, verify, Some(nginx.roots.clone()));
     let at = |path: &str, status| Http { path: path.into(), status: vec![status], ..http() };
     let body = |text: &str| Http { body: Some(text.into()), ..http() };
     let app = |app: &str| Kind::Rtmp(Rtmp { app: app.into(), host: Some("ingest.example.com".into()) });
@@ -507,8 +526,8 @@ async fn nginx_is_understood_in_all_its_answers() {
         (Kind::Http(body("dead")), nginx.http, "body: without `dead`"),
         (Kind::Http(at("/broken", (200, 299))), nginx.http, "status: status 503"),
         (Kind::Http(at("/broken", (503, 503))), nginx.http, "succeeded"),
-        (Kind::Https(body("alive"), tls(true)), nginx.https, "succeeded"),
-        (Kind::Https(http(), tls(false)), nginx.https, "succeeded"),
+        (Kind::Https(body("alive"), verifying(true)), nginx.https, "succeeded"),
+        (Kind::Https(http(), verifying(false)), nginx.https, "succeeded"),
         (Kind::Http(http()), nginx.https, "status: status 400"),
         (app("live"), nginx.rtmp, "succeeded"),
         (app("nope"), nginx.rtmp, "application: closed after `connect`: is there such an application?"),
@@ -521,7 +540,7 @@ async fn nginx_is_understood_in_all_its_answers() {
 #[tokio::test]
 async fn nginx_that_is_killed_or_held_is_down_as_promised() {
     let Some(mut nginx) = nginx::start().await else { return };
-    let tls = Tls { sni: None, verify: true, roots: Some(nginx.roots.clone()) };
+    let tls = tls(None, true, Some(nginx.roots.clone()));
     let kinds =
         [(Kind::Http(http()), nginx.http), (Kind::Https(http(), tls), nginx.https), (rtmp(), nginx.rtmp)];
     let mut watch = Watch::new(&kinds, 100);

@@ -351,7 +351,9 @@ fn pinned(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Override> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::check::{HttpMethod, Kind};
+    use crate::health::check::{HttpMethod, HttpVersion, Kind, Wanted};
+    use crate::health::load::{Figure, LoadSource, Series};
+    use std::time::Duration;
 
     fn file(text: &str) -> ClustersFile {
         let mut issues = Vec::new();
@@ -393,15 +395,22 @@ mod tests {
     fn a_check_has_the_port_of_its_kind() {
         let file = file(
             "check.t = { kind = \"tcp\", port = 8890 }\ncheck.h = { kind = \"http\" }\n\
-             check.s = { kind = \"https\" }\ncheck.r = { kind = \"rtmp\" }",
+             check.s = { kind = \"https\" }\ncheck.r = { kind = \"rtmp\" }\ncheck.l = { kind = \"tls\" }",
         );
         let ports: Vec<u16> = file.checks.iter().map(|check| check.check.port).collect();
-        assert_eq!(ports, [8890, 80, 443, 1935]);
-        let [_, http, https, rtmp] = &file.checks[..] else { panic!("four checks") };
+        assert_eq!(ports, [8890, 80, 443, 1935, 443]);
+        let [_, http, https, rtmp, _] = &file.checks[..] else { panic!("five checks") };
         assert!(
             matches!(&http.check.kind, Kind::Http(http) if http.path == "/" && http.status == [(200, 299)])
         );
         assert!(matches!(&https.check.kind, Kind::Https(_, tls) if tls.verify));
+        let two_weeks = Duration::from_secs(14 * 86_400);
+        assert!(
+            file.checks
+                .iter()
+                .filter_map(|check| check.check.kind.tls())
+                .all(|tls| tls.expires_within == two_weeks)
+        );
         assert!(matches!(&rtmp.check.kind, Kind::Rtmp(rtmp) if rtmp.app == "live"));
         assert_eq!((http.check.fall, http.check.rise), (5, 5));
     }
@@ -423,5 +432,56 @@ mod tests {
         assert_eq!(tls.sni.as_deref(), Some("edge.example.com"));
         let roots = file.checks[0].roots.as_ref().map(|roots| roots.value.clone());
         assert_eq!(roots, Some("zones/own.pem".into()));
+    }
+
+    #[test]
+    fn checks_of_media_say_what_is_looked_at() {
+        let file = file(
+            "[check.h]\nkind = \"hls\"\npath = \"/live/a.m3u8\"\nmax_age = \"9s\"\n\
+             [check.f]\nkind = \"flv\"\npath = \"/live/a.flv\"\ntags = 150\ntls = true\nroots = \"own.pem\"\nexpires_within = \"3d\"\n\
+             [check.w]\nkind = \"whip\"\npath = \"/whip\"\npost = true\ntoken = \"t0ken\"\nhost = \"in.example.com\"\n\
+             [check.g]\nkind = \"grpc\"\nport = 50051\nservice = \"live.Ingest\"\nheaders = { X-Probe = \"1\" }\n",
+        );
+        let [h, f, w, g] = &file.checks[..] else { panic!("four checks") };
+        let ports: Vec<u16> = file.checks.iter().map(|check| check.check.port).collect();
+        assert_eq!(ports, [80, 443, 80, 50051]);
+        let Kind::Hls(hls) = &h.check.kind else { panic!("hls") };
+        assert_eq!(
+            (&*hls.at.path, hls.live, hls.max_age),
+            ("/live/a.m3u8", true, Some(Duration::from_secs(9)))
+        );
+        let Kind::Flv(flv) = &f.check.kind else { panic!("flv") };
+        let tls = flv.at.tls.as_ref().unwrap();
+        assert_eq!((flv.tags, tls.verify, tls.expires_within), (150, true, Duration::from_secs(3 * 86_400)));
+        assert_eq!(f.roots.as_ref().map(|roots| roots.value.clone()), Some("zones/own.pem".into()));
+        let Kind::Whip(whip) = &w.check.kind else { panic!("whip") };
+        assert_eq!((whip.post, whip.token.as_deref()), (true, Some("t0ken")));
+        assert_eq!((whip.at.host.as_deref(), &whip.at.tls), (Some("in.example.com"), &None));
+        let Kind::Grpc(grpc) = &g.check.kind else { panic!("grpc") };
+        assert_eq!((&*grpc.service, &*grpc.at.path), ("live.Ingest", "/grpc.health.v1.Health/Check"));
+        assert_eq!(grpc.at.headers, [("X-Probe".into(), "1".into())]);
+    }
+
+    #[test]
+    fn an_http_check_says_its_version_what_json_must_hold_and_where_load_is() {
+        let file = file(
+            "[check.a]\nkind = \"http\"\nhttp = \"2\"\nexpect.json = { \"/ready\" = true, \"/n\" = 2, \"/s\" = \"up\" }\n\
+             load = { json = \"/out\", max = 9e9 }\n\
+             [check.b]\nkind = \"https\"\nhttp = \"any\"\nload = { prometheus = 'out{dev=\"e\"}', max = 5, rate = true }\n",
+        );
+        let [a, b] = &file.checks[..] else { panic!("two checks") };
+        let (Kind::Http(a), Kind::Https(b, _)) = (&a.check.kind, &b.check.kind) else {
+            panic!("http, https")
+        };
+        assert_eq!((a.version, b.version), (HttpVersion::Two, HttpVersion::Any));
+        let wanted = [Wanted::Flag(true), Wanted::Number(2.0), Wanted::Text("up".into())];
+        assert_eq!(a.json.len(), wanted.len());
+        for wanted in wanted {
+            assert!(a.json.iter().any(|(_, is)| *is == wanted), "{wanted}");
+        }
+        let figure = Figure::Json("/out".into());
+        assert_eq!(a.load, Some(LoadSource { figure, max: 9e9, rate: false }));
+        let figure = Figure::Prometheus(Series::parse("out{dev=\"e\"}").unwrap());
+        assert_eq!(b.load, Some(LoadSource { figure, max: 5.0, rate: true }));
     }
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::certificate::{Certificate, Look};
 use super::check::{Check, Kind};
 use super::doubt::{Share, WINDOW};
 use super::layers::together;
@@ -42,8 +43,8 @@ struct Slot {
     succeeded: Option<Instant>,
     /// When the first of the failures (or lateness) since then had started.
     failing_from: Option<Instant>,
-    /// When the certificate that it last showed ends; in the past, where it has.
-    certificate_ends: Option<Instant>,
+    /// The certificate that it last showed.
+    certificate: Option<Certificate>,
 }
 
 /// A verdict that became another one, or a doubt whose date came nearer.
@@ -193,9 +194,9 @@ impl Board {
         self.slot(id).transitions
     }
 
-    /// When the certificate that a target last showed ends, as long as that can be told; `None`: it showed none.
-    pub fn certificate_ends(&self, id: TargetId) -> Option<Instant> {
-        self.slot(id).certificate_ends
+    /// The certificate that a target last showed; `None`: it showed none.
+    pub fn certificate(&self, id: TargetId) -> Option<Certificate> {
+        self.slot(id).certificate
     }
 
     /// What is to be probed, and what is held of it: for [`Rounds::load`](super::rounds::Rounds::load).
@@ -248,13 +249,19 @@ impl Board {
         Some(Change { target, from, to, death })
     }
 
-    /// Takes what was learned of a target; of one that is gone, or is probed otherwise now, nothing.
-    pub fn note(&mut self, aim: &Aim, note: &Note, now: Instant) {
-        let Some(id) = self.find(aim) else { return };
+    /// Takes what was learned of a target; of one that is gone, or is probed otherwise now, nothing. `Some` where what is
+    /// known of its certificate is something else now.
+    pub fn note(&mut self, aim: &Aim, note: &Note, now: Instant) -> Option<(TargetId, Look)> {
+        let id = self.find(aim)?;
         let slot = &mut self.slots[id.0 as usize];
         match note {
-            Note::Certificate { left } => slot.certificate_ends = now.checked_add(*left),
-            Note::Load { .. } => {}
+            Note::Certificate { left } => {
+                let within = aim.check.kind.tls()?.expires_within;
+                let (fresh, look) = Certificate::look(slot.certificate, *left, within, now)?;
+                slot.certificate = Some(fresh);
+                Some((id, look))
+            }
+            Note::Load { .. } => None,
         }
     }
 
@@ -345,7 +352,7 @@ impl Board {
             }
             let verdict = if old.up { Verdict::Up } else { Verdict::Down };
             let cause = old.cause.as_ref().and_then(|(layer, what)| {
-                let layer = LAYERS.into_iter().find(|known| known == layer)?;
+                let layer = LAYERS.iter().find(|known| **known == *layer)?;
                 Some(Cause { layer, what: what.as_str().into() })
             });
             // Before the machine started there is no Instant: as early as can be told.
@@ -402,7 +409,7 @@ impl Slot {
             observed: None,
             succeeded: None,
             failing_from: None,
-            certificate_ends: None,
+            certificate: None,
         }
     }
 

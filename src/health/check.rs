@@ -1,8 +1,11 @@
 //! How a node is probed.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::load::LoadSource;
+use super::resource::{Flv, Grpc, Hls, Whip};
 use crate::cluster::CheckId;
 
 /// A check: what a probe does, where, how often, and how many of them turn a verdict.
@@ -52,12 +55,22 @@ impl HoldDown {
 pub enum Kind {
     /// Connects.
     Tcp,
-    /// One HTTP/1.1 exchange.
+    /// One HTTP exchange.
     Http(Http),
-    /// One HTTP/1.1 exchange over TLS.
+    /// One HTTP exchange over TLS.
     Https(Http, Tls),
     /// The RTMP handshake, and `connect` answered by `_result`.
     Rtmp(Rtmp),
+    /// The TLS handshake; of these protocols (RFC 7301), where there are any, the server must choose one.
+    Tls(Tls, Vec<String>),
+    /// An HLS playlist that advances.
+    Hls(Hls),
+    /// An HTTP-FLV stream that sends media.
+    Flv(Flv),
+    /// A WHIP endpoint that answers, or that media can be sent to.
+    Whip(Whip),
+    /// A server whose gRPC health service says that it serves.
+    Grpc(Grpc),
     /// Probes nothing itself: other checks judge together.
     Several(Several),
 }
@@ -79,7 +92,36 @@ impl Kind {
             Kind::Http(_) => "http",
             Kind::Https(..) => "https",
             Kind::Rtmp(_) => "rtmp",
+            Kind::Tls(..) => "tls",
+            Kind::Hls(_) => "hls",
+            Kind::Flv(_) => "flv",
+            Kind::Whip(_) => "whip",
+            Kind::Grpc(_) => "grpc",
             Kind::Several(_) => "several",
+        }
+    }
+
+    /// The TLS that it speaks; `None`: none.
+    pub fn tls(&self) -> Option<&Tls> {
+        match self {
+            Kind::Https(_, tls) | Kind::Tls(tls, _) => Some(tls),
+            Kind::Hls(Hls { at, .. })
+            | Kind::Flv(Flv { at, .. })
+            | Kind::Whip(Whip { at, .. })
+            | Kind::Grpc(Grpc { at, .. }) => at.tls.as_ref(),
+            Kind::Tcp | Kind::Http(_) | Kind::Rtmp(_) | Kind::Several(_) => None,
+        }
+    }
+
+    /// The same, to be completed.
+    pub fn tls_mut(&mut self) -> Option<&mut Tls> {
+        match self {
+            Kind::Https(_, tls) | Kind::Tls(tls, _) => Some(tls),
+            Kind::Hls(Hls { at, .. })
+            | Kind::Flv(Flv { at, .. })
+            | Kind::Whip(Whip { at, .. })
+            | Kind::Grpc(Grpc { at, .. }) => at.tls.as_mut(),
+            Kind::Tcp | Kind::Http(_) | Kind::Rtmp(_) | Kind::Several(_) => None,
         }
     }
 }
@@ -87,6 +129,8 @@ impl Kind {
 /// What is asked over HTTP and what must come back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Http {
+    /// Which version is spoken; default 1.1.
+    pub version: HttpVersion,
     /// `GET` (default) or `HEAD`.
     pub method: HttpMethod,
     /// The path with its query; default `/`.
@@ -101,6 +145,42 @@ pub struct Http {
     pub body: Option<String>,
     /// Response headers: name, and what its value must contain (empty: be there).
     pub expect_headers: Vec<(String, String)>,
+    /// JSON pointers (RFC 6901), and what must stand there in the body: all of it, at most 64 KiB.
+    pub json: Vec<(String, Wanted)>,
+    /// Where in the body the load is told; it decides nothing of the outcome.
+    pub load: Option<LoadSource>,
+}
+
+/// What must stand at a place of a JSON document.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wanted {
+    /// This string.
+    Text(String),
+    /// This number.
+    Number(f64),
+    /// `true` or `false`.
+    Flag(bool),
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Wanted::Text(text) => write!(f, "\"{text}\""),
+            Wanted::Number(number) => number.fmt(f),
+            Wanted::Flag(flag) => flag.fmt(f),
+        }
+    }
+}
+
+/// The version of HTTP that a probe speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// HTTP/1.1 (RFC 9112).
+    One,
+    /// HTTP/2 (RFC 9113): over TLS by ALPN, else with prior knowledge.
+    Two,
+    /// Over TLS, which of them the server chooses.
+    Any,
 }
 
 /// The method of an HTTP probe.
@@ -121,6 +201,8 @@ pub struct Tls {
     pub verify: bool,
     /// PEM roots to trust instead of the built-in ones.
     pub roots: Option<Arc<[u8]>>,
+    /// A certificate that holds for less is warned of; it turns no verdict. 0 s (never) ..= 365 d, default 14 d.
+    pub expires_within: Duration,
 }
 
 /// What an RTMP probe connects to.

@@ -8,13 +8,16 @@
 
 pub mod board;
 pub mod budget;
+pub mod certificate;
 pub mod check;
 pub mod doubt;
 pub mod layers;
+pub mod load;
 pub mod note;
 pub mod overrides;
 pub mod pace;
 pub mod promise;
+pub mod resource;
 pub mod rounds;
 pub mod target;
 pub mod tracker;

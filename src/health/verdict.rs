@@ -77,8 +77,20 @@ pub struct Seen {
 }
 
 /// How far a probe can come, and `late` for one that has not ended yet.
-pub const LAYERS: [&str; 9] =
-    ["late", "connect", "tls", "handshake", "request", "status", "header", "body", "application"];
+pub const LAYERS: &[&str] = &[
+    "late",
+    "connect",
+    "tls",
+    "handshake",
+    "request",
+    "status",
+    "header",
+    "body",
+    "application",
+    "playlist",
+    "media",
+    "ice",
+];
 
 /// Why a probe failed.
 #[derive(Clone, Debug, PartialEq)]

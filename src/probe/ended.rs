@@ -72,15 +72,25 @@ impl Limit {
         self.started.elapsed()
     }
 
+    /// Waits for something; `None`: the deadline came first.
+    pub(super) async fn wait<T>(&self, something: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout_at((self.started + self.allowed).into(), something).await.ok()
+    }
+
+    /// How long it may take in all, as sentences tell it.
+    pub(super) fn told(&self) -> String {
+        format!("within {} ms", self.allowed.as_millis())
+    }
+
     /// Does one step of the probe; what has not ended by the deadline has failed at `layer`.
     pub(super) async fn step<T>(
         &self,
         layer: &'static str,
         step: impl Future<Output = Result<T, Ended>>,
     ) -> Result<T, Ended> {
-        match tokio::time::timeout_at((self.started + self.allowed).into(), step).await {
-            Ok(ended) => ended,
-            Err(_) => Err(Ended::at(layer, format!("no answer within {} ms", self.allowed.as_millis()))),
+        match self.wait(step).await {
+            Some(ended) => ended,
+            None => Err(Ended::at(layer, format!("no answer {}", self.told()))),
         }
     }
 }

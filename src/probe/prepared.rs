@@ -1,8 +1,8 @@
 //! What the probes of a check need and what is made once, not by each.
 
 use super::ended::Ended;
-use super::tls;
-use crate::health::check::{Check, Kind};
+use super::{conversation, tls};
+use crate::health::check::{Check, HttpVersion, Kind};
 
 /// What the probes of a check need and what is made once, not by each.
 #[derive(Debug, Default)]
@@ -13,10 +13,13 @@ pub struct Prepared {
 impl Prepared {
     /// Prepares for a check. What cannot be made is told by each probe, as a fault of ours.
     pub fn new(check: &Check) -> Prepared {
-        match &check.kind {
-            Kind::Https(_, tls) => Prepared { tls: Some(tls::config(tls)) },
-            _ => Prepared::default(),
-        }
+        let protocols = match &check.kind {
+            Kind::Tls(_, protocols) => protocols.iter().map(|word| word.clone().into_bytes()).collect(),
+            Kind::Https(http, _) => conversation::protocols(http.version),
+            Kind::Grpc(_) => conversation::protocols(HttpVersion::Two),
+            _ => conversation::protocols(HttpVersion::One),
+        };
+        Prepared { tls: check.kind.tls().map(|tls| tls::config(tls, protocols)) }
     }
 
     /// The TLS of the check.

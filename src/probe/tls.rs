@@ -1,28 +1,34 @@
-//! TLS of the https probe.
+//! TLS of probes.
+#![allow(clippy::disallowed_methods, reason = "a shell knows the time")]
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::ended::{Ended, Limit, told};
-use crate::health::check::{Http, Tls};
+use super::{Probe, certificate, tcp};
+use crate::health::check::Tls;
+use crate::health::note::Note;
 
 /// What a check's TLS becomes, once per load; an error is one sentence for the operator.
 pub(super) type Config = Result<Usable, Arc<str>>;
 /// One that can be used.
 pub(super) type Usable = Arc<ClientConfig>;
 
-/// Prepares the TLS of a check.
-pub(super) fn config(tls: &Tls) -> Config {
+/// Prepares the TLS of a check, which offers these protocols (RFC 7301).
+pub(super) fn config(tls: &Tls, protocols: Vec<Vec<u8>>) -> Config {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -33,7 +39,7 @@ pub(super) fn config(tls: &Tls) -> Config {
         let verifier = Arc::new(Anyone(provider));
         builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols;
     // Each probe asks anew: a resumed session shows no certificate.
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
@@ -56,8 +62,12 @@ fn roots(pem: Option<&[u8]>) -> Result<RootCertStore, Arc<str>> {
 }
 
 /// The name that is sent and verified: `sni`, else the host that is asked for, else the address itself.
-pub(super) fn server_name(tls: &Tls, http: &Http, address: IpAddr) -> Result<ServerName<'static>, Ended> {
-    let Some(name) = tls.sni.as_deref().or(http.host.as_deref()).map(without_port) else {
+pub(super) fn server_name(
+    tls: &Tls,
+    host: Option<&str>,
+    address: IpAddr,
+) -> Result<ServerName<'static>, Ended> {
+    let Some(name) = tls.sni.as_deref().or(host).map(without_port) else {
         return Ok(ServerName::from(address));
     };
     let wrong = |_| Ended::Local(format!("`{name}` is no name for TLS").into());
@@ -75,20 +85,58 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// Encrypts a connection.
+/// Shakes hands, and no more. One of `protocols` must be chosen, where there are any.
+pub(super) async fn shake(
+    probe: &Probe<'_>,
+    tls: &Tls,
+    protocols: &[String],
+    notes: &mut Vec<Note>,
+) -> Result<(), Ended> {
+    let Probe { aim, limit, .. } = probe;
+    let config = probe.prepared.tls()?;
+    let name = server_name(tls, None, aim.probe.ip())?;
+    let stream = tcp::connect(aim.probe, limit).await?;
+    let mut stream = handshake(stream, config, name, limit, notes).await?;
+    let chosen = stream.get_ref().1.alpn_protocol().is_some();
+    // So that the server's log holds no cut connection. Nothing depends on it.
+    let farewell = async { stream.shutdown().await.map_err(|error| Ended::at("tls", told(&error))) };
+    let _ = limit.step("tls", farewell).await;
+    match chosen || protocols.is_empty() {
+        true => Ok(()),
+        false => Err(Ended::at("tls", format!("the server chooses none of {}", protocols.join(", ")))),
+    }
+}
+
+/// Encrypts a connection, and notes for how long the certificate holds that was shown.
 pub(super) async fn handshake(
     stream: TcpStream,
     config: &Usable,
     name: ServerName<'static>,
     limit: &Limit,
+    notes: &mut Vec<Note>,
 ) -> Result<TlsStream<TcpStream>, Ended> {
     let handshake = async {
-        TlsConnector::from(config.clone())
-            .connect(name, stream)
-            .await
-            .map_err(|error| Ended::at("tls", told(&error)))
+        let connected = TlsConnector::from(config.clone()).connect(name, stream).await;
+        connected.map_err(|error| {
+            if has_ended(&error) {
+                notes.push(Note::Certificate { left: Duration::ZERO });
+            }
+            Ended::at("tls", told(&error))
+        })
     };
-    limit.step("tls", handshake).await
+    let stream = limit.step("tls", handshake).await?;
+    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    if let Some(left) = shown.and_then(|leaf| certificate::left(leaf, SystemTime::now())) {
+        notes.push(Note::Certificate { left });
+    }
+    Ok(stream)
+}
+
+/// Whether a handshake failed because the certificate is not valid any more.
+fn has_ended(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
+    let Some(Error::InvalidCertificate(fault)) = error else { return false };
+    matches!(fault, CertificateError::Expired | CertificateError::ExpiredContext { .. })
 }
 
 /// Takes any certificate; the peer must still hold its key.
@@ -150,10 +198,14 @@ mod tests {
 
     #[test]
     fn roots_without_a_certificate_are_told() {
-        let tls = |roots: &[u8]| Tls { sni: None, verify: true, roots: Some(roots.into()) };
-        assert_eq!(config(&tls(b"")).unwrap_err().as_ref(), "roots: no certificate in it");
+        let tls = |roots: &[u8]| {
+            let (roots, expires_within) = (Some(roots.into()), Duration::ZERO);
+            let how = Tls { sni: None, verify: true, roots, expires_within };
+            config(&how, Vec::new())
+        };
+        assert_eq!(tls(b"").unwrap_err().as_ref(), "roots: no certificate in it");
         let broken = b"-----BEGIN CERTIFICATE-----\n????\n-----END CERTIFICATE-----\n";
-        assert!(config(&tls(broken)).unwrap_err().starts_with("roots: "));
+        assert!(tls(broken).unwrap_err().starts_with("roots: "));
     }
 
     #[test]

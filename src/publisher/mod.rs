@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use self::pools::{World, pools_of};
 use crate::cluster::{ClusterId, Family};
 use crate::health::board::{Board, Change, Death, Kept};
+use crate::health::certificate::Look;
 use crate::health::doubt::{Doubt, Share, Step};
 use crate::health::note::Note;
 use crate::health::overrides::{Change as OrderChange, KeptOrder, OrderNews, Orders};
@@ -61,6 +62,20 @@ pub struct News {
     pub loaded: bool,
     /// Zones whose secondaries get something new.
     pub edited: Vec<Arc<Edition>>,
+    /// Certificates whose end came near, and such that were renewed: each once.
+    pub certificates: Vec<CertificateNews>,
+}
+
+/// A certificate whose end came near ([`Tls::expires_within`](crate::health::check::Tls::expires_within)), or that was
+/// renewed after that.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CertificateNews {
+    /// Who showed it.
+    pub aim: Arc<Aim>,
+    /// How long it holds; zero: not any more.
+    pub left: Duration,
+    /// Whether it was renewed; else its end came near.
+    pub renewed: bool,
 }
 
 /// A group of services of which all is down, or is so no more.
@@ -167,7 +182,7 @@ impl Publisher {
         match event {
             Event::Loaded(plan) => self.load(plan, now),
             Event::Observed(observation) => self.observe(&observation),
-            Event::Noted(aim, note) => self.board.note(&aim, &note, now),
+            Event::Noted(aim, note) => self.note(&aim, &note, now),
             Event::Edited(edition) => self.edit(edition),
             Event::Overridden(change) => self.order(change),
             Event::Tick => self.ponder = true,
@@ -311,6 +326,20 @@ impl Publisher {
             self.dirty.extend(self.plan.inventory.ids());
         }
         self.changed |= !self.dirty.is_empty();
+    }
+
+    fn note(&mut self, aim: &Aim, note: &Note, now: Instant) {
+        let Some((id, look)) = self.board.note(aim, note, now) else { return };
+        self.dirty.insert(self.board.target(id).cluster);
+        self.changed = true;
+        let renewed = match look {
+            Look::Other => return,
+            Look::Near => false,
+            Look::Renewed => true,
+        };
+        let ends = self.board.certificate(id).map_or(now, |certificate| certificate.ends());
+        let (aim, left) = (self.board.target(id).aim.clone(), ends.saturating_duration_since(now));
+        self.news.certificates.push(CertificateNews { aim, left, renewed });
     }
 
     fn tell(&mut self, change: Change) {

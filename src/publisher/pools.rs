@@ -49,7 +49,7 @@ pub(super) fn pools_of(
             standing: board.standing(target),
             relapses,
             held_until: held_until.filter(|until| *until > now),
-            certificate_ends: board.certificate_ends(target),
+            certificate: board.certificate(target),
         }
     });
     (ClusterPools { pools, held: held.collect(), said }, next)

@@ -14,6 +14,7 @@ use super::exporting::{Ledger, Noticing, edit};
 use super::ordering::{self, OrderKeeper};
 use super::start::{Loader, named};
 use crate::cluster::Family;
+use crate::files::duration;
 use crate::files::issue::{Issue, Severity};
 use crate::files::server::ServerFile;
 use crate::files::show;
@@ -268,6 +269,24 @@ fn refused(issues: &[Issue], record: &Record) -> String {
 
 /// Logs and records what happened.
 fn tell(news: &News, record: &Record, now: Instant) {
+    for certificate in &news.certificates {
+        let (key, days) = (&certificate.aim.key, certificate.left.as_secs() / 86_400);
+        let Some(within) = certificate.aim.check.kind.tls().map(|tls| duration::shown(tls.expires_within))
+        else {
+            continue;
+        };
+        if certificate.renewed {
+            tracing::info!(
+                cluster = %key.cluster, node = %key.node, address = %key.address, check = %key.check, days,
+                "the certificate is renewed"
+            );
+        } else {
+            tracing::warn!(
+                cluster = %key.cluster, node = %key.node, address = %key.address, check = %key.check, days,
+                "the certificate holds for less than {within}: renew it"
+            );
+        }
+    }
     for all in &news.all_down {
         let family = if all.family == Family::V4 { "A" } else { "AAAA" };
         let (service, others) = (&all.service, all.others);

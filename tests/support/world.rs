@@ -11,11 +11,11 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use steerdns::cluster::Word;
 use steerdns::export::editions;
 use steerdns::files::issue::Issue;
 use steerdns::files::read::Disk;
 use steerdns::files::show::{Format, issues as shown};
-use steerdns::cluster::Word;
 use steerdns::health::overrides::{Change, Order, Selector};
 use steerdns::health::rounds::Observation;
 use steerdns::health::target::Target;

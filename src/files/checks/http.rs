@@ -2,13 +2,37 @@
 
 use std::path::PathBuf;
 
-use super::{default, host};
+use super::expect::{expect, load};
+use super::{EXPIRES_WITHIN, default, host};
 use crate::files::document::{Table, Value, Written};
 use crate::files::issue::Issue;
 use crate::files::words::shown;
-use crate::health::check::{Http, HttpMethod, Tls};
+use crate::health::check::{Http, HttpMethod, HttpVersion, Tls};
 
+/// The words of `http`.
+const VERSIONS: [(&str, HttpVersion); 3] =
+    [("1.1", HttpVersion::One), ("2", HttpVersion::Two), ("any", HttpVersion::Any)];
+
+/// What a check of kind `http` says.
 pub(super) fn http(table: &mut Table<'_>, issues: &mut Vec<Issue>) -> Http {
+    let version = table.take("http").and_then(|value| {
+        let version = value.word(&VERSIONS, issues)?;
+        if version == HttpVersion::Any {
+            let issue = Issue::error(value.at.clone(), "without TLS nobody chooses a version of HTTP");
+            issues.push(issue.remedy("write `\"1.1\"` or `\"2\"`, or `kind = \"https\"`"));
+        }
+        Some(version)
+    });
+    exchange(table, version.unwrap_or(default::VERSION), issues)
+}
+
+/// What a check of kind `https` says, but for its TLS.
+pub(super) fn https(table: &mut Table<'_>, issues: &mut Vec<Issue>) -> Http {
+    let version = table.take("http").and_then(|value| value.word(&VERSIONS, issues));
+    exchange(table, version.unwrap_or(default::VERSION), issues)
+}
+
+fn exchange(table: &mut Table<'_>, version: HttpVersion, issues: &mut Vec<Issue>) -> Http {
     let methods = [("GET", HttpMethod::Get), ("HEAD", HttpMethod::Head)];
     let method = table.take("method").and_then(|value| value.word(&methods, issues));
     let method = method.unwrap_or(HttpMethod::Get);
@@ -16,8 +40,10 @@ pub(super) fn http(table: &mut Table<'_>, issues: &mut Vec<Issue>) -> Http {
     let host = table.take("host").and_then(|value| host(&value, issues));
     let headers = table.take("headers").map(|value| headers(&value, issues)).unwrap_or_default();
     let expect = table.take("expect").map(|value| expect(&value, method, issues)).unwrap_or_default();
+    let load = table.take("load").and_then(|value| load(&value, method, issues));
     let status = if expect.status.is_empty() { vec![default::STATUS] } else { expect.status };
     Http {
+        version,
         method,
         path: path.unwrap_or_else(|| default::PATH.into()),
         host,
@@ -25,9 +51,12 @@ pub(super) fn http(table: &mut Table<'_>, issues: &mut Vec<Issue>) -> Http {
         status,
         body: expect.body,
         expect_headers: expect.headers,
+        json: expect.json,
+        load,
     }
 }
 
+/// The TLS of a check.
 pub(super) fn tls(
     table: &mut Table<'_>,
     roots: &mut Option<Written<PathBuf>>,
@@ -40,11 +69,27 @@ pub(super) fn tls(
         let issue = Issue::error(roots.at.clone(), "`roots` are of no use where `verify` is false");
         issues.push(issue.remedy("leave one of them out"));
     }
-    Tls { sni, verify, roots: None }
+    let expires_within = table.take("expires_within");
+    let expires_within = expires_within.and_then(|value| value.duration(EXPIRES_WITHIN, issues));
+    Tls { sni, verify, roots: None, expires_within: expires_within.unwrap_or(default::EXPIRES_WITHIN) }
+}
+
+/// The protocols that a check of kind `tls` offers (RFC 7301 §3.1: 1 to 255 octets each).
+pub(super) fn protocols(value: &Value<'_>, issues: &mut Vec<Issue>) -> Vec<String> {
+    let elements = value.filled_list("\"h2\"", issues);
+    let protocol = |element: &Value<'_>| {
+        let text = element.filled(issues)?;
+        if text.len() > 255 {
+            issues.push(element.unfit("a protocol of at most 255 octets"));
+            return None;
+        }
+        Some(text.to_owned())
+    };
+    elements.iter().filter_map(protocol).collect()
 }
 
 /// A request target: `/`, then what may stand in a request line (RFC 9112 §3.2).
-fn path(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<String> {
+pub(super) fn path(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<String> {
     let text = value.text(issues)?;
     if !text.starts_with('/') {
         let issue = value.unfit("a path that begins with `/`");
@@ -59,7 +104,7 @@ fn path(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<String> {
 }
 
 /// Request headers, in the order of the file.
-fn headers(value: &Value<'_>, issues: &mut Vec<Issue>) -> Vec<(String, String)> {
+pub(super) fn headers(value: &Value<'_>, issues: &mut Vec<Issue>) -> Vec<(String, String)> {
     let Some(mut table) = value.table("`headers`", issues) else { return Vec::new() };
     let mut headers = Vec::new();
     for entry in table.named() {
@@ -74,7 +119,7 @@ fn headers(value: &Value<'_>, issues: &mut Vec<Issue>) -> Vec<(String, String)> 
 }
 
 /// A header's name and value (RFC 9110 §5.1, §5.5).
-fn header(entry: &Value<'_>, issues: &mut Vec<Issue>) -> Option<(String, String)> {
+pub(super) fn header(entry: &Value<'_>, issues: &mut Vec<Issue>) -> Option<(String, String)> {
     let token = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
     if entry.key.is_empty() || !entry.key.bytes().all(token) {
         let what = format!("`{}` is not the name of a header", shown(entry.key));
@@ -83,53 +128,4 @@ fn header(entry: &Value<'_>, issues: &mut Vec<Issue>) -> Option<(String, String)
     }
     let text = entry.text(issues)?;
     Some((entry.key.into(), text.into()))
-}
-
-/// What must come back.
-#[derive(Default)]
-struct Expect {
-    status: Vec<(u16, u16)>,
-    body: Option<String>,
-    headers: Vec<(String, String)>,
-}
-
-fn expect(value: &Value<'_>, method: HttpMethod, issues: &mut Vec<Issue>) -> Expect {
-    let Some(mut table) = value.table("`expect`", issues) else { return Expect::default() };
-    let status = table.take("status").map(|value| statuses(&value, issues)).unwrap_or_default();
-    let body_value = table.take("body");
-    let body = body_value.as_ref().and_then(|value| value.filled(issues)).map(String::from);
-    let header_value = table.take("header");
-    let headers = header_value.and_then(|value| value.table("`expect.header`", issues));
-    let headers = headers.map(|mut headers| headers.named()).unwrap_or_default();
-    let headers = headers.iter().filter_map(|entry| header(entry, issues)).collect();
-    table.finish(issues);
-    if let Some(value) = body_value.filter(|_| method == HttpMethod::Head) {
-        let issue = Issue::error(value.key_at, "nothing answers `HEAD` with a body");
-        issues.push(issue.remedy("write `method = \"GET\"`, or leave `body` out"));
-    }
-    Expect { status, body, headers }
-}
-
-/// Status codes: `200`, `"200-299"`, or a list of these.
-fn statuses(value: &Value<'_>, issues: &mut Vec<Issue>) -> Vec<(u16, u16)> {
-    let elements =
-        if value.is_list() { value.filled_list("\"200-299\"", issues) } else { vec![value.clone()] };
-    elements.iter().filter_map(|element| statuses_of(element, issues)).collect()
-}
-
-fn statuses_of(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<(u16, u16)> {
-    let code = |text: &str| text.trim().parse::<u16>().ok().filter(|code| (100..=599).contains(code));
-    let range = match (value.as_whole(), value.as_text()) {
-        (Some(whole), _) => code(&whole.to_string()).map(|code| (code, code)),
-        (_, Some(text)) => match text.split_once('-') {
-            Some((from, to)) => code(from).zip(code(to)).filter(|(from, to)| from <= to),
-            None => code(text).map(|code| (code, code)),
-        },
-        _ => None,
-    };
-    if range.is_none() {
-        let issue = value.unfit("a status from 100 to 599, or a range of them");
-        issues.push(issue.remedy("e.g. `\"200-299\"` or `[200, \"301-302\"]`"));
-    }
-    range
 }

@@ -1,20 +1,24 @@
 //! `[check.…]` of clusters.toml: how nodes are probed.
 
+mod expect;
 mod http;
 mod layers;
+mod media;
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::http::{http, tls};
+use self::http::{http, https, protocols, tls};
 pub use self::layers::{Least, WrittenLayers};
+use self::media::{flv, grpc, hls, whip};
 use super::document::{Table, Value, Written};
 use super::duration::shown as shown_duration;
 use super::issue::Issue;
 use super::words::{listed, shown};
 use crate::health::check::{Check, HoldDown, Kind, Rtmp, Several};
+use crate::health::resource::Resource;
 
 /// From probe to probe.
 const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
@@ -25,9 +29,19 @@ const HOLD_DOWN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs
 /// How many outcomes turn a verdict.
 const TURNS: RangeInclusive<i64> = 1..=100;
 
+/// When the end of a certificate is near.
+const EXPIRES_WITHIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(365 * 86_400);
+
+/// How long a playlist may stand still.
+const MAX_AGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+/// How many tags of media must come.
+const TAGS: RangeInclusive<i64> = 1..=1000;
+
 /// All defaults of a check.
 mod default {
     use std::time::Duration;
+
+    use crate::health::check::HttpVersion;
 
     pub(super) const INTERVAL: Duration = Duration::from_secs(1);
     pub(super) const TIMEOUT: Duration = Duration::from_millis(2500);
@@ -41,6 +55,10 @@ mod default {
     pub(super) const HTTP_PORT: u16 = 80;
     pub(super) const HTTPS_PORT: u16 = 443;
     pub(super) const RTMP_PORT: u16 = 1935;
+    pub(super) const TAGS: u32 = 1;
+    pub(super) const GRPC_PATH: &str = "/grpc.health.v1.Health/Check";
+    pub(super) const VERSION: HttpVersion = HttpVersion::One;
+    pub(super) const EXPIRES_WITHIN: Duration = Duration::from_secs(14 * 86_400);
 }
 
 /// A check as it is written.
@@ -50,24 +68,34 @@ pub struct WrittenCheck {
     pub key: Written<Arc<str>>,
     /// What it says; `roots` are not read yet.
     pub check: Check,
-    /// The file of the roots that an https probe trusts.
+    /// The file of the roots that a probe trusts.
     pub roots: Option<Written<PathBuf>>,
     /// What it is made of, where other checks judge together.
     pub layers: Option<WrittenLayers>,
 }
 
 /// The keys that some kinds have and others have not.
-const KEYS_OF_KINDS: [(&str, &[&str]); 10] = [
+const KEYS_OF_KINDS: &[(&str, &[&str])] = &[
     ("method", &["http", "https"]),
-    ("path", &["http", "https"]),
-    ("headers", &["http", "https"]),
+    ("path", &["http", "https", "hls", "flv", "whip"]),
+    ("headers", &["http", "https", "hls", "flv", "whip", "grpc"]),
     ("expect", &["http", "https"]),
-    ("host", &["http", "https", "rtmp"]),
-    ("sni", &["https"]),
-    ("verify", &["https"]),
-    ("roots", &["https"]),
+    ("host", &["http", "https", "rtmp", "hls", "flv", "whip", "grpc"]),
+    ("sni", &["https", "tls", "hls", "flv", "whip", "grpc"]),
+    ("verify", &["https", "tls", "hls", "flv", "whip", "grpc"]),
+    ("roots", &["https", "tls", "hls", "flv", "whip", "grpc"]),
     ("app", &["rtmp"]),
-    ("kind", &["tcp", "http", "https", "rtmp"]),
+    ("expires_within", &["https", "tls", "hls", "flv", "whip", "grpc"]),
+    ("alpn", &["tls"]),
+    ("http", &["http", "https"]),
+    ("load", &["http", "https"]),
+    ("tls", &["hls", "flv", "whip", "grpc"]),
+    ("live", &["hls"]),
+    ("max_age", &["hls"]),
+    ("tags", &["flv"]),
+    ("post", &["whip"]),
+    ("token", &["whip"]),
+    ("service", &["grpc"]),
 ];
 
 /// What a `kind` says.
@@ -77,6 +105,11 @@ enum Word {
     Http,
     Https,
     Rtmp,
+    Tls,
+    Hls,
+    Flv,
+    Whip,
+    Grpc,
     /// Other checks judge together.
     Several(Least),
 }
@@ -87,6 +120,11 @@ const KINDS: &[(&str, Word)] = &[
     ("http", Word::Http),
     ("https", Word::Https),
     ("rtmp", Word::Rtmp),
+    ("tls", Word::Tls),
+    ("hls", Word::Hls),
+    ("flv", Word::Flv),
+    ("whip", Word::Whip),
+    ("grpc", Word::Grpc),
     ("all", Word::Several(Least::All)),
     ("any", Word::Several(Least::One)),
     ("at-least", Word::Several(Least::Some)),
@@ -113,18 +151,39 @@ pub fn check(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCheck>
     let (kind, usual_port) = match word {
         Some(Word::Http) => (Kind::Http(http(&mut table, issues)), Some(default::HTTP_PORT)),
         Some(Word::Https) => {
-            let http = http(&mut table, issues);
+            let http = https(&mut table, issues);
             let tls = tls(&mut table, &mut roots, issues);
             (Kind::Https(http, tls), Some(default::HTTPS_PORT))
         }
         Some(Word::Rtmp) => (Kind::Rtmp(rtmp(&mut table, issues)), Some(default::RTMP_PORT)),
+        Some(Word::Tls) => {
+            let protocols = table.take("alpn").map(|value| protocols(&value, issues)).unwrap_or_default();
+            (Kind::Tls(tls(&mut table, &mut roots, issues), protocols), Some(default::HTTPS_PORT))
+        }
+        Some(Word::Hls) => {
+            let hls = hls(&mut table, &mut roots, issues);
+            let port = web_port(&hls.at);
+            (Kind::Hls(hls), Some(port))
+        }
+        Some(Word::Flv) => {
+            let flv = flv(&mut table, &mut roots, issues);
+            let port = web_port(&flv.at);
+            (Kind::Flv(flv), Some(port))
+        }
+        Some(Word::Whip) => {
+            let whip = whip(&mut table, &mut roots, issues);
+            let port = web_port(&whip.at);
+            (Kind::Whip(whip), Some(port))
+        }
+        Some(Word::Grpc) => (Kind::Grpc(grpc(&mut table, &mut roots, issues)), None),
         Some(Word::Tcp | Word::Several(_)) | None => (Kind::Tcp, None),
     };
-    if word == Some(Word::Tcp) && port_value.is_none() {
-        table.missing("port", "port = 1935", issues);
+    if word.is_some() && usual_port.is_none() && port_value.is_none() {
+        let example = if word == Some(Word::Grpc) { "port = 50051" } else { "port = 1935" };
+        table.missing("port", example, issues);
     }
     let kind_word = word.map_or("", |_| kind.word());
-    for (key, kinds) in KEYS_OF_KINDS {
+    for &(key, kinds) in KEYS_OF_KINDS {
         // Without a kind nobody knows which of these may stand here.
         let what = format!("`{key}` is not a key of a check of kind `{kind_word}`");
         let remedy = format!("it is one of kind {}", listed(kinds, "or"));
@@ -159,6 +218,11 @@ fn hold_down(table: &mut Table<'_>, issues: &mut Vec<Issue>) -> HoldDown {
         issues.push(Issue::error(value.at, what).remedy("the first hold is the shortest one"));
     }
     hold
+}
+
+/// The port of what is asked for over HTTP.
+fn web_port(at: &Resource) -> u16 {
+    if at.tls.is_some() { default::HTTPS_PORT } else { default::HTTP_PORT }
 }
 
 fn port(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<u16> {

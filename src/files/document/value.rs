@@ -87,6 +87,16 @@ impl<'d> Value<'d> {
         self.value.is_array()
     }
 
+    /// Whether it is `true` or `false`.
+    pub fn is_flag(&self) -> bool {
+        self.value.is_bool()
+    }
+
+    /// Whether it is an integer or a fraction.
+    pub fn is_number(&self) -> bool {
+        self.value.is_integer() || self.value.is_float()
+    }
+
     /// Whether it is a table.
     pub fn is_table(&self) -> bool {
         self.value.is_table()

@@ -35,16 +35,12 @@ pub(super) fn checks(world: &World, names: &Names<'_>, issues: &mut Vec<Issue>) 
 
 fn one(written: &WrittenCheck, world: &World, names: &Names<'_>, issues: &mut Vec<Issue>) -> Check {
     let mut check = written.check.clone();
-    match &mut check.kind {
-        Kind::Https(_, tls) => {
-            let path = written.roots.as_ref();
-            tls.roots = path.and_then(|path| world.includes.roots.get(&path.value).cloned());
-        }
-        Kind::Several(several) => {
-            let of = written.layers.iter().flat_map(|layers| &layers.of);
-            several.of = of.filter_map(|key| names.check(key, issues)).collect();
-        }
-        _ => {}
+    if let (Some(tls), Some(path)) = (check.kind.tls_mut(), &written.roots) {
+        tls.roots = world.includes.roots.get(&path.value).cloned();
+    }
+    if let Kind::Several(several) = &mut check.kind {
+        let of = written.layers.iter().flat_map(|layers| &layers.of);
+        several.of = of.filter_map(|key| names.check(key, issues)).collect();
     }
     check
 }

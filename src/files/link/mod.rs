@@ -87,7 +87,7 @@ pub struct Includes {
     pub rtt: HashMap<PathBuf, Vec<Rtt>>,
     /// Prefix files.
     pub prefixes: HashMap<PathBuf, Vec<Written<Prefix>>>,
-    /// PEM roots of https checks.
+    /// PEM roots that checks trust.
     pub roots: HashMap<PathBuf, Arc<[u8]>>,
     /// Secrets of keys and cookies.
     pub secrets: HashMap<PathBuf, Vec<u8>>,

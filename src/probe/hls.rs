@@ -1,0 +1,194 @@
+//! HLS as a player sees it: the playlist is there, and it advances.
+#![allow(clippy::disallowed_methods, reason = "a shell knows the time")]
+
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use super::body::Reading;
+use super::conversation::{Origin, Question};
+use super::ended::Ended;
+use super::playlist::{self, Media, Playlist};
+use super::{Probe, reference};
+use crate::health::check::HttpVersion;
+use crate::health::note::Note;
+use crate::health::resource::Hls;
+
+const LAYER: &str = "playlist";
+/// The longest playlist that is read, in octets: hours of segments.
+const PLAYLIST_MAX: usize = 1024 * 1024;
+/// So many target durations may a playlist stand still, unless the check says otherwise: players wait no longer.
+const STANDSTILL_MAX: u32 = 3;
+
+/// Where a playlist was when it was last looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Position {
+    /// The number of the segment that comes next, and how many parts of it are there.
+    next: (u64, u64),
+    /// When it was first seen there.
+    since: Instant,
+}
+
+/// Fetches the playlist, or the first variant that it names, and sees whether it has advanced.
+pub(super) async fn look(probe: &Probe<'_>, hls: &Hls, notes: &mut Vec<Note>) -> Result<(), Ended> {
+    let origin = Origin::of(probe, hls.at.host.as_deref(), HttpVersion::One)?;
+    let mut text = fetch(probe, hls, &origin, &hls.at.path, notes).await?;
+    let media = match read(&text)? {
+        Playlist::Media(media) => media,
+        Playlist::Master(variant) => {
+            let path = reference::followed(variant, &hls.at.path, origin.scheme(), &origin.authority)
+                .map_err(|why| Ended::at(LAYER, format!("the first variant is `{variant}`: {why}")))?;
+            text = fetch(probe, hls, &origin, &path, notes).await?;
+            match read(&text)? {
+                Playlist::Media(media) => media,
+                Playlist::Master(_) => {
+                    return Err(Ended::at(LAYER, "the first variant is a master playlist"));
+                }
+            }
+        }
+    };
+    let mut last = probe.memory.playlist.lock().unwrap_or_else(PoisonError::into_inner);
+    judge(hls, &media, &mut last, Instant::now())
+}
+
+async fn fetch(
+    probe: &Probe<'_>,
+    hls: &Hls,
+    origin: &Origin,
+    path: &str,
+    notes: &mut Vec<Note>,
+) -> Result<Vec<u8>, Ended> {
+    let mut conversation = origin.open(&probe.limit, notes).await?;
+    let question = Question { headers: &hls.at.headers, ..Question::get(path) };
+    let response = conversation.ask(question, &probe.limit).await?;
+    if !response.status().is_success() {
+        return Err(Ended::at("status", format!("status {} of `{path}`", response.status().as_u16())));
+    }
+    let mut body = Reading::new(response.into_body(), PLAYLIST_MAX);
+    probe.limit.step("body", body.whole()).await?;
+    Ok(body.into_read())
+}
+
+fn read(text: &[u8]) -> Result<Playlist<'_>, Ended> {
+    playlist::read(text).map_err(|what| Ended::at(LAYER, what))
+}
+
+/// Whether a playlist is one to play, and where it is. Anything but standing still is a change: one that goes back was
+/// begun anew.
+fn judge(hls: &Hls, media: &Media, last: &mut Option<Position>, now: Instant) -> Result<(), Ended> {
+    if media.segments == 0 && media.parts == 0 {
+        return Err(Ended::at(LAYER, format!("empty at sequence {}", media.sequence)));
+    }
+    if !hls.live {
+        return Ok(());
+    }
+    if media.ended {
+        return Err(Ended::at(LAYER, format!("ended (EXT-X-ENDLIST) before sequence {}", media.next())));
+    }
+    let next = (media.next(), media.parts);
+    let since = match last {
+        Some(position) if position.next == next => position.since,
+        _ => now,
+    };
+    *last = Some(Position { next, since });
+    let stands = now.saturating_duration_since(since);
+    let allowed = hls.max_age.unwrap_or(media.target.saturating_mul(STANDSTILL_MAX));
+    if stands <= allowed {
+        return Ok(());
+    }
+    let parts = if media.parts > 0 { format!(" ({} parts of it)", media.parts) } else { String::new() };
+    Err(Ended::at(
+        LAYER,
+        format!(
+            "has not advanced for {}, at most {}: still before sequence {}{parts}",
+            seconds(stands),
+            seconds(allowed),
+            media.next(),
+        ),
+    ))
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::resource::Resource;
+
+    fn hls(max_age: Option<Duration>) -> Hls {
+        let at = Resource { path: "/live.m3u8".into(), host: None, headers: vec![], tls: None };
+        Hls { at, live: true, max_age }
+    }
+
+    fn media(sequence: u64, segments: u64, parts: u64) -> Media {
+        Media { sequence, segments, parts, target: Duration::from_secs(2), ended: false }
+    }
+
+    /// What is told of a playlist seen at these seconds.
+    fn told(hls: &Hls, looks: &[(u64, Media)]) -> Vec<Option<String>> {
+        let (start, mut last) = (Instant::now(), None);
+        let look = |(second, media): &(u64, Media)| match judge(
+            hls,
+            media,
+            &mut last,
+            start + Duration::from_secs(*second),
+        ) {
+            Ok(()) => None,
+            Err(Ended::Failed(cause)) => Some(cause.to_string()),
+            Err(local) => panic!("{local:?}"),
+        };
+        looks.iter().map(look).collect()
+    }
+
+    #[test]
+    fn one_that_advances_is_good_and_one_that_stands_still_is_told_with_place_and_age() {
+        let words = "playlist: has not advanced for 7.0 s, at most 6.0 s: still before sequence 9";
+        let looks = [
+            (0, media(5, 3, 0)),
+            (2, media(6, 3, 0)),
+            (8, media(6, 3, 0)),
+            (9, media(6, 3, 0)),
+            (10, media(7, 3, 0)),
+        ];
+        assert_eq!(told(&hls(None), &looks), [None, None, None, Some(words.into()), None]);
+    }
+
+    #[test]
+    fn a_part_more_and_a_beginning_anew_are_changes() {
+        let looks = [
+            (0, media(5, 3, 1)),
+            (6, media(5, 3, 2)),
+            (12, media(0, 1, 0)),
+            (18, media(0, 2, 0)),
+            (24, media(1, 2, 0)),
+        ];
+        assert_eq!(told(&hls(None), &looks), [const { None }; 5]);
+        let words =
+            "playlist: has not advanced for 7.0 s, at most 6.0 s: still before sequence 8 (1 parts of it)";
+        assert_eq!(told(&hls(None), &[(0, media(5, 3, 1)), (7, media(5, 3, 1))])[1].as_deref(), Some(words));
+    }
+
+    #[test]
+    fn the_check_may_say_how_long_it_may_stand_still() {
+        let patient = hls(Some(Duration::from_secs(60)));
+        let looks = [(0, media(5, 3, 0)), (60, media(5, 3, 0)), (61, media(5, 3, 0))];
+        let words = "playlist: has not advanced for 61.0 s, at most 60.0 s: still before sequence 8";
+        assert_eq!(told(&patient, &looks), [None, None, Some(words.into())]);
+    }
+
+    #[test]
+    fn an_end_or_nothing_to_play_is_a_failure() {
+        let ended = Media { ended: true, ..media(5, 3, 0) };
+        assert_eq!(
+            told(&hls(None), &[(0, ended.clone()), (0, media(5, 0, 0))]),
+            [
+                Some("playlist: ended (EXT-X-ENDLIST) before sequence 8".into()),
+                Some("playlist: empty at sequence 5".into()),
+            ]
+        );
+        let recorded = Hls { live: false, ..hls(None) };
+        assert_eq!(told(&recorded, &[(0, ended.clone()), (100, ended)]), [None, None]);
+        assert!(told(&recorded, &[(0, media(5, 0, 0))])[0].is_some());
+    }
+}
