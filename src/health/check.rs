@@ -32,8 +32,10 @@ pub enum Kind {
     Http(Http),
     /// One HTTP/1.1 exchange over TLS.
     Https(Http, Tls),
-    /// The RTMP handshake, and `connect` answered by `_result`.
+    /// The RTMP handshake, and `connect` answered by `_result`; then media of a stream, where one is asked for.
     Rtmp(Rtmp),
+    /// The same over TLS.
+    Rtmps(Rtmp, Tls),
 }
 
 impl Kind {
@@ -44,6 +46,7 @@ impl Kind {
             Kind::Http(_) => "http",
             Kind::Https(..) => "https",
             Kind::Rtmp(_) => "rtmp",
+            Kind::Rtmps(..) => "rtmps",
         }
     }
 }
@@ -94,4 +97,6 @@ pub struct Rtmp {
     pub app: String,
     /// The host of `tcUrl`; default: the probed address.
     pub host: Option<String>,
+    /// The stream that must be live; default: none is asked for.
+    pub play: Option<String>,
 }

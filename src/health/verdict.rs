@@ -77,8 +77,18 @@ pub struct Seen {
 }
 
 /// How far a probe can come, and `late` for one that has not ended yet.
-pub const LAYERS: [&str; 9] =
-    ["late", "connect", "tls", "handshake", "request", "status", "header", "body", "application"];
+pub const LAYERS: [&str; 10] = [
+    "late",
+    "connect",
+    "tls",
+    "handshake",
+    "request",
+    "status",
+    "header",
+    "body",
+    "application",
+    "media",
+];
 
 /// Why a probe failed.
 #[derive(Clone, Debug, PartialEq)]

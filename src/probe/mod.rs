@@ -6,7 +6,7 @@
 //!     tcp    connects
 //!     tls    encrypts
 //!     http   one HTTP/1.1 exchange
-//!     rtmp   handshake, and `connect` -> `_result` over chunks
+//!     rtmp   handshake, and `connect` -> `_result` over chunks; play: media of a stream
 //!   prepared what a check needs, made once   memory  what one probe leaves to the next
 //!   ended    how a probe that did not succeed is told: the target's failure, or ours
 //! ```
@@ -15,6 +15,7 @@ mod chunks;
 mod ended;
 mod http;
 mod memory;
+mod play;
 pub mod prepared;
 mod rtmp;
 pub mod schedule;
@@ -26,8 +27,9 @@ use std::time::Duration;
 use ended::{Ended, Limit};
 pub use memory::Memory;
 use prepared::Prepared;
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::health::check::Kind;
+use crate::health::check::{Kind, Rtmp};
 use crate::health::note::Note;
 use crate::health::target::Aim;
 use crate::health::verdict::Outcome;
@@ -70,14 +72,34 @@ async fn by_kind(probe: &Probe<'_>, _notes: &mut Vec<Note>) -> Result<(), Ended>
         }
         Kind::Https(http, how) => {
             let config = probe.prepared.tls()?;
-            let name = tls::server_name(how, http, aim.probe.ip())?;
+            let name = tls::server_name(how, http.host.as_deref(), aim.probe.ip())?;
             let stream = tcp::connect(aim.probe, limit).await?;
             let stream = tls::handshake(stream, config, name, limit).await?;
             http::exchange(stream, http, aim.probe, http::DEFAULT_TLS_PORT, limit).await
         }
         Kind::Rtmp(rtmp) => {
             let stream = tcp::connect(aim.probe, limit).await?;
-            rtmp::connect(stream, rtmp, aim.probe, limit).await
+            over_rtmp(stream, rtmp, rtmp::PLAIN, probe).await
         }
+        Kind::Rtmps(rtmp, how) => {
+            let config = probe.prepared.tls()?;
+            let name = tls::server_name(how, rtmp.host.as_deref(), aim.probe.ip())?;
+            let stream = tcp::connect(aim.probe, limit).await?;
+            let stream = tls::handshake(stream, config, name, limit).await?;
+            over_rtmp(stream, rtmp, rtmp::ENCRYPTED, probe).await
+        }
+    }
+}
+
+async fn over_rtmp(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    rtmp: &Rtmp,
+    scheme: rtmp::Scheme,
+    probe: &Probe<'_>,
+) -> Result<(), Ended> {
+    let session = rtmp::connect(stream, rtmp, scheme, probe.aim.probe, &probe.limit).await?;
+    match &rtmp.play {
+        Some(stream) => play::play(session, stream, &probe.limit).await,
+        None => Ok(()),
     }
 }

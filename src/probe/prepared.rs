@@ -14,7 +14,8 @@ impl Prepared {
     /// Prepares for a check. What cannot be made is told by each probe, as a fault of ours.
     pub fn new(check: &Check) -> Prepared {
         match &check.kind {
-            Kind::Https(_, tls) => Prepared { tls: Some(tls::config(tls)) },
+            Kind::Https(_, tls) => Prepared { tls: Some(tls::config(tls, &[b"http/1.1"])) },
+            Kind::Rtmps(_, tls) => Prepared { tls: Some(tls::config(tls, &[])) },
             _ => Prepared::default(),
         }
     }

@@ -1,4 +1,4 @@
-//! TLS of the https probe.
+//! TLS of the probes that encrypt.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,15 +14,15 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::ended::{Ended, Limit, told};
-use crate::health::check::{Http, Tls};
+use crate::health::check::Tls;
 
 /// What a check's TLS becomes, once per load; an error is one sentence for the operator.
 pub(super) type Config = Result<Usable, Arc<str>>;
 /// One that can be used.
 pub(super) type Usable = Arc<ClientConfig>;
 
-/// Prepares the TLS of a check.
-pub(super) fn config(tls: &Tls) -> Config {
+/// Prepares the TLS of a check; `alpn` is what will be spoken within (RFC 7301), where there is a word for it.
+pub(super) fn config(tls: &Tls, alpn: &[&[u8]]) -> Config {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -33,7 +33,7 @@ pub(super) fn config(tls: &Tls) -> Config {
         let verifier = Arc::new(Anyone(provider));
         builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = alpn.iter().map(|word| word.to_vec()).collect();
     // Each probe asks anew: a resumed session shows no certificate.
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
@@ -56,8 +56,12 @@ fn roots(pem: Option<&[u8]>) -> Result<RootCertStore, Arc<str>> {
 }
 
 /// The name that is sent and verified: `sni`, else the host that is asked for, else the address itself.
-pub(super) fn server_name(tls: &Tls, http: &Http, address: IpAddr) -> Result<ServerName<'static>, Ended> {
-    let Some(name) = tls.sni.as_deref().or(http.host.as_deref()).map(without_port) else {
+pub(super) fn server_name(
+    tls: &Tls,
+    host: Option<&str>,
+    address: IpAddr,
+) -> Result<ServerName<'static>, Ended> {
+    let Some(name) = tls.sni.as_deref().or(host).map(without_port) else {
         return Ok(ServerName::from(address));
     };
     let wrong = |_| Ended::Local(format!("`{name}` is no name for TLS").into());
@@ -151,9 +155,9 @@ mod tests {
     #[test]
     fn roots_without_a_certificate_are_told() {
         let tls = |roots: &[u8]| Tls { sni: None, verify: true, roots: Some(roots.into()) };
-        assert_eq!(config(&tls(b"")).unwrap_err().as_ref(), "roots: no certificate in it");
+        assert_eq!(config(&tls(b""), &[]).unwrap_err().as_ref(), "roots: no certificate in it");
         let broken = b"-----BEGIN CERTIFICATE-----\n????\n-----END CERTIFICATE-----\n";
-        assert!(config(&tls(broken)).unwrap_err().starts_with("roots: "));
+        assert!(config(&tls(broken), &[]).unwrap_err().starts_with("roots: "));
     }
 
     #[test]

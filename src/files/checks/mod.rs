@@ -1,6 +1,7 @@
 //! `[check.…]` of clusters.toml: how nodes are probed.
 
 mod http;
+mod rtmp;
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -8,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::http::{http, tls};
-use super::document::{Table, Value, Written};
+use self::rtmp::rtmp;
+use super::document::{Value, Written};
 use super::issue::Issue;
 use super::words::{listed, shown};
-use crate::health::check::{Check, Kind, Rtmp};
+use crate::health::check::{Check, Kind};
 
 /// From probe to probe.
 const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
@@ -34,6 +36,7 @@ mod default {
     pub(super) const HTTP_PORT: u16 = 80;
     pub(super) const HTTPS_PORT: u16 = 443;
     pub(super) const RTMP_PORT: u16 = 1935;
+    pub(super) const RTMPS_PORT: u16 = 443;
 }
 
 /// A check as it is written.
@@ -43,22 +46,23 @@ pub struct WrittenCheck {
     pub key: Written<Arc<str>>,
     /// What it says; `roots` are not read yet.
     pub check: Check,
-    /// The file of the roots that an https probe trusts.
+    /// The file of the roots that a probe over TLS trusts.
     pub roots: Option<Written<PathBuf>>,
 }
 
 /// The keys that some kinds have and others have not.
-const KEYS_OF_KINDS: [(&str, &[&str]); 10] = [
+const KEYS_OF_KINDS: [(&str, &[&str]); 11] = [
     ("method", &["http", "https"]),
     ("path", &["http", "https"]),
     ("headers", &["http", "https"]),
     ("expect", &["http", "https"]),
-    ("host", &["http", "https", "rtmp"]),
-    ("sni", &["https"]),
-    ("verify", &["https"]),
-    ("roots", &["https"]),
-    ("app", &["rtmp"]),
-    ("kind", &["tcp", "http", "https", "rtmp"]),
+    ("host", &["http", "https", "rtmp", "rtmps"]),
+    ("sni", &["https", "rtmps"]),
+    ("verify", &["https", "rtmps"]),
+    ("roots", &["https", "rtmps"]),
+    ("app", &["rtmp", "rtmps"]),
+    ("play", &["rtmp", "rtmps"]),
+    ("kind", &["tcp", "http", "https", "rtmp", "rtmps"]),
 ];
 
 /// What a `kind` says.
@@ -68,11 +72,17 @@ enum Word {
     Http,
     Https,
     Rtmp,
+    Rtmps,
 }
 
 /// The words of `kind`.
-const KINDS: [(&str, Word); 4] =
-    [("tcp", Word::Tcp), ("http", Word::Http), ("https", Word::Https), ("rtmp", Word::Rtmp)];
+const KINDS: [(&str, Word); 5] = [
+    ("tcp", Word::Tcp),
+    ("http", Word::Http),
+    ("https", Word::Https),
+    ("rtmp", Word::Rtmp),
+    ("rtmps", Word::Rtmps),
+];
 
 /// Reads one check.
 pub fn check(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCheck> {
@@ -96,6 +106,11 @@ pub fn check(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCheck>
             (Kind::Https(http, tls), Some(default::HTTPS_PORT))
         }
         Some(Word::Rtmp) => (Kind::Rtmp(rtmp(&mut table, issues)), Some(default::RTMP_PORT)),
+        Some(Word::Rtmps) => {
+            let rtmp = rtmp(&mut table, issues);
+            let tls = tls(&mut table, &mut roots, issues);
+            (Kind::Rtmps(rtmp, tls), Some(default::RTMPS_PORT))
+        }
         Some(Word::Tcp) | None => (Kind::Tcp, None),
     };
     if word == Some(Word::Tcp) && port_value.is_none() {
@@ -127,12 +142,6 @@ pub fn check(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCheck>
 
 fn port(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<u16> {
     value.whole(1..=65_535, issues).and_then(|port| port.try_into().ok())
-}
-
-fn rtmp(table: &mut Table<'_>, issues: &mut Vec<Issue>) -> Rtmp {
-    let app = table.take("app").and_then(|value| value.filled(issues));
-    let host = table.take("host").and_then(|value| host(&value, issues));
-    Rtmp { app: app.unwrap_or(default::APP).into(), host }
 }
 
 /// A host name or address, as a Host header, a server name or a `tcUrl` has it.

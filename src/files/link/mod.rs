@@ -86,7 +86,7 @@ pub struct Includes {
     pub rtt: HashMap<PathBuf, Vec<Rtt>>,
     /// Prefix files.
     pub prefixes: HashMap<PathBuf, Vec<Written<Prefix>>>,
-    /// PEM roots of https checks.
+    /// PEM roots of checks over TLS.
     pub roots: HashMap<PathBuf, Arc<[u8]>>,
     /// Secrets of keys and cookies.
     pub secrets: HashMap<PathBuf, Vec<u8>>,
@@ -190,7 +190,7 @@ fn inventory(file: &ClustersFile, names: &names::Names<'_>, issues: &mut Vec<Iss
 fn checks(world: &World) -> Vec<Check> {
     let with_roots = |written: &WrittenCheck| {
         let mut check = written.check.clone();
-        if let (Kind::Https(_, tls), Some(path)) = (&mut check.kind, &written.roots) {
+        if let (Kind::Https(_, tls) | Kind::Rtmps(_, tls), Some(path)) = (&mut check.kind, &written.roots) {
             tls.roots = world.includes.roots.get(&path.value).cloned();
         }
         check
