@@ -123,7 +123,12 @@ impl Publisher {
         match event {
             Event::Loaded(plan) => self.load(plan, now),
             Event::Observed(observation) => self.observe(&observation),
-            Event::Noted(aim, note) => self.board.note(&aim, &note, now),
+            Event::Noted(aim, note) => {
+                if let Some(id) = self.board.note(&aim, &note, now) {
+                    self.dirty.insert(self.board.target(id).cluster);
+                    self.changed = true;
+                }
+            }
             Event::Edited(edition) => self.edit(edition),
             Event::Tick => {}
         }
@@ -247,6 +252,7 @@ impl Publisher {
         let held = self.targets[at].clone().map(TargetId).map(|target| HeldTarget {
             target: self.board.target(target).clone(),
             held: self.board.held(target).clone(),
+            said: self.board.said(target).clone(),
         });
         ClusterPools { pools, held: held.collect() }
     }

@@ -228,6 +228,9 @@ impl Record {
                     "age_s": now.saturating_duration_since(held.held.since).as_secs(),
                     "decided_within_s": until,
                     "cause": held.held.cause_now().map(ToString::to_string),
+                    "load": held.said.load,
+                    "drain": held.said.drain,
+                    "warning": held.said.warning.as_deref(),
                     "override": node.pinned.as_ref().map(|pinned| json!({
                         "verdict": pinned.word.word(), "why": pinned.why,
                     })),

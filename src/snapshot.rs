@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::cluster::ClusterId;
+use crate::health::note::Said;
 use crate::health::target::Target;
 use crate::health::verdict::Held;
 use crate::plan::{Placed, Plan, Route};
@@ -38,6 +39,8 @@ pub struct HeldTarget {
     pub target: Target,
     /// What is held of it.
     pub held: Held,
+    /// What it last said of itself.
+    pub said: Said,
 }
 
 /// What answers are made from: a Plan with the health of one instant. Immutable.

@@ -8,10 +8,27 @@
 
 #[path = "support/nginx.rs"]
 mod nginx;
+#[path = "probes_net/agent.rs"]
+mod agent;
+#[path = "probes_net/dns.rs"]
+mod dns;
+#[path = "probes_net/exec.rs"]
+mod exec;
+#[path = "probes_net/fake.rs"]
+mod fake;
+#[path = "probes_net/icmp.rs"]
+mod icmp;
 #[path = "probes_net/peer.rs"]
 mod peer;
+#[path = "support/peers.rs"]
+#[allow(dead_code, unreachable_pub, reason = "it is shared with other tests")]
+mod peers;
 #[path = "probes_net/rtmp.rs"]
 mod rtmp;
+#[path = "probes_net/srt.rs"]
+mod srt;
+#[path = "probes_net/stun.rs"]
+mod stun;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

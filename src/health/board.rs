@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::note::Note;
+use super::note::{Note, Said};
 use super::target::{Aim, Target, TargetId, TargetKey};
 use super::tracker::Tracker;
 use super::verdict::{Cause, Held, LAYERS, Outcome, Seen, Verdict};
@@ -37,6 +37,8 @@ struct Slot {
     failing_from: Option<Instant>,
     /// When the certificate that it last showed ends; in the past, where it has.
     certificate_ends: Option<Instant>,
+    /// What it last said of itself.
+    said: Said,
 }
 
 /// A verdict that became another one, or a doubt whose date came nearer.
@@ -187,6 +189,11 @@ impl Board {
         self.slot(id).certificate_ends
     }
 
+    /// What a target last said of itself.
+    pub fn said(&self, id: TargetId) -> &Said {
+        &self.slot(id).said
+    }
+
     /// What is to be probed, and what is held of it: for [`Rounds::load`](super::rounds::Rounds::load).
     pub fn aims(&self) -> impl Iterator<Item = (Arc<Aim>, Verdict)> {
         self.slots.iter().map(|slot| (slot.target.aim.clone(), slot.tracker.held().verdict))
@@ -238,14 +245,19 @@ impl Board {
         Some(Change { target, from, to, death })
     }
 
-    /// Takes what was learned of a target; of one that is gone, or is probed otherwise now, nothing.
-    pub fn note(&mut self, aim: &Aim, note: &Note, now: Instant) {
-        let Some(id) = self.find(aim) else { return };
+    /// Takes what was learned of a target; of one that is gone, or is probed otherwise now, nothing. `Some` where it says another
+    /// thing of itself than before; a load within the same hundredth is the same.
+    pub fn note(&mut self, aim: &Aim, note: &Note, now: Instant) -> Option<TargetId> {
+        let id = self.find(aim)?;
         let slot = &mut self.slots[id.0 as usize];
+        let before = slot.said.clone();
         match note {
             Note::Certificate { left } => slot.certificate_ends = now.checked_add(*left),
-            Note::Load { .. } => {}
+            Note::Load { used } => slot.said.load = Some((used * 100.0).round() / 100.0),
+            Note::Drain(drain) => slot.said.drain = *drain,
+            Note::Warning(warning) => slot.said.warning.clone_from(warning),
         }
+        (slot.said != before).then_some(id)
     }
 
     /// The verdicts as they outlive the program: those of targets that were observed. A doubt is kept as up.
@@ -309,6 +321,7 @@ impl Slot {
             succeeded: None,
             failing_from: None,
             certificate_ends: None,
+            said: Said::default(),
         }
     }
 

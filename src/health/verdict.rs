@@ -77,7 +77,7 @@ pub struct Seen {
 }
 
 /// How far a probe can come, and `late` for one that has not ended yet.
-pub const LAYERS: [&str; 10] = [
+pub const LAYERS: [&str; 17] = [
     "late",
     "connect",
     "tls",
@@ -88,6 +88,13 @@ pub const LAYERS: [&str; 10] = [
     "body",
     "application",
     "media",
+    "stream",
+    "binding",
+    "query",
+    "answer",
+    "echo",
+    "command",
+    "agent",
 ];
 
 /// Why a probe failed.

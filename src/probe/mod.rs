@@ -7,20 +7,32 @@
 //!     tls    encrypts
 //!     http   one HTTP/1.1 exchange
 //!     rtmp   handshake, and `connect` -> `_result` over chunks; play: media of a stream
+//!     srt    induction, and a conclusion for a stream
+//!     stun   a binding request            dns    a query           udp  datagrams of these three
+//!     icmp   echoes                       agent  a line of HAProxy's agent-check
+//!     exec   a command as Nagios has them; perfdata: the load that it tells
 //!   prepared what a check needs, made once   memory  what one probe leaves to the next
 //!   ended    how a probe that did not succeed is told: the target's failure, or ours
 //! ```
 
+mod agent;
 mod chunks;
+mod dns;
 mod ended;
+mod exec;
 mod http;
+mod icmp;
 mod memory;
+mod perfdata;
 mod play;
 pub mod prepared;
 mod rtmp;
 pub mod schedule;
+mod srt;
+mod stun;
 mod tcp;
 mod tls;
+mod udp;
 
 use std::time::Duration;
 
@@ -62,7 +74,7 @@ pub async fn once(
     (outcome, notes)
 }
 
-async fn by_kind(probe: &Probe<'_>, _notes: &mut Vec<Note>) -> Result<(), Ended> {
+async fn by_kind(probe: &Probe<'_>, notes: &mut Vec<Note>) -> Result<(), Ended> {
     let Probe { aim, limit, .. } = probe;
     match &aim.check.kind {
         Kind::Tcp => tcp::connect_and_reset(aim.probe, limit).await.map(drop),
@@ -88,6 +100,15 @@ async fn by_kind(probe: &Probe<'_>, _notes: &mut Vec<Note>) -> Result<(), Ended>
             let stream = tls::handshake(stream, config, name, limit).await?;
             over_rtmp(stream, rtmp, rtmp::ENCRYPTED, probe).await
         }
+        Kind::Srt(srt) => srt::shake(aim.probe, srt, limit).await,
+        Kind::Stun => stun::bind(aim.probe, limit).await,
+        Kind::Dns(dns) => dns::ask(aim.probe, dns, limit).await,
+        Kind::Icmp(icmp) => icmp::echo(aim.probe, icmp, probe.prepared.echoes(), probe.memory, limit).await,
+        Kind::Exec(exec) => exec::run(aim, exec, probe.prepared.commands(), notes, limit).await,
+        Kind::Agent => {
+            let stream = tcp::connect(aim.probe, limit).await?;
+            agent::hear(stream, notes, limit).await
+        }
     }
 }
 
@@ -102,4 +123,11 @@ async fn over_rtmp(
         Some(stream) => play::play(session, stream, &probe.limit).await,
         None => Ok(()),
     }
+}
+
+/// Octets that nobody foresees: what tells our questions from a stranger's.
+fn chance() -> Result<[u8; 8], Ended> {
+    let mut octets = [0; 8];
+    getrandom::fill(&mut octets).map_err(|error| Ended::Local(format!("no random octets: {error}").into()))?;
+    Ok(octets)
 }

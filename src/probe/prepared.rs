@@ -1,6 +1,10 @@
 //! What the probes of a check need and what is made once, not by each.
 
+use tokio::sync::Semaphore;
+
 use super::ended::Ended;
+use super::exec;
+use super::icmp::Echoes;
 use super::tls;
 use crate::health::check::{Check, Kind};
 
@@ -8,14 +12,26 @@ use crate::health::check::{Check, Kind};
 #[derive(Debug, Default)]
 pub struct Prepared {
     tls: Option<tls::Config>,
+    echoes: Echoes,
+    commands: Commands,
+}
+
+/// Turns of a check's commands.
+#[derive(Debug)]
+struct Commands(Semaphore);
+
+impl Default for Commands {
+    fn default() -> Commands {
+        Commands(Semaphore::new(exec::AT_ONCE))
+    }
 }
 
 impl Prepared {
     /// Prepares for a check. What cannot be made is told by each probe, as a fault of ours.
     pub fn new(check: &Check) -> Prepared {
         match &check.kind {
-            Kind::Https(_, tls) => Prepared { tls: Some(tls::config(tls, &[b"http/1.1"])) },
-            Kind::Rtmps(_, tls) => Prepared { tls: Some(tls::config(tls, &[])) },
+            Kind::Https(_, tls) => Prepared { tls: Some(tls::config(tls, &[b"http/1.1"])), ..Prepared::default() },
+            Kind::Rtmps(_, tls) => Prepared { tls: Some(tls::config(tls, &[])), ..Prepared::default() },
             _ => Prepared::default(),
         }
     }
@@ -27,5 +43,15 @@ impl Prepared {
             Some(Err(what)) => Err(Ended::Local(what.clone())),
             None => Err(Ended::Local("the check's TLS is not set up".into())),
         }
+    }
+
+    /// The sockets for echoes.
+    pub(super) fn echoes(&self) -> &Echoes {
+        &self.echoes
+    }
+
+    /// How many of the check's commands may run at once.
+    pub(super) fn commands(&self) -> &Semaphore {
+        &self.commands.0
     }
 }

@@ -41,7 +41,7 @@ async fn over(socket: io::Result<TcpSocket>, to: SocketAddr) -> Result<TcpStream
 }
 
 /// Whether the target failed, or we did.
-fn sort(error: &io::Error, to: SocketAddr) -> Ended {
+pub(super) fn sort(error: &io::Error, to: SocketAddr) -> Ended {
     let ours = match error.raw_os_error() {
         // Out of descriptors, memory, ports; no source address; no such family; forbidden by our own firewall;
         // our own interface is down; an address that cannot be connected to from here.

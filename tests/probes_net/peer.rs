@@ -1,7 +1,7 @@
 //! Programs of others, for as long as a test lasts.
 
 use std::ffi::OsStr;
-use std::net::{TcpListener, UdpSocket};
+use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -25,6 +25,17 @@ impl Running {
         Running(command.spawn().unwrap())
     }
 
+    /// The same, with what it says in a file.
+    pub(crate) fn logging(
+        program: &str,
+        words: impl IntoIterator<Item = impl AsRef<OsStr>>,
+        log: File,
+    ) -> Running {
+        let mut command = Command::new(program);
+        let errors = log.try_clone().unwrap();
+        Running(command.args(words).stdin(Stdio::null()).stdout(log).stderr(errors).spawn().unwrap())
+    }
+
     /// Whether it has ended by itself.
     pub(crate) fn ended(&mut self) -> bool {
         self.0.try_wait().unwrap().is_some()
@@ -35,16 +46,5 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-/// A port of loopback that is free now, over TCP and UDP.
-pub(crate) fn free_port() -> u16 {
-    loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = tcp.local_addr().unwrap().port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
     }
 }

@@ -1,20 +1,30 @@
 //! `[check.…]` of clusters.toml: how nodes are probed.
 
+mod dns;
+mod exec;
 mod http;
+mod icmp;
 mod rtmp;
+mod srt;
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::dns::dns;
+use self::exec::exec;
 use self::http::{http, tls};
+use self::icmp::icmp;
 use self::rtmp::rtmp;
+use self::srt::srt;
 use super::document::{Value, Written};
 use super::issue::Issue;
 use super::words::{listed, shown};
 use crate::health::check::{Check, Kind};
 
+/// Of kinds that need none.
+const NO_PORT: u16 = 0;
 /// From probe to probe.
 const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
 /// How long a probe may take.
@@ -37,6 +47,10 @@ mod default {
     pub(super) const HTTPS_PORT: u16 = 443;
     pub(super) const RTMP_PORT: u16 = 1935;
     pub(super) const RTMPS_PORT: u16 = 443;
+    pub(super) const STUN_PORT: u16 = 3478;
+    pub(super) const DNS_PORT: u16 = 53;
+    pub(super) const LOSS_WINDOW: u16 = 20;
+    pub(super) const LOAD: &str = "load";
 }
 
 /// A check as it is written.
@@ -51,7 +65,7 @@ pub struct WrittenCheck {
 }
 
 /// The keys that some kinds have and others have not.
-const KEYS_OF_KINDS: [(&str, &[&str]); 11] = [
+const KEYS_OF_KINDS: [(&str, &[&str]); 22] = [
     ("method", &["http", "https"]),
     ("path", &["http", "https"]),
     ("headers", &["http", "https"]),
@@ -62,7 +76,18 @@ const KEYS_OF_KINDS: [(&str, &[&str]); 11] = [
     ("roots", &["https", "rtmps"]),
     ("app", &["rtmp", "rtmps"]),
     ("play", &["rtmp", "rtmps"]),
-    ("kind", &["tcp", "http", "https", "rtmp", "rtmps"]),
+    ("streamid", &["srt"]),
+    ("rejected", &["srt"]),
+    ("name", &["dns"]),
+    ("type", &["dns"]),
+    ("tcp", &["dns"]),
+    ("rcode", &["dns"]),
+    ("answers", &["dns"]),
+    ("aa", &["dns"]),
+    ("loss_max", &["icmp"]),
+    ("window", &["icmp"]),
+    ("command", &["exec"]),
+    ("load", &["exec"]),
 ];
 
 /// What a `kind` says.
@@ -73,15 +98,27 @@ enum Word {
     Https,
     Rtmp,
     Rtmps,
+    Srt,
+    Stun,
+    Dns,
+    Icmp,
+    Exec,
+    Agent,
 }
 
 /// The words of `kind`.
-const KINDS: [(&str, Word); 5] = [
+const KINDS: [(&str, Word); 11] = [
     ("tcp", Word::Tcp),
     ("http", Word::Http),
     ("https", Word::Https),
     ("rtmp", Word::Rtmp),
     ("rtmps", Word::Rtmps),
+    ("srt", Word::Srt),
+    ("stun", Word::Stun),
+    ("dns", Word::Dns),
+    ("icmp", Word::Icmp),
+    ("exec", Word::Exec),
+    ("agent", Word::Agent),
 ];
 
 /// Reads one check.
@@ -111,10 +148,19 @@ pub fn check(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCheck>
             let tls = tls(&mut table, &mut roots, issues);
             (Kind::Rtmps(rtmp, tls), Some(default::RTMPS_PORT))
         }
+        Some(Word::Srt) => (Kind::Srt(srt(&mut table, issues)), None),
+        Some(Word::Stun) => (Kind::Stun, Some(default::STUN_PORT)),
+        Some(Word::Dns) => (Kind::Dns(dns(&mut table, issues)), Some(default::DNS_PORT)),
+        Some(Word::Icmp) => (Kind::Icmp(icmp(&mut table, issues)), Some(NO_PORT)),
+        Some(Word::Exec) => (Kind::Exec(exec(&mut table, issues)), Some(NO_PORT)),
+        Some(Word::Agent) => (Kind::Agent, None),
         Some(Word::Tcp) | None => (Kind::Tcp, None),
     };
-    if word == Some(Word::Tcp) && port_value.is_none() {
+    if word.is_some() && usual_port.is_none() && port_value.is_none() {
         table.missing("port", "port = 1935", issues);
+    }
+    if let Some(value) = port_value.filter(|_| word == Some(Word::Icmp)) {
+        issues.push(Issue::error(value.key_at, "an echo has no `port`").remedy("leave it out"));
     }
     let kind_word = word.map_or("", |_| kind.word());
     for (key, kinds) in KEYS_OF_KINDS {
