@@ -500,7 +500,8 @@ async fn nginx_is_understood_in_all_its_answers() {
     let tls = |verify| Tls { sni: None, verify, roots: Some(nginx.roots.clone()) };
     let at = |path: &str, status| Http { path: path.into(), status: vec![status], ..http() };
     let body = |text: &str| Http { body: Some(text.into()), ..http() };
-    let app = |app: &str| Kind::Rtmp(Rtmp { app: app.into(), host: Some("ingest.example.com".into()), play: None });
+    let app =
+        |app: &str| Kind::Rtmp(Rtmp { app: app.into(), host: Some("ingest.example.com".into()), play: None });
     let cases = [
         (Kind::Tcp, nginx.http, "succeeded"),
         (Kind::Http(body("alive")), nginx.http, "succeeded"),

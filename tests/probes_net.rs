@@ -6,8 +6,6 @@
     reason = "tests own the clock, sockets and disk here"
 )]
 
-#[path = "support/nginx.rs"]
-mod nginx;
 #[path = "probes_net/agent.rs"]
 mod agent;
 #[path = "probes_net/dns.rs"]
@@ -18,6 +16,8 @@ mod exec;
 mod fake;
 #[path = "probes_net/icmp.rs"]
 mod icmp;
+#[path = "support/nginx.rs"]
+mod nginx;
 #[path = "probes_net/peer.rs"]
 mod peer;
 #[path = "support/peers.rs"]

@@ -450,7 +450,10 @@ mod tests {
         let now = Instant::now();
         let mut old = board(now);
         old.observe(TargetId(0), &seen(SUCCEEDED, now));
-        let rtmp = check("edge", Kind::Rtmp(crate::health::check::Rtmp { app: "live".into(), host: None, play: None }));
+        let rtmp = check(
+            "edge",
+            Kind::Rtmp(crate::health::check::Rtmp { app: "live".into(), host: None, play: None }),
+        );
         let mut board = old.clone();
         board.load(vec![target("sin-1", "192.0.2.0", 0, &rtmp)], now);
         assert_eq!(board.held(TargetId(0)).verdict, Verdict::Unknown);

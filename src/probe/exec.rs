@@ -19,7 +19,7 @@ use crate::health::note::Note;
 use crate::health::target::Aim;
 
 const LAYER: &str = "command";
-/// Commands of one check that run at once; the others wait, which takes from their own time.
+/// Commands of one check that run at once; the others wait, for half of their time at most.
 pub(super) const AT_ONCE: usize = 32;
 /// So much of what it writes is kept, in octets; the rest is read and forgotten.
 const OUTPUT_MAX: usize = 4096;
@@ -37,9 +37,9 @@ pub(super) async fn run(
     notes: &mut Vec<Note>,
     limit: &Limit,
 ) -> Result<(), Ended> {
-    let turn = limit.step(LAYER, async { Ok(at_once.acquire().await) }).await;
-    // That no turn came says nothing of the target.
-    let _turn = turn.map_err(|_| Ended::Local(format!("{AT_ONCE} commands of this check run already").into()))?;
+    // Half of its time is enough for a command: twice what it usually takes. That no turn came says nothing of the target.
+    let turn = tokio::time::timeout(limit.left() / 2, at_once.acquire()).await;
+    let _turn = turn.map_err(|_| ours(&format!("{AT_ONCE} commands of this check run already")))?;
     let (status, output) = limit.step(LAYER, ran(aim, exec)).await?;
     let output = String::from_utf8_lossy(&output);
     let line = output.lines().next().unwrap_or_default();

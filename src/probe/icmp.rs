@@ -59,7 +59,10 @@ pub(super) async fn echo(
     let token = super::chance()?;
     let mut awaited = port.await_echo(token, to.ip());
     let to_host = SocketAddr::new(to.ip(), 0);
-    port.socket.send_to(&request(to.ip(), token), to_host).await.map_err(|error| tcp::sort(&error, to_host))?;
+    port.socket
+        .send_to(&request(to.ip(), token), to_host)
+        .await
+        .map_err(|error| tcp::sort(&error, to_host))?;
     let mut sent = memory.echo_sent(icmp);
     let returned = async {
         // The other end goes where the socket broke: ours to bear.

@@ -128,6 +128,7 @@ async fn over_rtmp(
 /// Octets that nobody foresees: what tells our questions from a stranger's.
 fn chance() -> Result<[u8; 8], Ended> {
     let mut octets = [0; 8];
-    getrandom::fill(&mut octets).map_err(|error| Ended::Local(format!("no random octets: {error}").into()))?;
+    getrandom::fill(&mut octets)
+        .map_err(|error| Ended::Local(format!("no random octets: {error}").into()))?;
     Ok(octets)
 }

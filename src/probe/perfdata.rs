@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn without_a_measure_nothing_is_guessed() {
-        for perfdata in ["load=0.7", "load=0.7;1;2", "load=5;;;0;0", "load=U;;;0;1", "load=-1%", "load=", ""] {
+        for perfdata in ["load=0.7", "load=0.7;1;2", "load=5;;;0;0", "load=U;;;0;1", "load=-1%", "load=", ""]
+        {
             assert_eq!(share(perfdata, "load"), None, "{perfdata}");
         }
         assert_eq!(share("load1=5%", "load"), None);

@@ -30,7 +30,9 @@ impl Prepared {
     /// Prepares for a check. What cannot be made is told by each probe, as a fault of ours.
     pub fn new(check: &Check) -> Prepared {
         match &check.kind {
-            Kind::Https(_, tls) => Prepared { tls: Some(tls::config(tls, &[b"http/1.1"])), ..Prepared::default() },
+            Kind::Https(_, tls) => {
+                Prepared { tls: Some(tls::config(tls, &[b"http/1.1"])), ..Prepared::default() }
+            }
             Kind::Rtmps(_, tls) => Prepared { tls: Some(tls::config(tls, &[])), ..Prepared::default() },
             _ => Prepared::default(),
         }

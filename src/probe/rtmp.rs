@@ -205,7 +205,9 @@ pub(super) fn read_number(octets: &[u8]) -> Option<(f64, &[u8])> {
 fn answer(message: &Message, word: &str, asked: f64) -> Option<Result<Vec<u8>, Ended>> {
     match read_command(message)? {
         (b"_result", transaction, rest) if transaction == asked => Some(Ok(rest.to_vec())),
-        (b"_error", transaction, rest) if transaction == asked => Some(Err(refused("application", word, rest))),
+        (b"_error", transaction, rest) if transaction == asked => {
+            Some(Err(refused("application", word, rest)))
+        }
         _ => None,
     }
 }

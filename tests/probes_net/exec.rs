@@ -198,7 +198,10 @@ async fn check_tcp_of_the_monitoring_plugins_is_understood() {
     assert!(matches!(notes[..], [_, Note::Load { used }] if (0.0..0.5).contains(&used)), "{notes:?}");
     let (told, notes) = learned(check(&["-w", "0.0000001"]), open, LONG).await;
     assert_eq!(told, "succeeded");
-    assert!(matches!(&notes[..], [Note::Warning(Some(words))] if words.starts_with("TCP WARNING")), "{notes:?}");
+    assert!(
+        matches!(&notes[..], [Note::Warning(Some(words))] if words.starts_with("TCP WARNING")),
+        "{notes:?}"
+    );
     drop(listener);
     let (told, _) = learned(check(&[]), open, LONG).await;
     assert!(told.starts_with("command: ") && told.contains("refused"), "{told}");

@@ -14,9 +14,7 @@ pub(crate) struct Datagrams {
 }
 
 /// Answers the n-th datagram with what `answer` makes of n (from 0) and of it, each in a datagram.
-pub(crate) async fn datagrams(
-    answer: impl Fn(usize, &[u8]) -> Vec<Vec<u8>> + Send + 'static,
-) -> Datagrams {
+pub(crate) async fn datagrams(answer: impl Fn(usize, &[u8]) -> Vec<Vec<u8>> + Send + 'static) -> Datagrams {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let at = socket.local_addr().unwrap();
     let heard = Arc::new(AtomicUsize::new(0));

@@ -1,7 +1,6 @@
 //! Programs of others, for as long as a test lasts.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -23,17 +22,6 @@ impl Running {
         let mut command = Command::new(program);
         let command = command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Running(command.spawn().unwrap())
-    }
-
-    /// The same, with what it says in a file.
-    pub(crate) fn logging(
-        program: &str,
-        words: impl IntoIterator<Item = impl AsRef<OsStr>>,
-        log: File,
-    ) -> Running {
-        let mut command = Command::new(program);
-        let errors = log.try_clone().unwrap();
-        Running(command.args(words).stdin(Stdio::null()).stdout(log).stderr(errors).spawn().unwrap())
     }
 
     /// Whether it has ended by itself.

@@ -49,7 +49,8 @@ async fn coturn_tells_us_our_address_until_it_goes() {
         format!("--pidfile={}", file("pid")),
         format!("--userdb={}", file("db")),
     ];
-    let more = ["-n", "--stun-only", "--no-cli", "--no-tls", "--no-dtls", "--log-file=stdout"].map(String::from);
+    let more =
+        ["-n", "--stun-only", "--no-cli", "--no-tls", "--no-dtls", "--log-file=stdout"].map(String::from);
     let mut server = Running::start(PROGRAM, words.into_iter().chain(more));
     let at = SocketAddr::from(([127, 0, 0, 1], port));
     let begun = Instant::now();

@@ -23,7 +23,9 @@ fn command_of(value: &Value<'_>, issues: &mut Vec<Issue>) -> Vec<String> {
         issues.push(Issue::error(value.at.clone(), "`command` has more than 64 words"));
     }
     let words = words.iter().enumerate().take(WORDS_MAX);
-    words.filter_map(|(at, word)| if at == 0 { program(word, issues) } else { argument(word, issues) }).collect()
+    words
+        .filter_map(|(at, word)| if at == 0 { program(word, issues) } else { argument(word, issues) })
+        .collect()
 }
 
 /// What runs: one program, wherever we were started, and whatever PATH says.
