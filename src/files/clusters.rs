@@ -309,7 +309,8 @@ fn pinned(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Override> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::check::{HttpMethod, Kind};
+    use crate::health::check::{Dns, DnsOver, Exec, HttpMethod, Icmp, Kind, Loss, Rejected, Srt};
+    use crate::wire::name::Name;
 
     fn file(text: &str) -> ClustersFile {
         let mut issues = Vec::new();
@@ -362,6 +363,40 @@ mod tests {
         assert!(matches!(&https.check.kind, Kind::Https(_, tls) if tls.verify));
         assert!(matches!(&rtmp.check.kind, Kind::Rtmp(rtmp) if rtmp.app == "live"));
         assert_eq!((http.check.fall, http.check.rise), (5, 5));
+    }
+
+    #[test]
+    fn checks_beyond_http_have_the_defaults_of_the_documentation() {
+        let file = file(
+            "check.a = { kind = \"rtmps\", play = \"show\" }\ncheck.b = { kind = \"srt\", port = 9000 }\n\
+             check.c = { kind = \"stun\" }\ncheck.d = { kind = \"dns\", name = \"www.example.com\" }\n\
+             check.e = { kind = \"icmp\", loss_max = 0.2 }\n\
+             check.f = { kind = \"exec\", command = [\"/bin/true\", \"${NODE}\"] }\n\
+             check.g = { kind = \"agent\", port = 9999 }",
+        );
+        let ports: Vec<u16> = file.checks.iter().map(|check| check.check.port).collect();
+        assert_eq!(ports, [443, 9000, 3478, 53, 0, 0, 9999]);
+        let kinds: Vec<_> = file.checks.into_iter().map(|check| check.check.kind).collect();
+        let [rtmps, srt, stun, dns, icmp, exec, agent] = &kinds[..] else { panic!("seven checks") };
+        let Kind::Rtmps(rtmp, tls) = rtmps else { panic!("{rtmps:?}") };
+        assert_eq!((rtmp.play.as_deref(), tls.verify), (Some("show"), true));
+        assert_eq!(srt, &Kind::Srt(Srt { streamid: None, rejected: Rejected::Succeeds }));
+        let name = Name::parse("www.example.com.", None).unwrap();
+        let asked = Dns { name, rtype: 1, over: DnsOver::Udp, rcode: 0, answers: 1, authoritative: false };
+        assert_eq!(dns, &Kind::Dns(asked));
+        assert_eq!(icmp, &Kind::Icmp(Icmp { loss: Some(Loss { max: 0.2, window: 20 }) }));
+        let command = vec!["/bin/true".into(), "${NODE}".into()];
+        assert_eq!(exec, &Kind::Exec(Exec { command, load: "load".into() }));
+        assert_eq!((stun, agent), (&Kind::Stun, &Kind::Agent));
+    }
+
+    #[test]
+    fn a_dns_check_that_wants_an_error_wants_no_records() {
+        let file = file(
+            "check.d = { kind = \"dns\", name = \".\", rcode = \"REFUSED\", type = \"SOA\", tcp = true }",
+        );
+        let Kind::Dns(dns) = &file.checks[0].check.kind else { panic!("dns") };
+        assert_eq!((dns.rcode, dns.answers, dns.rtype, dns.over), (5, 0, 6, DnsOver::Tcp));
     }
 
     #[test]

@@ -476,6 +476,24 @@ mod tests {
     }
 
     #[test]
+    fn only_another_word_of_a_target_is_news() {
+        let now = Instant::now();
+        let mut board = board(now);
+        let aim = board.target(TargetId(1)).aim.clone();
+        let mut news = |note: Note| board.note(&aim, &note, now);
+        assert_eq!(news(Note::Load { used: 0.501 }), Some(TargetId(1)));
+        assert_eq!(news(Note::Load { used: 0.499 }), None, "the same hundredth");
+        assert_eq!(news(Note::Load { used: 0.52 }), Some(TargetId(1)));
+        assert_eq!(news(Note::Drain(false)), None);
+        assert_eq!(news(Note::Drain(true)), Some(TargetId(1)));
+        assert_eq!(news(Note::Warning(None)), None);
+        assert_eq!(news(Note::Warning(Some("disk".into()))), Some(TargetId(1)));
+        let said = Said { load: Some(0.52), drain: true, warning: Some("disk".into()) };
+        assert_eq!(board.said(TargetId(1)), &said);
+        assert_eq!(board.said(TargetId(0)), &Said::default());
+    }
+
+    #[test]
     fn what_was_never_up_does_not_die() {
         let now = Instant::now();
         let change = board(now).observe(TargetId(0), &seen(failed(), now)).unwrap();
