@@ -140,7 +140,7 @@ fn judge(answer: &Answer, dns: &Dns) -> Result<(), Ended> {
         false if answer.truncated => {
             Err(Ended::at(LAYER, format!("truncated after {records} of {wanted}: ask with `tcp = true`")))
         }
-        false => Err(Ended::at(LAYER, format!("{records} records, not {wanted}"))),
+        false => Err(Ended::at(LAYER, format!("{records} of {wanted} records"))),
     }
 }
 
@@ -181,7 +181,7 @@ mod tests {
     fn an_answer_is_judged_by_rcode_records_and_authority() {
         let good = answer([0x80, 0], [1, 0, 0], &A);
         assert_eq!(told(&good, &dns()), "succeeded");
-        assert_eq!(told(&good, &Dns { answers: 2, ..dns() }), "answer: 1 records, not 2");
+        assert_eq!(told(&good, &Dns { answers: 2, ..dns() }), "answer: 1 of 2 records");
         assert_eq!(told(&good, &Dns { authoritative: true, ..dns() }), "answer: not authoritative");
         assert_eq!(told(&good, &Dns { rcode: 3, answers: 0, ..dns() }), "answer: NOERROR, not NXDOMAIN");
         assert_eq!(told(&answer([0x84, 2], [0, 0, 0], &[]), &dns()), "answer: SERVFAIL, not NOERROR");
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn an_alias_alone_is_no_address() {
         let alias = [0xC0, 12, 0, 5, 0, 1, 0, 0, 0, 20, 0, 2, 0xC0, 12];
-        assert_eq!(told(&answer([0x80, 0], [1, 0, 0], &alias), &dns()), "answer: 0 records, not 1");
+        assert_eq!(told(&answer([0x80, 0], [1, 0, 0], &alias), &dns()), "answer: 0 of 1 records");
         let both = [&alias[..], &A].concat();
         assert_eq!(told(&answer([0x80, 0], [2, 0, 0], &both), &dns()), "succeeded");
     }
