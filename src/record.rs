@@ -244,6 +244,9 @@ impl Record {
                     }),
                     "certificate_days_left": held.certificate.map(|certificate| days_left(&certificate, now)),
                     "certificate_ends_soon": held.certificate.map(|certificate| certificate.is_near()),
+                    "load": held.says.load,
+                    "drain": held.says.drain,
+                    "warning": held.says.warning.as_deref(),
                 })
             });
             json!({

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 
 use crate::cluster::ClusterId;
 use crate::health::certificate::Certificate;
+use crate::health::note::Says;
 use crate::health::overrides::{Order, Said};
 use crate::health::target::Target;
 use crate::health::verdict::{Held, Verdict};
@@ -53,6 +54,8 @@ pub struct HeldTarget {
     pub held_until: Option<Instant>,
     /// The certificate that it last showed; `None`: it showed none.
     pub certificate: Option<Certificate>,
+    /// What it last said of itself.
+    pub says: Says,
 }
 
 /// What answers are made from: a Plan with the health of one instant. Immutable.

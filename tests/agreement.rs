@@ -12,6 +12,7 @@ use steerdns::answer::respond::respond;
 use steerdns::answer::worker::{Reply, Transport, Worker};
 use steerdns::asked::Asked;
 use steerdns::explain::Explanation;
+use steerdns::health::note::Note;
 use steerdns::publisher::Turned;
 use steerdns::record::Record;
 use steerdns::why::why;
@@ -168,6 +169,27 @@ fn running() -> World {
     let mut world = World::start(&files()).unwrap();
     world.all_up();
     world
+}
+
+#[test]
+fn what_a_node_says_of_itself_is_shown_until_it_says_another_thing() {
+    let mut world = running();
+    let one = world.targets("fra/fra-1", None)[0].clone();
+    let shown = |world: &mut World| {
+        let status = story(world).status;
+        let targets = status["clusters"].as_array().unwrap().iter();
+        let mut targets = targets.flat_map(|cluster| cluster["targets"].as_array().unwrap().clone());
+        let target = targets.find(|target| target["node"] == "fra-1").unwrap();
+        ["load", "drain", "warning"].map(|key| target[key].to_string())
+    };
+    assert_eq!(shown(&mut world), ["null", "false", "null"]);
+    world.noted(&one, Note::Load { used: 0.4249 });
+    world.noted(&one, Note::Drain(true));
+    world.noted(&one, Note::Warning(Some("disk is filling".into())));
+    assert_eq!(shown(&mut world), ["0.42", "true", "\"disk is filling\""]);
+    world.noted(&one, Note::Drain(false));
+    world.noted(&one, Note::Warning(None));
+    assert_eq!(shown(&mut world), ["0.42", "false", "null"]);
 }
 
 #[test]

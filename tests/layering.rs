@@ -46,7 +46,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("sha2::", &["wire"]),
     ("siphasher::", &["wire"]),
     ("base64::", &["files"]),
-    ("nix::", &["server"]),
+    ("nix::", &["server", "probe"]),
     ("getrandom::", &["server", "state", "probe"]),
     ("libc::", &["net", "probe"]),
     ("tokio::", &["net", "notify", "probe", "admin", "server", "cli", "state"]),

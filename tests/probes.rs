@@ -71,7 +71,7 @@ fn unverified() -> Tls {
 }
 
 fn rtmp() -> Kind {
-    Kind::Rtmp(Rtmp { app: "live".into(), host: None })
+    Kind::Rtmp(Rtmp { app: "live".into(), host: None, play: None })
 }
 
 /// Probes once; the outcome in words. Panics where it outlives its deadline.
@@ -519,7 +519,8 @@ async fn nginx_is_understood_in_all_its_answers() {
     let verifying = |verify| tls(None, verify, Some(nginx.roots.clone()));
     let at = |path: &str, status| Http { path: path.into(), status: vec![status], ..http() };
     let body = |text: &str| Http { body: Some(text.into()), ..http() };
-    let app = |app: &str| Kind::Rtmp(Rtmp { app: app.into(), host: Some("ingest.example.com".into()) });
+    let app =
+        |app: &str| Kind::Rtmp(Rtmp { app: app.into(), host: Some("ingest.example.com".into()), play: None });
     let cases = [
         (Kind::Tcp, nginx.http, "succeeded"),
         (Kind::Http(body("alive")), nginx.http, "succeeded"),

@@ -351,8 +351,11 @@ fn pinned(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Override> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::check::{HttpMethod, HttpVersion, Kind, Wanted};
+    use crate::health::check::{
+        Dns, DnsOver, Exec, HttpMethod, HttpVersion, Icmp, Kind, Loss, Rejected, Srt, Wanted,
+    };
     use crate::health::load::{Figure, LoadSource, Series};
+    use crate::wire::name::Name;
     use std::time::Duration;
 
     fn file(text: &str) -> ClustersFile {
@@ -413,6 +416,40 @@ mod tests {
         );
         assert!(matches!(&rtmp.check.kind, Kind::Rtmp(rtmp) if rtmp.app == "live"));
         assert_eq!((http.check.fall, http.check.rise), (5, 5));
+    }
+
+    #[test]
+    fn checks_beyond_http_have_the_defaults_of_the_documentation() {
+        let file = file(
+            "check.a = { kind = \"rtmps\", play = \"show\" }\ncheck.b = { kind = \"srt\", port = 9000 }\n\
+             check.c = { kind = \"stun\" }\ncheck.d = { kind = \"dns\", name = \"www.example.com\" }\n\
+             check.e = { kind = \"icmp\", loss_max = 0.2 }\n\
+             check.f = { kind = \"exec\", command = [\"/bin/true\", \"${NODE}\"] }\n\
+             check.g = { kind = \"agent\", port = 9999 }",
+        );
+        let ports: Vec<u16> = file.checks.iter().map(|check| check.check.port).collect();
+        assert_eq!(ports, [443, 9000, 3478, 53, 0, 0, 9999]);
+        let kinds: Vec<_> = file.checks.into_iter().map(|check| check.check.kind).collect();
+        let [rtmps, srt, stun, dns, icmp, exec, agent] = &kinds[..] else { panic!("seven checks") };
+        let Kind::Rtmps(rtmp, tls) = rtmps else { panic!("{rtmps:?}") };
+        assert_eq!((rtmp.play.as_deref(), tls.verify), (Some("show"), true));
+        assert_eq!(srt, &Kind::Srt(Srt { streamid: None, rejected: Rejected::Succeeds }));
+        let name = Name::parse("www.example.com.", None).unwrap();
+        let asked = Dns { name, rtype: 1, over: DnsOver::Udp, rcode: 0, answers: 1, authoritative: false };
+        assert_eq!(dns, &Kind::Dns(asked));
+        assert_eq!(icmp, &Kind::Icmp(Icmp { loss: Some(Loss { max: 0.2, window: 20 }) }));
+        let command = vec!["/bin/true".into(), "${NODE}".into()];
+        assert_eq!(exec, &Kind::Exec(Exec { command, load: "load".into() }));
+        assert_eq!((stun, agent), (&Kind::Stun, &Kind::Agent));
+    }
+
+    #[test]
+    fn a_dns_check_that_wants_an_error_wants_no_records() {
+        let file = file(
+            "check.d = { kind = \"dns\", name = \".\", rcode = \"REFUSED\", type = \"SOA\", tcp = true }",
+        );
+        let Kind::Dns(dns) = &file.checks[0].check.kind else { panic!("dns") };
+        assert_eq!((dns.rcode, dns.answers, dns.rtype, dns.over), (5, 0, 6, DnsOver::Tcp));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::certificate::{Certificate, Look};
 use super::check::{Check, Kind};
 use super::doubt::{Share, WINDOW};
 use super::layers::together;
-use super::note::Note;
+use super::note::{Note, Says};
 use super::target::{Aim, Target, TargetId, TargetKey};
 use super::tracker::Tracker;
 use super::verdict::{Cause, Held, LAYERS, Outcome, Seen, Verdict};
@@ -45,6 +45,8 @@ struct Slot {
     failing_from: Option<Instant>,
     /// The certificate that it last showed.
     certificate: Option<Certificate>,
+    /// What it last said of itself.
+    says: Says,
 }
 
 /// A verdict that became another one, or a doubt whose date came nearer.
@@ -199,6 +201,11 @@ impl Board {
         self.slot(id).certificate
     }
 
+    /// What a target last said of itself.
+    pub fn says(&self, id: TargetId) -> &Says {
+        &self.slot(id).says
+    }
+
     /// What is to be probed, and what is held of it: for [`Rounds::load`](super::rounds::Rounds::load).
     pub fn aims(&self) -> impl Iterator<Item = (Arc<Aim>, Tracker)> {
         self.slots.iter().map(|slot| (slot.target.aim.clone(), slot.tracker.clone()))
@@ -249,20 +256,24 @@ impl Board {
         Some(Change { target, from, to, death })
     }
 
-    /// Takes what was learned of a target; of one that is gone, or is probed otherwise now, nothing. `Some` where what is
-    /// known of its certificate is something else now.
+    /// Takes what was learned of a target; of one that is gone, or is probed otherwise now, nothing. `Some` where it is another thing
+    /// than before; a load within the same hundredth is the same.
     pub fn note(&mut self, aim: &Aim, note: &Note, now: Instant) -> Option<(TargetId, Look)> {
         let id = self.find(aim)?;
         let slot = &mut self.slots[id.0 as usize];
+        let before = slot.says.clone();
         match note {
             Note::Certificate { left } => {
                 let within = aim.check.kind.tls()?.expires_within;
                 let (fresh, look) = Certificate::look(slot.certificate, *left, within, now)?;
                 slot.certificate = Some(fresh);
-                Some((id, look))
+                return Some((id, look));
             }
-            Note::Load { .. } => None,
+            Note::Load { used } => slot.says.load = Some((used * 100.0).round() / 100.0),
+            Note::Drain(drain) => slot.says.drain = *drain,
+            Note::Warning(warning) => slot.says.warning.clone_from(warning),
         }
+        (slot.says != before).then_some((id, Look::Other))
     }
 
     /// The targets that fell within [`WINDOW`] or are in doubt, of those that were up then.
@@ -410,6 +421,7 @@ impl Slot {
             succeeded: None,
             failing_from: None,
             certificate: None,
+            says: Says::default(),
         }
     }
 
@@ -595,7 +607,10 @@ mod tests {
         let now = Instant::now();
         let mut old = board(now);
         old.observe(TargetId(0), &seen(SUCCEEDED, now));
-        let rtmp = check("edge", Kind::Rtmp(crate::health::check::Rtmp { app: "live".into(), host: None }));
+        let rtmp = check(
+            "edge",
+            Kind::Rtmp(crate::health::check::Rtmp { app: "live".into(), host: None, play: None }),
+        );
         let mut board = old.clone();
         board.load(vec![target("sin-1", "192.0.2.0", 0, &rtmp)], now);
         assert_eq!(board.held(TargetId(0)).verdict, Verdict::Unknown);
@@ -615,6 +630,24 @@ mod tests {
         assert_eq!(change.death, Some(death));
         let transitions = Transitions { up: 1, suspect: 1, cleared: 0, down: 1 };
         assert_eq!(board.transitions(TargetId(0)), transitions);
+    }
+
+    #[test]
+    fn only_another_word_of_a_target_is_news() {
+        let now = Instant::now();
+        let mut board = board(now);
+        let aim = board.target(TargetId(1)).aim.clone();
+        let mut news = |note: Note| board.note(&aim, &note, now);
+        assert_eq!(news(Note::Load { used: 0.501 }), Some((TargetId(1), Look::Other)));
+        assert_eq!(news(Note::Load { used: 0.499 }), None, "the same hundredth");
+        assert_eq!(news(Note::Load { used: 0.52 }), Some((TargetId(1), Look::Other)));
+        assert_eq!(news(Note::Drain(false)), None);
+        assert_eq!(news(Note::Drain(true)), Some((TargetId(1), Look::Other)));
+        assert_eq!(news(Note::Warning(None)), None);
+        assert_eq!(news(Note::Warning(Some("disk".into()))), Some((TargetId(1), Look::Other)));
+        let says = Says { load: Some(0.52), drain: true, warning: Some("disk".into()) };
+        assert_eq!(board.says(TargetId(1)), &says);
+        assert_eq!(board.says(TargetId(0)), &Says::default());
     }
 
     #[test]

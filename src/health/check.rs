@@ -7,6 +7,8 @@ use std::time::Duration;
 use super::load::LoadSource;
 use super::resource::{Flv, Grpc, Hls, Whip};
 use crate::cluster::CheckId;
+use crate::wire::name::Name;
+use crate::wire::query::rcode;
 
 /// A check: what a probe does, where, how often, and how many of them turn a verdict.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +17,7 @@ pub struct Check {
     pub key: Arc<str>,
     /// What a probe does.
     pub kind: Kind,
-    /// The port that is probed, where the address names no other; 1..=65535.
+    /// The port that is probed, where the address names no other; 1..=65535, or 0 where the kind has none.
     pub port: u16,
     /// From probe to probe while nothing is in doubt; 100 ms ..= 1 h, default 1 s.
     pub interval: Duration,
@@ -59,8 +61,22 @@ pub enum Kind {
     Http(Http),
     /// One HTTP exchange over TLS.
     Https(Http, Tls),
-    /// The RTMP handshake, and `connect` answered by `_result`.
+    /// The RTMP handshake, and `connect` answered by `_result`; then media of a stream, where one is asked for.
     Rtmp(Rtmp),
+    /// The same over TLS.
+    Rtmps(Rtmp, Tls),
+    /// The SRT handshake: induction, and a conclusion for a stream, where one is named.
+    Srt(Srt),
+    /// A STUN binding request.
+    Stun,
+    /// A DNS query.
+    Dns(Dns),
+    /// An ICMP echo.
+    Icmp(Icmp),
+    /// A command that keeps to the contract of Nagios' plugins.
+    Exec(Exec),
+    /// A line of HAProxy's agent-check.
+    Agent,
     /// The TLS handshake; of these protocols (RFC 7301), where there are any, the server must choose one.
     Tls(Tls, Vec<String>),
     /// An HLS playlist that advances.
@@ -92,6 +108,13 @@ impl Kind {
             Kind::Http(_) => "http",
             Kind::Https(..) => "https",
             Kind::Rtmp(_) => "rtmp",
+            Kind::Rtmps(..) => "rtmps",
+            Kind::Srt(_) => "srt",
+            Kind::Stun => "stun",
+            Kind::Dns(_) => "dns",
+            Kind::Icmp(_) => "icmp",
+            Kind::Exec(_) => "exec",
+            Kind::Agent => "agent",
             Kind::Tls(..) => "tls",
             Kind::Hls(_) => "hls",
             Kind::Flv(_) => "flv",
@@ -104,24 +127,24 @@ impl Kind {
     /// The TLS that it speaks; `None`: none.
     pub fn tls(&self) -> Option<&Tls> {
         match self {
-            Kind::Https(_, tls) | Kind::Tls(tls, _) => Some(tls),
+            Kind::Https(_, tls) | Kind::Tls(tls, _) | Kind::Rtmps(_, tls) => Some(tls),
             Kind::Hls(Hls { at, .. })
             | Kind::Flv(Flv { at, .. })
             | Kind::Whip(Whip { at, .. })
             | Kind::Grpc(Grpc { at, .. }) => at.tls.as_ref(),
-            Kind::Tcp | Kind::Http(_) | Kind::Rtmp(_) | Kind::Several(_) => None,
+            _ => None,
         }
     }
 
     /// The same, to be completed.
     pub fn tls_mut(&mut self) -> Option<&mut Tls> {
         match self {
-            Kind::Https(_, tls) | Kind::Tls(tls, _) => Some(tls),
+            Kind::Https(_, tls) | Kind::Tls(tls, _) | Kind::Rtmps(_, tls) => Some(tls),
             Kind::Hls(Hls { at, .. })
             | Kind::Flv(Flv { at, .. })
             | Kind::Whip(Whip { at, .. })
             | Kind::Grpc(Grpc { at, .. }) => at.tls.as_mut(),
-            Kind::Tcp | Kind::Http(_) | Kind::Rtmp(_) | Kind::Several(_) => None,
+            _ => None,
         }
     }
 }
@@ -212,7 +235,93 @@ pub struct Rtmp {
     pub app: String,
     /// The host of `tcUrl`; default: the probed address.
     pub host: Option<String>,
+    /// The stream that must be live; default: none is asked for.
+    pub play: Option<String>,
 }
+
+/// What an SRT probe asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Srt {
+    /// The stream id of a conclusion, 1 to 512 octets; default: induction alone.
+    pub streamid: Option<String>,
+    /// What a rejection means.
+    pub rejected: Rejected,
+}
+
+/// What it means that a server rejects us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejected {
+    /// It lives, and wants others: the probe succeeds.
+    Succeeds,
+    /// It must take us: the probe fails.
+    Fails,
+}
+
+/// What is asked of a DNS server and what must come back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dns {
+    /// The name, absolute.
+    pub name: Name,
+    /// The type; default A.
+    pub rtype: u16,
+    /// UDP (default) or TCP.
+    pub over: DnsOver,
+    /// The RCODE, one of [`RCODES`]; default NOERROR.
+    pub rcode: u16,
+    /// At least so many records of the type; default 1 where the RCODE is NOERROR, else 0.
+    pub answers: u16,
+    /// Whether AA must be set; default false.
+    pub authoritative: bool,
+}
+
+/// What a DNS query goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DnsOver {
+    /// Datagrams.
+    Udp,
+    /// A connection of its own.
+    Tcp,
+}
+
+/// The RCODEs that a check can want, in the words of RFC 1035 and RFC 2136.
+pub const RCODES: [(&str, u16); 7] = [
+    ("NOERROR", rcode::NOERROR),
+    ("FORMERR", rcode::FORMERR),
+    ("SERVFAIL", rcode::SERVFAIL),
+    ("NXDOMAIN", rcode::NXDOMAIN),
+    ("NOTIMP", rcode::NOTIMP),
+    ("REFUSED", rcode::REFUSED),
+    ("NOTAUTH", rcode::NOTAUTH),
+];
+
+/// What of echoes is a failure beside a lost one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Icmp {
+    /// The loss that is too much; default: none is.
+    pub loss: Option<Loss>,
+}
+
+/// A share of the last echoes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loss {
+    /// While more than this share is lost, an echo that comes back is a failure, too; 0 ..= 1, without both ends.
+    pub max: f64,
+    /// Of so many; 5..=1000, default 20.
+    pub window: u16,
+}
+
+/// A command.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exec {
+    /// The program by its absolute path, then its arguments, in which `${NAME}` of [`VARIABLES`] is replaced.
+    pub command: Vec<String>,
+    /// The label of the performance data that tells the load; default `load`.
+    pub load: String,
+}
+
+/// What a command is told in its environment and in arguments: the probed address and port, the node, its cluster, and the
+/// address that is answered.
+pub const VARIABLES: [&str; 5] = ["TARGET", "PORT", "NODE", "CLUSTER", "ADDRESS"];
 
 /// The checks that probe for this one: itself, or those that it is made of, each once.
 pub fn probing(checks: &[Arc<Check>], check: CheckId) -> Vec<CheckId> {

@@ -90,6 +90,13 @@ pub const LAYERS: &[&str] = &[
     "playlist",
     "media",
     "ice",
+    "stream",
+    "binding",
+    "query",
+    "answer",
+    "echo",
+    "command",
+    "agent",
 ];
 
 /// Why a probe failed.

@@ -1,6 +1,6 @@
 //! RTMP's chunk stream (Adobe's RTMP 1.0 specification, §5.3): octets in, messages out; and one message back.
 
-/// The longest message that is taken, in octets. What answers a `connect` has some hundred.
+/// The longest message that is taken, in octets, unless it is media. What answers a `connect` has some hundred.
 const MESSAGE_MAX: usize = 64 * 1024;
 /// The most chunk streams of one connection.
 const STREAMS_MAX: usize = 8;
@@ -11,6 +11,12 @@ const EXTENDED: u32 = 0xFF_FFFF;
 
 const SET_CHUNK_SIZE: u8 = 1;
 const ABORT: u8 = 2;
+/// A message of sound (§7.1.4).
+pub(super) const AUDIO: u8 = 8;
+/// One of pictures (§7.1.5).
+pub(super) const VIDEO: u8 = 9;
+/// One that holds several of both (§7.1.6).
+pub(super) const AGGREGATE: u8 = 22;
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +90,15 @@ impl Chunks {
         }
     }
 
+    /// The message that begins with what is read next: its type, and what there is of its first chunk. A picture may be
+    /// larger than what anybody wants to hold, and its beginning tells enough.
+    pub(super) fn begun(&self) -> Option<(u8, &[u8])> {
+        let header = self.header().ok()??;
+        let (length, kind) = header.message?;
+        let end = (header.size + length.min(self.chunk_size)).min(self.unread.len());
+        Some((kind, &self.unread[header.size..end]))
+    }
+
     /// Reads a header (§5.3.1), if all of it is there.
     fn header(&self) -> Result<Option<Header>, &'static str> {
         let octets = &self.unread[..];
@@ -105,7 +120,8 @@ impl Chunks {
             [_, _, _, a, b, c, kind, ..] => Some((u32::from_be_bytes([0, *a, *b, *c]) as usize, *kind)),
             _ => None,
         };
-        if message.is_some_and(|(length, _)| length > MESSAGE_MAX) {
+        let too_long = |(length, kind)| length > MESSAGE_MAX && !matches!(kind, AUDIO | VIDEO | AGGREGATE);
+        if message.is_some_and(too_long) {
             return Err("a message longer than 64 KiB");
         }
         let size = basic + fields + if extended { 4 } else { 0 };
@@ -156,10 +172,11 @@ fn chunk_size(body: &[u8]) -> Result<usize, &'static str> {
     }
 }
 
-/// A message as chunks of the default size, on this chunk stream (2..=63), message stream 0.
-pub(super) fn chunked(stream: u8, kind: u8, body: &[u8]) -> Vec<u8> {
+/// A message as chunks of the default size, on this chunk stream (2..=63) and message stream.
+pub(super) fn chunked(stream: u8, kind: u8, on: u32, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes();
-    let mut out = vec![stream, 0, 0, 0, length[1], length[2], length[3], kind, 0, 0, 0, 0];
+    let mut out = vec![stream, 0, 0, 0, length[1], length[2], length[3], kind];
+    out.extend(on.to_le_bytes());
     for (chunk, first) in
         body.chunks(CHUNK_DEFAULT).zip(std::iter::once(true).chain(std::iter::repeat(false)))
     {
@@ -191,7 +208,7 @@ mod tests {
         ) {
             let mut chunks = Chunks::new();
             let mut back = Vec::new();
-            for octets in chunked(stream, 20, &body).chunks(piece) {
+            for octets in chunked(stream, 20, 0, &body).chunks(piece) {
                 chunks.push(octets);
                 back.extend(read(&mut chunks).unwrap());
             }
@@ -212,7 +229,7 @@ mod tests {
     #[test]
     fn a_chunk_size_is_obeyed_from_the_next_chunk_on() {
         let mut chunks = Chunks::new();
-        chunks.push(&chunked(2, SET_CHUNK_SIZE, &4096u32.to_be_bytes()));
+        chunks.push(&chunked(2, SET_CHUNK_SIZE, 0, &4096u32.to_be_bytes()));
         let mut whole = vec![3, 0, 0, 0, 0, 4, 0, 20, 0, 0, 0, 0];
         whole.extend([7; 1024]);
         chunks.push(&whole);
@@ -221,7 +238,7 @@ mod tests {
 
     #[test]
     fn messages_of_two_streams_may_be_interleaved() {
-        let (a, b) = (chunked(3, 20, &[1; 200]), chunked(4, 17, &[2; 200]));
+        let (a, b) = (chunked(3, 20, 0, &[1; 200]), chunked(4, 17, 0, &[2; 200]));
         let mut chunks = Chunks::new();
         for octets in [&a[..12 + 128], &b[..12 + 128], &a[12 + 128..], &b[12 + 128..]] {
             chunks.push(octets);
@@ -251,6 +268,19 @@ mod tests {
     }
 
     #[test]
+    fn the_beginning_of_a_long_picture_is_seen_before_its_end() {
+        let mut chunks = Chunks::new();
+        chunks.push(&[6, 0, 0, 0, 0xFF, 0, 0, VIDEO, 1, 0, 0, 0]);
+        assert_eq!(chunks.begun(), Some((VIDEO, &[][..])));
+        chunks.push(&[0x17, 1, 0]);
+        assert_eq!(read(&mut chunks).unwrap(), []);
+        assert_eq!(chunks.begun(), Some((VIDEO, &[0x17, 1, 0][..])));
+        chunks.push(&[0; 125]);
+        assert_eq!(read(&mut chunks).unwrap(), []);
+        assert_eq!(chunks.begun(), None);
+    }
+
+    #[test]
     fn bombs_are_refused() {
         let refused = |octets: &[u8]| {
             let mut chunks = Chunks::new();
@@ -259,10 +289,10 @@ mod tests {
         };
         assert_eq!(refused(&[3, 0, 0, 0, 0xFF, 0xFF, 0xFF, 20, 0, 0, 0, 0]), "a message longer than 64 KiB");
         assert_eq!(refused(&[0xC3]), "a chunk that continues nothing");
-        assert_eq!(refused(&chunked(2, 1, &[0; 4])), "a chunk size of zero, or over 31 bits");
-        assert_eq!(refused(&chunked(2, 1, &[0xFF; 4])), "a chunk size of zero, or over 31 bits");
+        assert_eq!(refused(&chunked(2, 1, 0, &[0; 4])), "a chunk size of zero, or over 31 bits");
+        assert_eq!(refused(&chunked(2, 1, 0, &[0xFF; 4])), "a chunk size of zero, or over 31 bits");
         let streams: Vec<u8> =
-            (3..20).flat_map(|id| chunked(id, 20, &[0; 200])[..12 + 128].to_vec()).collect();
+            (3..20).flat_map(|id| chunked(id, 20, 0, &[0; 200])[..12 + 128].to_vec()).collect();
         assert_eq!(refused(&streams), "too many chunk streams");
     }
 }

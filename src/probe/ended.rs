@@ -49,7 +49,7 @@ pub(super) fn told(error: &io::Error) -> String {
 }
 
 /// Foreign words as one short line: no control characters reach logs, terminals or answers.
-fn one_line(words: &str) -> Arc<str> {
+pub(super) fn one_line(words: &str) -> Arc<str> {
     let plain: String = words.chars().take(WORDS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
     plain.trim().into()
 }
@@ -80,6 +80,11 @@ impl Limit {
     /// How long it may take in all, as sentences tell it.
     pub(super) fn told(&self) -> String {
         format!("within {} ms", self.allowed.as_millis())
+    }
+
+    /// How long it may take yet.
+    pub(super) fn left(&self) -> Duration {
+        self.allowed.saturating_sub(self.passed())
     }
 
     /// Does one step of the probe; what has not ended by the deadline has failed at `layer`.

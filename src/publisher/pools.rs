@@ -50,6 +50,7 @@ pub(super) fn pools_of(
             relapses,
             held_until: held_until.filter(|until| *until > now),
             certificate: board.certificate(target),
+            says: board.says(target).clone(),
         }
     });
     (ClusterPools { pools, held: held.collect(), said }, next)

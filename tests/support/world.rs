@@ -16,6 +16,7 @@ use steerdns::export::editions;
 use steerdns::files::issue::Issue;
 use steerdns::files::read::Disk;
 use steerdns::files::show::{Format, issues as shown};
+use steerdns::health::note::Note;
 use steerdns::health::overrides::{Change, Order, Selector};
 use steerdns::health::rounds::Observation;
 use steerdns::health::target::Target;
@@ -204,6 +205,11 @@ impl World {
         let started = self.now.checked_sub(Duration::from_millis(10)).unwrap_or(self.now);
         let seen = Seen { outcome, started, at: self.now, decided_by };
         self.handle(Event::Observed(Observation { aim: target.aim.clone(), seen }));
+    }
+
+    /// A probe of `target` learned this.
+    pub fn noted(&mut self, target: &Target, note: Note) {
+        self.handle(Event::Noted(target.aim.clone(), note));
     }
 
     /// As many successes as it takes to be up.

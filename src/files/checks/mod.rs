@@ -1,25 +1,37 @@
 //! `[check.…]` of clusters.toml: how nodes are probed.
 
+mod dns;
+mod exec;
 mod expect;
 mod http;
+mod icmp;
 mod layers;
 mod media;
+mod rtmp;
+mod srt;
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::dns::dns;
+use self::exec::exec;
 use self::http::{http, https, protocols, tls};
+use self::icmp::icmp;
 pub use self::layers::{Least, WrittenLayers};
 use self::media::{flv, grpc, hls, whip};
+use self::rtmp::rtmp;
+use self::srt::srt;
 use super::document::{Table, Value, Written};
 use super::duration::shown as shown_duration;
 use super::issue::Issue;
 use super::words::{listed, shown};
-use crate::health::check::{Check, HoldDown, Kind, Rtmp, Several};
+use crate::health::check::{Check, HoldDown, Kind, Several};
 use crate::health::resource::Resource;
 
+/// Of kinds that need none.
+const NO_PORT: u16 = 0;
 /// From probe to probe.
 const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
 /// How long a probe may take.
@@ -59,6 +71,11 @@ mod default {
     pub(super) const GRPC_PATH: &str = "/grpc.health.v1.Health/Check";
     pub(super) const VERSION: HttpVersion = HttpVersion::One;
     pub(super) const EXPIRES_WITHIN: Duration = Duration::from_secs(14 * 86_400);
+    pub(super) const RTMPS_PORT: u16 = 443;
+    pub(super) const STUN_PORT: u16 = 3478;
+    pub(super) const DNS_PORT: u16 = 53;
+    pub(super) const LOSS_WINDOW: u16 = 20;
+    pub(super) const LOAD: &str = "load";
 }
 
 /// A check as it is written.
@@ -80,15 +97,16 @@ const KEYS_OF_KINDS: &[(&str, &[&str])] = &[
     ("path", &["http", "https", "hls", "flv", "whip"]),
     ("headers", &["http", "https", "hls", "flv", "whip", "grpc"]),
     ("expect", &["http", "https"]),
-    ("host", &["http", "https", "rtmp", "hls", "flv", "whip", "grpc"]),
-    ("sni", &["https", "tls", "hls", "flv", "whip", "grpc"]),
-    ("verify", &["https", "tls", "hls", "flv", "whip", "grpc"]),
-    ("roots", &["https", "tls", "hls", "flv", "whip", "grpc"]),
-    ("app", &["rtmp"]),
-    ("expires_within", &["https", "tls", "hls", "flv", "whip", "grpc"]),
+    ("host", &["http", "https", "rtmp", "rtmps", "hls", "flv", "whip", "grpc"]),
+    ("sni", &["https", "tls", "rtmps", "hls", "flv", "whip", "grpc"]),
+    ("verify", &["https", "tls", "rtmps", "hls", "flv", "whip", "grpc"]),
+    ("roots", &["https", "tls", "rtmps", "hls", "flv", "whip", "grpc"]),
+    ("expires_within", &["https", "tls", "rtmps", "hls", "flv", "whip", "grpc"]),
+    ("app", &["rtmp", "rtmps"]),
+    ("play", &["rtmp", "rtmps"]),
     ("alpn", &["tls"]),
     ("http", &["http", "https"]),
-    ("load", &["http", "https"]),
+    ("load", &["http", "https", "exec"]),
     ("tls", &["hls", "flv", "whip", "grpc"]),
     ("live", &["hls"]),
     ("max_age", &["hls"]),
@@ -96,6 +114,17 @@ const KEYS_OF_KINDS: &[(&str, &[&str])] = &[
     ("post", &["whip"]),
     ("token", &["whip"]),
     ("service", &["grpc"]),
+    ("streamid", &["srt"]),
+    ("rejected", &["srt"]),
+    ("name", &["dns"]),
+    ("type", &["dns"]),
+    ("tcp", &["dns"]),
+    ("rcode", &["dns"]),
+    ("answers", &["dns"]),
+    ("aa", &["dns"]),
+    ("loss_max", &["icmp"]),
+    ("window", &["icmp"]),
+    ("command", &["exec"]),
 ];
 
 /// What a `kind` says.
@@ -105,6 +134,13 @@ enum Word {
     Http,
     Https,
     Rtmp,
+    Rtmps,
+    Srt,
+    Stun,
+    Dns,
+    Icmp,
+    Exec,
+    Agent,
     Tls,
     Hls,
     Flv,
@@ -120,6 +156,13 @@ const KINDS: &[(&str, Word)] = &[
     ("http", Word::Http),
     ("https", Word::Https),
     ("rtmp", Word::Rtmp),
+    ("rtmps", Word::Rtmps),
+    ("srt", Word::Srt),
+    ("stun", Word::Stun),
+    ("dns", Word::Dns),
+    ("icmp", Word::Icmp),
+    ("exec", Word::Exec),
+    ("agent", Word::Agent),
     ("tls", Word::Tls),
     ("hls", Word::Hls),
     ("flv", Word::Flv),
@@ -156,6 +199,17 @@ pub fn check(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCheck>
             (Kind::Https(http, tls), Some(default::HTTPS_PORT))
         }
         Some(Word::Rtmp) => (Kind::Rtmp(rtmp(&mut table, issues)), Some(default::RTMP_PORT)),
+        Some(Word::Rtmps) => {
+            let rtmp = rtmp(&mut table, issues);
+            let tls = tls(&mut table, &mut roots, issues);
+            (Kind::Rtmps(rtmp, tls), Some(default::RTMPS_PORT))
+        }
+        Some(Word::Srt) => (Kind::Srt(srt(&mut table, issues)), None),
+        Some(Word::Stun) => (Kind::Stun, Some(default::STUN_PORT)),
+        Some(Word::Dns) => (Kind::Dns(dns(&mut table, issues)), Some(default::DNS_PORT)),
+        Some(Word::Icmp) => (Kind::Icmp(icmp(&mut table, issues)), Some(NO_PORT)),
+        Some(Word::Exec) => (Kind::Exec(exec(&mut table, issues)), Some(NO_PORT)),
+        Some(Word::Agent) => (Kind::Agent, None),
         Some(Word::Tls) => {
             let protocols = table.take("alpn").map(|value| protocols(&value, issues)).unwrap_or_default();
             (Kind::Tls(tls(&mut table, &mut roots, issues), protocols), Some(default::HTTPS_PORT))
@@ -181,6 +235,9 @@ pub fn check(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCheck>
     if word.is_some() && usual_port.is_none() && port_value.is_none() {
         let example = if word == Some(Word::Grpc) { "port = 50051" } else { "port = 1935" };
         table.missing("port", example, issues);
+    }
+    if let Some(value) = port_value.filter(|_| word == Some(Word::Icmp)) {
+        issues.push(Issue::error(value.key_at, "an echo has no `port`").remedy("leave it out"));
     }
     let kind_word = word.map_or("", |_| kind.word());
     for &(key, kinds) in KEYS_OF_KINDS {
@@ -227,12 +284,6 @@ fn web_port(at: &Resource) -> u16 {
 
 fn port(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<u16> {
     value.whole(1..=65_535, issues).and_then(|port| port.try_into().ok())
-}
-
-fn rtmp(table: &mut Table<'_>, issues: &mut Vec<Issue>) -> Rtmp {
-    let app = table.take("app").and_then(|value| value.filled(issues));
-    let host = table.take("host").and_then(|value| host(&value, issues));
-    Rtmp { app: app.unwrap_or(default::APP).into(), host }
 }
 
 /// A host name or address, as a Host header, a server name or a `tcUrl` has it.
