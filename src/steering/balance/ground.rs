@@ -1,0 +1,243 @@
+//! The ground of a step: parcels of slots, and how full they make clusters.
+
+use super::classes::Classes;
+use super::demand::Demand;
+use super::life::{Life, highest, lowest};
+use super::settings::{KEPT_MIN, LEAVE_MAX, STICK_MS, Settings};
+use super::world::{List, World};
+
+/// Slots of one list that are at one place, and may go to the same places.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parcel {
+    /// The list: a place in the world's.
+    pub list: u32,
+    /// Which slots.
+    pub slots: u64,
+    /// The rank where they were when the step began.
+    pub from: u8,
+    /// The rank where they are now.
+    pub at: u8,
+    /// The first rank that is open for them.
+    pub first: u8,
+    /// What may become of them.
+    pub bond: Bond,
+    /// Whether they are where they are because of load.
+    pub shed: bool,
+}
+
+/// What may become of a parcel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bond {
+    /// Where it was is closed: it must go, and wherever is best.
+    Forced,
+    /// It may go.
+    Free,
+    /// It moved not long ago: it stays.
+    Held,
+    /// It is at home, and nobody knows how full that is: it stays.
+    Home,
+}
+
+/// All parcels, and what they make of clusters.
+#[derive(Debug, Default)]
+pub(super) struct Ground {
+    /// All parcels.
+    pub parcels: Vec<Parcel>,
+    /// Cluster by cluster: parcels that are there, or were.
+    pub there: Vec<Vec<u32>>,
+    /// Cluster by cluster: what is asked of it.
+    pub load: Vec<f64>,
+    /// Cluster by cluster: what its own clients ask for, wherever they are. A cluster is the own one of clients that it stands first for.
+    pub own: Vec<f64>,
+    /// Cluster by cluster: what its own clients ask of it.
+    pub kept: Vec<f64>,
+    /// Cluster by cluster: what may still leave it because of load.
+    leave: Vec<f64>,
+    /// The same when the step began.
+    leave_at_first: Vec<f64>,
+    /// List by list: what a slot asks for.
+    per_slot: Vec<f64>,
+}
+
+impl Ground {
+    /// Lays out where all slots are. Those that cannot stay are at the first rank that is open for them; those for whom nothing is open are
+    /// left out.
+    pub(super) fn lay(
+        &mut self,
+        world: &World<'_>,
+        lives: &[Option<Box<Life>>],
+        demand: &Demand,
+        settings: &Settings,
+        now_ms: u64,
+    ) {
+        let clusters = world.clusters().len();
+        self.parcels.clear();
+        self.there.iter_mut().for_each(Vec::clear);
+        self.there.resize_with(clusters, Vec::new);
+        for sums in [&mut self.load, &mut self.own, &mut self.kept] {
+            sums.clear();
+            sums.resize(clusters, 0.0);
+        }
+        let per_slot = |(number, list): (usize, &List<'_>)| demand.of_slot(number, list.weight());
+        self.per_slot.clear();
+        self.per_slot.extend(world.lists().iter().enumerate().map(per_slot));
+        let classes = Classes::new(world.clusters());
+        for (number, (list, life)) in (0..).zip(world.lists().iter().zip(lives)) {
+            for &class in classes.of(list.kind()) {
+                match life {
+                    None => self.add(world, demand, number, list, (class, 0), [0, 0]),
+                    Some(life) => {
+                        let held = life.held(now_ms, settings.hold);
+                        let mut left = class;
+                        while left != 0 {
+                            let rank = life.at[left.trailing_zeros() as usize];
+                            let here = left & life.slots_at(rank);
+                            self.add(world, demand, number, list, (here, rank), [held, life.shed]);
+                            left &= !here;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds slots that are at one rank, in parts where only some are held or shed.
+    fn add(
+        &mut self,
+        world: &World<'_>,
+        demand: &Demand,
+        number: u32,
+        list: &List<'_>,
+        (slots, rank): (u64, u8),
+        [held, shed]: [u64; 2],
+    ) {
+        let open = |rank: &u8| world.clusters()[list.cluster(*rank)].open(list.kind()) & slots != 0;
+        let ranks = list.clusters().len();
+        let Some(first) = (0..ranks).map(|rank| rank as u8).find(open) else { return };
+        let at = if usize::from(rank) < ranks && open(&rank) { rank } else { first };
+        for (part, is_held, is_shed) in [
+            (slots & !held & !shed, false, false),
+            (slots & held & !shed, true, false),
+            (slots & !held & shed, false, true),
+            (slots & held & shed, true, true),
+        ] {
+            if part == 0 {
+                continue;
+            }
+            let bond = match () {
+                () if at != rank || usize::from(rank) >= ranks => Bond::Forced,
+                () if at == 0 && !demand.knows(list.cluster(0)) => Bond::Home,
+                () if is_held => Bond::Held,
+                () => Bond::Free,
+            };
+            let parcel =
+                Parcel { list: number, slots: part, from: rank, at, first, bond, shed: is_shed };
+            let asked = self.demand(&parcel);
+            let cluster = list.cluster(at);
+            self.load[cluster] += asked;
+            if first == 0 {
+                self.own[list.cluster(0)] += asked;
+            }
+            if at == 0 {
+                self.kept[cluster] += asked;
+            }
+            self.there[cluster].push(self.parcels.len() as u32);
+            self.parcels.push(parcel);
+        }
+    }
+
+    /// Lets each cluster's `shares` of its load leave it.
+    pub(super) fn let_leave(&mut self, shares: &[f64]) {
+        self.leave.clear();
+        self.leave.extend(self.load.iter().zip(shares).map(|(load, share)| load * share));
+        self.leave_at_first.clone_from(&self.leave);
+    }
+
+    /// What is left of that.
+    pub(super) fn may_leave(&self, cluster: usize, share: f64) -> f64 {
+        let at_first = self.leave_at_first[cluster];
+        if at_first > 0.0 { share * (self.leave[cluster] / at_first).clamp(0.0, 1.0) } else { share }
+    }
+
+    /// What one slot of a parcel asks for.
+    pub(super) fn per_slot(&self, parcel: &Parcel) -> f64 {
+        self.per_slot[parcel.list as usize]
+    }
+
+    /// What a parcel asks for.
+    pub(super) fn demand(&self, parcel: &Parcel) -> f64 {
+        self.per_slot(parcel) * f64::from(parcel.slots.count_ones())
+    }
+
+    /// How many slots of a parcel may leave its cluster because of load.
+    pub(super) fn movable(&self, world: &World<'_>, parcel: &Parcel) -> u32 {
+        let (all, per_slot) = (parcel.slots.count_ones(), self.per_slot(parcel));
+        let cluster = world.lists()[parcel.list as usize].cluster(parcel.at);
+        let mut count = match parcel.bond {
+            Bond::Held | Bond::Home => return 0,
+            Bond::Forced => return all,
+            Bond::Free if parcel.at != parcel.from => return all,
+            Bond::Free => fitting(all, self.leave[cluster], per_slot),
+        };
+        let nothing_left_yet = self.leave[cluster] >= self.leave_at_first[cluster];
+        if count == 0 && nothing_left_yet && self.leave[cluster] >= LEAVE_MAX * self.load[cluster] {
+            count = 1; // A slot larger than that would never go.
+        }
+        if parcel.at == 0 {
+            count = count.min(fitting(all, self.kept[cluster] - KEPT_MIN * self.own[cluster], per_slot));
+        }
+        count
+    }
+
+    /// Moves `count` slots of a parcel, at most all, to another rank.
+    pub(super) fn go(&mut self, world: &World<'_>, number: u32, count: u32, to: u8) {
+        let mut parcel = self.parcels[number as usize];
+        let list = &world.lists()[parcel.list as usize];
+        let going = if to < parcel.at { lowest(parcel.slots, count) } else { highest(parcel.slots, count) };
+        let going_number = if going == parcel.slots {
+            number
+        } else {
+            self.parcels[number as usize].slots &= !going;
+            self.parcels.push(parcel);
+            (self.parcels.len() - 1) as u32
+        };
+        parcel.slots = going;
+        let asked = self.demand(&parcel);
+        let (here, there) = (list.cluster(parcel.at), list.cluster(to));
+        self.load[here] -= asked;
+        self.load[there] += asked;
+        if parcel.at == 0 {
+            self.kept[here] -= asked;
+        }
+        if to == 0 {
+            self.kept[there] += asked;
+        }
+        if parcel.bond == Bond::Free {
+            if parcel.at == parcel.from {
+                self.leave[here] -= asked;
+            } else if to == parcel.from {
+                self.leave[there] += asked;
+            }
+        }
+        parcel.at = to;
+        self.parcels[going_number as usize] = parcel;
+        self.there[there].push(going_number);
+    }
+
+    /// What of a parcel's list a rank costs it, without prices. A move that is not home costs a little.
+    pub(super) fn cost(&self, list: &List<'_>, parcel: &Parcel, rank: u8) -> f64 {
+        let stick = if rank == parcel.from || rank == parcel.first { 0.0 } else { STICK_MS };
+        let stick = if parcel.bond == Bond::Forced { 0.0 } else { stick };
+        list.cost(rank) + stick
+    }
+}
+
+/// How many of `all` slots that ask for `per_slot` each fit into `room`.
+pub(super) fn fitting(all: u32, room: f64, per_slot: f64) -> u32 {
+    match room / per_slot {
+        _ if per_slot <= 0.0 => all,
+        slots if slots >= f64::from(all) => all,
+        slots if slots >= 1.0 => slots as u32, // Rounded down, at most `all`.
+        _ => 0,
+    }
+}
