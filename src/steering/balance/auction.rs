@@ -5,7 +5,8 @@
 //! Bertsekas (1979; with Castañón for the transportation problem, 1989): at its end everybody is where cost and price together are
 //! least but for [`RISE_MS`], which makes the sum of costs the least possible but for that.
 
-use std::collections::VecDeque;
+use std::cmp::Ordering;
+use std::collections::{BinaryHeap, VecDeque};
 
 use super::fair::levels;
 use super::ground::{Bond, Ground, Parcel, fitting};
@@ -16,12 +17,13 @@ use super::world::World;
 const RISE_MS: f64 = 0.5;
 /// And by at least this part of itself.
 const RISE_PART: f64 = 1.0 / 64.0;
-/// No price is higher: all that can leave has left.
-const PRICE_MAX_MS: f64 = 20_000.0;
-/// Where the world is short of capacity, clusters may be fuller by this part than the fairest division makes them: slots are not water.
-const SLACK: f64 = 0.005;
-/// How often parcels are looked at, on average, before the rest is left to the next step.
-const LOOKS_MAX: usize = 400;
+/// At this price a cluster sheds no more: no place on earth is as far as that.
+const PRICE_MAX_MS: f64 = 4000.0;
+/// Where the world is short of capacity, clusters may be fuller by this part, and by one slot, than the fairest division makes them:
+/// slots are not water.
+const SLACK: f64 = 0.01;
+/// After so many looks a parcel, on average, prices rise twice as fast: a world in ruins is divided in time, if not quite as well.
+const PATIENCE: usize = 4;
 
 /// An auction.
 struct Auction<'a> {
@@ -31,17 +33,29 @@ struct Auction<'a> {
     prices_ms: &'a mut [f64],
     /// How full clusters must be at least; made when it is needed.
     levels: Option<Vec<f64>>,
+    /// What the largest slot asks for.
+    largest_slot: f64,
     /// Clusters that may be over their marks.
     queue: VecDeque<usize>,
     is_queued: Vec<bool>,
-    looks_left: usize,
+    /// Cluster by cluster: what parcels there offered.
+    offers: Vec<BinaryHeap<Offer>>,
+    /// By how much a price rises at least.
+    rise_ms: f64,
+    /// How many offers were looked at.
+    looks: usize,
+    /// After so many looks the rise doubles.
+    patience: usize,
 }
 
 /// A parcel that would leave.
+#[derive(Clone, Copy)]
 struct Offer {
-    /// What it loses by that, prices included.
-    loss_ms: f64,
+    /// What the other place costs it, price included, less what it costs here without: what it loses, and the price here.
+    worth_ms: f64,
     parcel: u32,
+    /// The parcel's moves when it offered: it is void after the next.
+    moves: u32,
     to: u8,
 }
 
@@ -49,23 +63,31 @@ struct Offer {
 /// those of this one.
 pub(super) fn settle(world: &World<'_>, settings: &Settings, ground: &mut Ground, prices_ms: &mut [f64]) {
     let clusters = world.clusters().len();
-    let looks_left = (ground.parcels.len() + 64) * LOOKS_MAX;
-    let is_queued = vec![true; clusters];
+    let patience = (ground.parcels.len() + 64) * PATIENCE;
     let queue = (0..clusters).collect();
-    let mut auction =
-        Auction { world, settings, ground, prices_ms, levels: None, queue, is_queued, looks_left };
+    let mut auction = Auction {
+        world,
+        settings,
+        largest_slot: ground.largest_slot(),
+        ground,
+        prices_ms,
+        levels: None,
+        queue,
+        is_queued: vec![true; clusters],
+        offers: (0..clusters).map(|_| BinaryHeap::new()).collect(),
+        rise_ms: RISE_MS,
+        looks: 0,
+        patience,
+    };
     for cluster in 0..clusters {
         // A price that the load does not bear any more falls to what it bears.
         let borne = auction.borne_ms(cluster);
-        auction.prices_ms[cluster] = auction.prices_ms[cluster].min(borne);
+        auction.prices_ms[cluster] = auction.prices_ms[cluster].min(borne).min(PRICE_MAX_MS / 4.0);
     }
     auction.place_forced();
     while let Some(cluster) = auction.queue.pop_front() {
         auction.is_queued[cluster] = false;
         auction.shed(cluster);
-        if auction.looks_left == 0 {
-            break;
-        }
     }
 }
 
@@ -118,8 +140,10 @@ impl Auction<'_> {
         }
         let (world, ground) = (self.world, &*self.ground);
         let level = self.levels.get_or_insert_with(|| levels(world, ground))[cluster];
-        let short = if level > marks.high() * (1.0 - SLACK) { level * (1.0 + SLACK) } else { 0.0 };
-        ramp.max(short) * capacity
+        if level <= marks.high() * (1.0 - SLACK) {
+            return ramp * capacity;
+        }
+        (ramp * capacity).max(level * (1.0 + SLACK) * capacity + self.largest_slot)
     }
 
     /// The price at which a cluster may carry what it carries, at most infinite.
@@ -141,20 +165,27 @@ impl Auction<'_> {
         if price >= PRICE_MAX_MS || self.ground.load[cluster] <= self.limit(cluster, price) {
             return;
         }
-        let mut last = None;
-        for offer in self.offers(cluster) {
-            let asked = price + offer.loss_ms.max(0.0);
+        let mut offers = self.offers(cluster);
+        let (mut last, mut too_large) = (None, Vec::new());
+        while let Some(offer) = offers.pop() {
+            let Some(offer) = self.look(cluster, offer, &mut offers) else { continue };
+            let asked = price + offer.loss_ms(price).max(0.0);
             let excess = self.ground.load[cluster] - self.limit(cluster, asked);
-            if excess <= 0.0 {
+            if excess <= 0.0 || asked > PRICE_MAX_MS {
+                offers.push(offer);
                 break;
             }
             let parcel = self.ground.parcels[offer.parcel as usize];
             let count = self.ground.movable(self.world, &parcel);
             let count = fitting(count, excess, self.ground.per_slot(&parcel));
-            if count == 0 || asked > PRICE_MAX_MS {
+            if count == 0 {
+                too_large.push(offer);
                 continue;
             }
             self.ground.go(self.world, offer.parcel, count, offer.to);
+            if count < parcel.slots.count_ones() {
+                too_large.push(offer);
+            }
             let to = self.world.lists()[parcel.list as usize].cluster(offer.to);
             if !self.is_queued[to] {
                 self.is_queued[to] = true;
@@ -162,32 +193,76 @@ impl Auction<'_> {
             }
             last = Some(asked);
         }
+        offers.extend(too_large);
+        self.offers[cluster] = offers;
         // Those that come now see what those lost that left, and what the load bears.
-        let risen = last.map_or(price, |last| last + RISE_MS.max(last * RISE_PART));
+        let risen = last.map_or(price, |last| last + self.rise_ms.max(last * RISE_PART));
         let borne = self.borne_ms(cluster).min(RAMP_MS);
         self.prices_ms[cluster] = risen.max(borne);
     }
 
-    /// The parcels that may leave a cluster, those that lose least first.
-    fn offers(&mut self, cluster: usize) -> Vec<Offer> {
-        let mut there = std::mem::take(&mut self.ground.there[cluster]);
-        there.sort_unstable();
-        there.dedup();
-        let is_there = |number: &u32| {
-            let parcel = &self.ground.parcels[*number as usize];
-            self.world.lists()[parcel.list as usize].cluster(parcel.at) == cluster
-        };
-        there.retain(is_there);
-        self.looks_left = self.looks_left.saturating_sub(there.len() + 1);
-        let offer = |&number: &u32| {
-            let parcel = &self.ground.parcels[number as usize];
-            let can = self.ground.per_slot(parcel) > 0.0 && self.ground.movable(self.world, parcel) > 0;
-            let (to, cost) = can.then(|| self.best_but(parcel, parcel.at)).flatten()?;
-            Some(Offer { loss_ms: cost - self.price(parcel, parcel.at), parcel: number, to })
-        };
-        let mut offers: Vec<Offer> = there.iter().filter_map(offer).collect();
-        offers.sort_by(|a, b| a.loss_ms.total_cmp(&b.loss_ms).then(a.parcel.cmp(&b.parcel)));
-        self.ground.there[cluster] = there;
+    /// What parcels of a cluster offered when they were looked at last, and those that came since.
+    fn offers(&mut self, cluster: usize) -> BinaryHeap<Offer> {
+        let mut offers = std::mem::take(&mut self.offers[cluster]);
+        let came = &mut self.ground.there[cluster];
+        came.sort_unstable();
+        came.dedup();
+        for number in came.drain(..) {
+            let moves = self.ground.parcels[number as usize].moves;
+            offers.push(Offer { worth_ms: f64::NEG_INFINITY, parcel: number, moves, to: 0 });
+        }
         offers
     }
+
+    /// Looks at an offer anew. Prices only rise, so it can only have become dearer: if another is cheaper now, it goes back to the
+    /// others. `None`: that, or it is void.
+    fn look(&mut self, cluster: usize, offer: Offer, others: &mut BinaryHeap<Offer>) -> Option<Offer> {
+        let parcel = &self.ground.parcels[offer.parcel as usize];
+        let list = &self.world.lists()[parcel.list as usize];
+        let is_there = parcel.moves == offer.moves && list.cluster(parcel.at) == cluster;
+        if !is_there || self.ground.per_slot(parcel) <= 0.0 || self.ground.movable(self.world, parcel) == 0 {
+            return None;
+        }
+        self.looks += 1;
+        if self.looks.is_multiple_of(self.patience) {
+            self.rise_ms *= 2.0;
+        }
+        let (to, cost) = self.best_but(parcel, parcel.at)?;
+        let worth_ms = cost - self.ground.cost(list, parcel, parcel.at);
+        let offer = Offer { worth_ms, to, ..offer };
+        if others.peek().is_some_and(|other| *other > offer) {
+            others.push(offer);
+            return None;
+        }
+        Some(offer)
+    }
 }
+
+impl Offer {
+    /// What is lost by leaving a cluster of this price.
+    fn loss_ms(&self, price_ms: f64) -> f64 {
+        self.worth_ms - price_ms
+    }
+}
+
+/// The cheapest is the greatest.
+impl Ord for Offer {
+    fn cmp(&self, other: &Offer) -> Ordering {
+        let by_worth = other.worth_ms.total_cmp(&self.worth_ms);
+        by_worth.then_with(|| (other.parcel, other.moves, other.to).cmp(&(self.parcel, self.moves, self.to)))
+    }
+}
+
+impl PartialOrd for Offer {
+    fn partial_cmp(&self, other: &Offer) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Offer {
+    fn eq(&self, other: &Offer) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Offer {}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ground::{Bond, Ground};
+use super::ground::Ground;
 use super::world::World;
 
 /// Rounds of levelling; each is nearer. It ends sooner where nothing changes by more than [`PRECISION`].
@@ -73,8 +73,10 @@ fn grouped(world: &World<'_>, ground: &Ground) -> (Vec<f64>, Vec<Group>) {
     for parcel in &ground.parcels {
         let list = &world.lists()[parcel.list as usize];
         let demand = ground.demand(parcel);
-        if matches!(parcel.bond, Bond::Held | Bond::Home) {
-            load[list.cluster(parcel.at)] += demand;
+        let (stays, cluster) = (demand * (1.0 - ground.loose(world, parcel)), list.cluster(parcel.at));
+        load[cluster] += stays;
+        let demand = demand - stays;
+        if demand <= 0.0 {
             continue;
         }
         set.fill(0);

@@ -23,6 +23,8 @@ pub(super) struct Parcel {
     pub bond: Bond,
     /// Whether they are where they are because of load.
     pub shed: bool,
+    /// How often it has moved in this step.
+    pub moves: u32,
 }
 
 /// What may become of a parcel.
@@ -43,7 +45,7 @@ pub(super) enum Bond {
 pub(super) struct Ground {
     /// All parcels.
     pub parcels: Vec<Parcel>,
-    /// Cluster by cluster: parcels that are there, or were.
+    /// Cluster by cluster: parcels that came there. They may have left again.
     pub there: Vec<Vec<u32>>,
     /// Cluster by cluster: what is asked of it.
     pub load: Vec<f64>,
@@ -131,7 +133,7 @@ impl Ground {
                 () => Bond::Free,
             };
             let parcel =
-                Parcel { list: number, slots: part, from: rank, at, first, bond, shed: is_shed };
+                Parcel { list: number, slots: part, from: rank, at, first, bond, shed: is_shed, moves: 0 };
             let asked = self.demand(&parcel);
             let cluster = list.cluster(at);
             self.load[cluster] += asked;
@@ -164,6 +166,11 @@ impl Ground {
         self.per_slot[parcel.list as usize]
     }
 
+    /// What the largest slot asks for.
+    pub(super) fn largest_slot(&self) -> f64 {
+        self.per_slot.iter().copied().fold(0.0, f64::max)
+    }
+
     /// What a parcel asks for.
     pub(super) fn demand(&self, parcel: &Parcel) -> f64 {
         self.per_slot(parcel) * f64::from(parcel.slots.count_ones())
@@ -187,6 +194,22 @@ impl Ground {
             count = count.min(fitting(all, self.kept[cluster] - KEPT_MIN * self.own[cluster], per_slot));
         }
         count
+    }
+
+    /// The part of a parcel that may leave in this step, if all of its cluster leave alike.
+    pub(super) fn loose(&self, world: &World<'_>, parcel: &Parcel) -> f64 {
+        let cluster = world.lists()[parcel.list as usize].cluster(parcel.at);
+        let part = |of: f64, all: f64| if all > 0.0 { (of / all).clamp(0.0, 1.0) } else { 1.0 };
+        match parcel.bond {
+            Bond::Held | Bond::Home => 0.0,
+            Bond::Forced => 1.0,
+            Bond::Free if parcel.at != parcel.from => 1.0,
+            Bond::Free => {
+                let part_of_all = part(self.leave[cluster], self.load[cluster]);
+                let own = self.kept[cluster] - KEPT_MIN * self.own[cluster];
+                if parcel.at == 0 { part_of_all.min(part(own, self.kept[cluster])) } else { part_of_all }
+            }
+        }
     }
 
     /// Moves `count` slots of a parcel, at most all, to another rank.
@@ -220,6 +243,7 @@ impl Ground {
             }
         }
         parcel.at = to;
+        parcel.moves += 1;
         self.parcels[going_number as usize] = parcel;
         self.there[there].push(going_number);
     }
