@@ -18,7 +18,9 @@ use worlds::Made;
 fn main() {
     let mut sizes = std::env::args().skip(1).filter_map(|arg| arg.parse().ok());
     let (lists, clusters) = (sizes.next().unwrap_or(10_000), sizes.next().unwrap_or(100));
-    println!("{lists} lists of {clusters} clusters; ms a step: first, median and most of 60; slots moved; clusters short");
+    println!(
+        "{lists} lists of {clusters} clusters; ms a step: first, median and most of 60; slots moved; clusters short; ms added for each client"
+    );
     for used in [0.4, 0.6, 0.8, 1.0] {
         for dead in [0, 1, clusters / 10, clusters / 3] {
             round(lists, clusters, used, dead);
@@ -49,11 +51,24 @@ fn round(lists: usize, clusters: usize, used: f64, dead: usize) {
         moved += summary.moved;
         short = summary.clusters.iter().filter(|share| share.assigned > share.capacity * 1.001).count();
     }
+    let (mut added, mut all) = (0.0, 0.0);
+    for (list, per_slot) in per_slot.iter().enumerate() {
+        for slot in 0..64 {
+            let first = (0..clusters).find(|&rank| made.is_open(list, rank, slot)).unwrap();
+            let rank = made.chosen(balance.table(), list, slot).unwrap();
+            let costs = &made.lists[list].costs_ms;
+            added += per_slot * f64::from(costs[rank] - costs[first]);
+            all += per_slot;
+        }
+    }
     let first = took[0];
     took.sort_by(f64::total_cmp);
     println!(
-        "{:3.0} % used, {dead:3} dead: {first:7.2} {:7.2} {:7.2}; {moved:7} {short:3}",
-        used * 100.0, took[30], took[59]
+        "{:3.0} % used, {dead:3} dead: {first:7.2} {:7.2} {:7.2}; {moved:7} {short:3} {:6.2}",
+        used * 100.0,
+        took[30],
+        took[59],
+        added / all
     );
 }
 

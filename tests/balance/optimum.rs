@@ -63,7 +63,8 @@ impl Edges {
             for from in 0..self.heads.len() {
                 for &number in &self.heads[from] {
                     let edge = &self.all[number];
-                    if least[from].is_finite() && edge.room > NOTHING
+                    if least[from].is_finite()
+                        && edge.room > NOTHING
                         && least[from] + edge.cost < least[edge.to] - NOTHING
                     {
                         least[edge.to] = least[from] + edge.cost;

@@ -71,7 +71,7 @@ impl Made {
         let cluster = |dice: &mut Dice, id: u16| {
             let own = lists.iter().filter(|list| list.clusters[0].0 == id);
             let own: f64 = own.map(|list| list.weight).sum();
-            let capacity = (0.3 + own) * (0.7 + 2.0 * unit(dice));
+            let capacity = (2.0 + own) * (0.7 + 2.0 * unit(dice));
             MadeCluster { capacity, open: vec![ALL], report: None }
         };
         let clusters = (0..clusters as u16).map(|id| cluster(dice, id)).collect();

@@ -23,7 +23,7 @@ const PRICE_MAX_MS: f64 = 4000.0;
 /// slots are not water.
 const SLACK: f64 = 0.01;
 /// After so many looks a parcel, on average, prices rise twice as fast: a world in ruins is divided in time, if not quite as well.
-const PATIENCE: usize = 4;
+const PATIENCE: usize = 1;
 
 /// An auction.
 struct Auction<'a> {
@@ -152,9 +152,7 @@ impl Auction<'_> {
         let used = self.ground.load[cluster] / capacity;
         match () {
             () if used <= marks.middle() => 0.0,
-            () if used < marks.high() => {
-                RAMP_MS * (used - marks.middle()) / (marks.high() - marks.middle())
-            }
+            () if used < marks.high() => RAMP_MS * (used - marks.middle()) / (marks.high() - marks.middle()),
             () => f64::INFINITY,
         }
     }

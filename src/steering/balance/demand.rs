@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::life::Life;
-use super::settings::Settings;
+use super::settings::{KEPT_MIN, Settings};
 use super::world::World;
 use crate::steering::slots::SLOTS;
 
@@ -16,6 +16,10 @@ use crate::steering::slots::SLOTS;
 const SURPRISE_MAX: f64 = 2.0;
 /// No list asks for more than so many times what its weight lets expect, or less than that part of it.
 const RATE_SPAN: f64 = 1024.0;
+
+/// A cluster's own clients are not believed to ask for more than so many times what it can carry: what says more is a liar, or sheds all
+/// that it may anyhow.
+const OWN_MAX: f64 = 1.0 / KEPT_MIN;
 
 /// What clients ask for.
 #[derive(Debug, Default)]
@@ -74,10 +78,17 @@ impl Demand {
         for (silent, cluster) in self.silent.iter_mut().zip(world.clusters()) {
             let longer = silent.map(|silent| silent.saturating_add(elapsed));
             let reports = cluster.used(settings.expiry).is_some();
-            *silent =
-                if reports { Some(Duration::ZERO) } else { longer.filter(|silent| *silent <= settings.memory) };
+            *silent = if reports {
+                Some(Duration::ZERO)
+            } else {
+                longer.filter(|silent| *silent <= settings.memory)
+            };
         }
         let rates = &self.rates;
+        let mut own = vec![0.0; world.clusters().len()];
+        for (list, rate) in world.lists().iter().zip(rates).filter(|(list, _)| !list.clusters().is_empty()) {
+            own[list.cluster(0)] += rate * list.weight();
+        }
         let mut expected = vec![0.0; world.clusters().len()];
         whereabouts(world, lives, settings.follow, now_ms, |list, cluster, part| {
             expected[cluster] += rates[list] * world.lists()[list].weight() * part;
@@ -87,7 +98,10 @@ impl Demand {
             match of.used(settings.expiry) {
                 Some(used) if expected > 0.0 => {
                     let factor = used * of.capacity() / expected;
-                    Word::Factor(factor.clamp(1.0 / SURPRISE_MAX, SURPRISE_MAX))
+                    let beyond_belief = own[cluster] > OWN_MAX * of.capacity();
+                    Word::Factor(
+                        factor.clamp(1.0 / SURPRISE_MAX, if beyond_belief { 1.0 } else { SURPRISE_MAX }),
+                    )
                 }
                 Some(_) => Word::Silent,
                 None if self.silent[cluster].is_some() => Word::Silent,

@@ -90,12 +90,8 @@ impl Ground {
                     None => self.add(world, demand, number, list, (class, 0), [0, 0]),
                     Some(life) => {
                         let held = life.held(now_ms, settings.hold);
-                        let mut left = class;
-                        while left != 0 {
-                            let rank = life.at[left.trailing_zeros() as usize];
-                            let here = left & life.slots_at(rank);
+                        for (rank, here) in life.ranks(class) {
                             self.add(world, demand, number, list, (here, rank), [held, life.shed]);
-                            left &= !here;
                         }
                     }
                 }
@@ -196,18 +192,16 @@ impl Ground {
         count
     }
 
-    /// The part of a parcel that may leave in this step, if all of its cluster leave alike.
+    /// The part of a parcel that may leave in the end, be it in several steps, if all of its cluster leave alike.
     pub(super) fn loose(&self, world: &World<'_>, parcel: &Parcel) -> f64 {
         let cluster = world.lists()[parcel.list as usize].cluster(parcel.at);
-        let part = |of: f64, all: f64| if all > 0.0 { (of / all).clamp(0.0, 1.0) } else { 1.0 };
         match parcel.bond {
             Bond::Held | Bond::Home => 0.0,
             Bond::Forced => 1.0,
-            Bond::Free if parcel.at != parcel.from => 1.0,
+            Bond::Free if parcel.at != parcel.from || parcel.at != 0 => 1.0,
             Bond::Free => {
-                let part_of_all = part(self.leave[cluster], self.load[cluster]);
-                let own = self.kept[cluster] - KEPT_MIN * self.own[cluster];
-                if parcel.at == 0 { part_of_all.min(part(own, self.kept[cluster])) } else { part_of_all }
+                let may = self.kept[cluster] - KEPT_MIN * self.own[cluster];
+                if may > 0.0 { (may / self.kept[cluster]).min(1.0) } else { 0.0 }
             }
         }
     }

@@ -15,6 +15,8 @@ pub(super) struct Life {
     was: [u8; ALL],
     /// When it moved, in ms since the balance began.
     moved_ms: [u64; ALL],
+    /// When the last of them moved.
+    last_ms: u64,
     /// The slots that moved because of load and not because their cluster died: they come back only under the low mark.
     pub shed: u64,
 }
@@ -22,7 +24,7 @@ pub(super) struct Life {
 impl Life {
     /// All at rank 0, since long ago.
     pub(super) fn new() -> Life {
-        Life { at: [0; ALL], was: [0; ALL], moved_ms: [0; ALL], shed: 0 }
+        Life { at: [0; ALL], was: [0; ALL], moved_ms: [0; ALL], last_ms: 0, shed: 0 }
     }
 
     /// Moves some slots.
@@ -32,16 +34,31 @@ impl Life {
             self.at[slot] = to;
             self.moved_ms[slot] = now_ms;
         }
+        self.last_ms = now_ms;
+    }
+
+    /// Ranks, and the slots among `of` that are there.
+    pub(super) fn ranks(&self, of: u64) -> impl Iterator<Item = (u8, u64)> + '_ {
+        let mut left = of;
+        std::iter::from_fn(move || {
+            let rank = *self.at.get(left.trailing_zeros() as usize)?;
+            let here = left & self.slots_at(rank);
+            left &= !here;
+            Some((rank, here))
+        })
     }
 
     /// The slots that are at `rank`.
-    pub(super) fn slots_at(&self, rank: u8) -> u64 {
+    fn slots_at(&self, rank: u8) -> u64 {
         (0..ALL).filter(|&slot| self.at[slot] == rank).fold(0, |slots, slot| slots | 1 << slot)
     }
 
     /// The slots that moved less than `hold` ago: they stay.
     pub(super) fn held(&self, now_ms: u64, hold: Duration) -> u64 {
         let hold_ms = ms(hold);
+        if now_ms.saturating_sub(self.last_ms) >= hold_ms {
+            return 0;
+        }
         // Those never moved are at rank 0 since time 0.
         let held = |slot: usize| {
             let moved = self.moved_ms[slot];
@@ -53,6 +70,9 @@ impl Life {
     /// Where its clients really are: ranks and shares of a slot, which add up to 64. Clients follow a move evenly over `follow`.
     pub(super) fn whereabouts(&self, now_ms: u64, follow: Duration, mut tell: impl FnMut(u8, f64)) {
         let follow_ms = ms(follow).max(1);
+        if now_ms.saturating_sub(self.last_ms) >= follow_ms {
+            return self.ranks(u64::MAX).for_each(|(rank, slots)| tell(rank, f64::from(slots.count_ones())));
+        }
         for slot in 0..ALL {
             let gone_ms = now_ms.saturating_sub(self.moved_ms[slot]);
             if self.was[slot] == self.at[slot] || gone_ms >= follow_ms {
@@ -67,7 +87,7 @@ impl Life {
 
     /// Whether nothing is left to remember: all at rank 0, and long enough.
     pub(super) fn is_over(&self, now_ms: u64, quiet: Duration) -> bool {
-        self.at == [0; ALL] && self.moved_ms.iter().all(|&moved| now_ms.saturating_sub(moved) >= ms(quiet))
+        self.at == [0; ALL] && now_ms.saturating_sub(self.last_ms) >= ms(quiet)
     }
 }
 

@@ -65,12 +65,7 @@ impl<'a> List<'a> {
     /// same for all lists, at least 0; `kind`: which of a cluster's pools its clients are answered from.
     ///
     /// `None` where these do not fit together.
-    pub fn new(
-        clusters: &'a [ClusterId],
-        costs_ms: &'a [f32],
-        weight: f64,
-        kind: usize,
-    ) -> Option<List<'a>> {
+    pub fn new(clusters: &'a [ClusterId], costs_ms: &'a [f32], weight: f64, kind: usize) -> Option<List<'a>> {
         let fits = clusters.len() == costs_ms.len()
             && costs_ms.iter().all(|cost| cost.is_finite())
             && costs_ms.is_sorted()
