@@ -174,7 +174,11 @@ impl Auction<'_> {
                 break;
             }
             let parcel = self.ground.parcels[offer.parcel as usize];
-            let count = self.ground.movable(self.world, &parcel);
+            let count = self.ground.movable_now(self.world, &parcel);
+            if count == 0 {
+                offers.push(offer);
+                break; // The next step is its turn; nobody who loses more goes before it.
+            }
             let count = fitting(count, excess, self.ground.per_slot(&parcel));
             if count == 0 {
                 too_large.push(offer);

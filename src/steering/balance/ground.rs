@@ -21,7 +21,7 @@ pub(super) struct Parcel {
     pub first: u8,
     /// What may become of them.
     pub bond: Bond,
-    /// Whether they are where they are because of load.
+    /// Whether it was load that sent them from home.
     pub shed: bool,
     /// How often it has moved in this step.
     pub moves: u32,
@@ -51,8 +51,10 @@ pub(super) struct Ground {
     pub load: Vec<f64>,
     /// Cluster by cluster: what its own clients ask for, wherever they are. A cluster is the own one of clients that it stands first for.
     pub own: Vec<f64>,
-    /// Cluster by cluster: what its own clients ask of it.
-    pub kept: Vec<f64>,
+    /// Cluster by cluster: what its own clients weigh. It is by weight that a cluster keeps its own: no report changes that.
+    own_weight: Vec<f64>,
+    /// Cluster by cluster: what those of them weigh that are there.
+    kept_weight: Vec<f64>,
     /// Cluster by cluster: what may still leave it because of load.
     leave: Vec<f64>,
     /// The same when the step began.
@@ -76,7 +78,7 @@ impl Ground {
         self.parcels.clear();
         self.there.iter_mut().for_each(Vec::clear);
         self.there.resize_with(clusters, Vec::new);
-        for sums in [&mut self.load, &mut self.own, &mut self.kept] {
+        for sums in [&mut self.load, &mut self.own, &mut self.own_weight, &mut self.kept_weight] {
             sums.clear();
             sums.resize(clusters, 0.0);
         }
@@ -123,8 +125,8 @@ impl Ground {
                 continue;
             }
             let bond = match () {
-                () if at != rank || usize::from(rank) >= ranks => Bond::Forced,
                 () if at == 0 && !demand.knows(list.cluster(0)) => Bond::Home,
+                () if at != rank => Bond::Forced,
                 () if is_held => Bond::Held,
                 () => Bond::Free,
             };
@@ -133,11 +135,13 @@ impl Ground {
             let asked = self.demand(&parcel);
             let cluster = list.cluster(at);
             self.load[cluster] += asked;
+            let weight = list.weight() * f64::from(part.count_ones());
             if first == 0 {
                 self.own[list.cluster(0)] += asked;
+                self.own_weight[list.cluster(0)] += weight;
             }
             if at == 0 {
-                self.kept[cluster] += asked;
+                self.kept_weight[cluster] += weight;
             }
             self.there[cluster].push(self.parcels.len() as u32);
             self.parcels.push(parcel);
@@ -157,6 +161,11 @@ impl Ground {
         if at_first > 0.0 { share * (self.leave[cluster] / at_first).clamp(0.0, 1.0) } else { share }
     }
 
+    /// What a cluster's own clients weigh beyond those that it keeps.
+    fn spare_weight(&self, cluster: usize) -> f64 {
+        self.kept_weight[cluster] - KEPT_MIN * self.own_weight[cluster]
+    }
+
     /// What one slot of a parcel asks for.
     pub(super) fn per_slot(&self, parcel: &Parcel) -> f64 {
         self.per_slot[parcel.list as usize]
@@ -172,24 +181,30 @@ impl Ground {
         self.per_slot(parcel) * f64::from(parcel.slots.count_ones())
     }
 
-    /// How many slots of a parcel may leave its cluster because of load.
+    /// How many slots of a parcel may leave its cluster because of load, in this step or a later one.
     pub(super) fn movable(&self, world: &World<'_>, parcel: &Parcel) -> u32 {
-        let (all, per_slot) = (parcel.slots.count_ones(), self.per_slot(parcel));
+        let list = &world.lists()[parcel.list as usize];
+        let all = parcel.slots.count_ones();
+        match parcel.bond {
+            Bond::Held | Bond::Home => 0,
+            Bond::Free if parcel.at == 0 && parcel.from == 0 => {
+                fitting(all, self.spare_weight(list.cluster(0)), list.weight())
+            }
+            Bond::Forced | Bond::Free => all,
+        }
+    }
+
+    /// How many of them in this step.
+    pub(super) fn movable_now(&self, world: &World<'_>, parcel: &Parcel) -> u32 {
+        let may = self.movable(world, parcel);
+        if parcel.bond != Bond::Free || parcel.at != parcel.from || may == 0 {
+            return may;
+        }
         let cluster = world.lists()[parcel.list as usize].cluster(parcel.at);
-        let mut count = match parcel.bond {
-            Bond::Held | Bond::Home => return 0,
-            Bond::Forced => return all,
-            Bond::Free if parcel.at != parcel.from => return all,
-            Bond::Free => fitting(all, self.leave[cluster], per_slot),
-        };
-        let nothing_left_yet = self.leave[cluster] >= self.leave_at_first[cluster];
-        if count == 0 && nothing_left_yet && self.leave[cluster] >= LEAVE_MAX * self.load[cluster] {
-            count = 1; // A slot larger than that would never go.
-        }
-        if parcel.at == 0 {
-            count = count.min(fitting(all, self.kept[cluster] - KEPT_MIN * self.own[cluster], per_slot));
-        }
-        count
+        let leave = self.leave[cluster];
+        // A slot larger than what may leave at once would never go.
+        let is_whole = leave >= self.leave_at_first[cluster] && leave >= LEAVE_MAX * self.load[cluster];
+        fitting(may, leave, self.per_slot(parcel)).max(u32::from(is_whole))
     }
 
     /// The part of a parcel that may leave in the end, be it in several steps, if all of its cluster leave alike.
@@ -200,14 +215,14 @@ impl Ground {
             Bond::Forced => 1.0,
             Bond::Free if parcel.at != parcel.from || parcel.at != 0 => 1.0,
             Bond::Free => {
-                let may = self.kept[cluster] - KEPT_MIN * self.own[cluster];
-                if may > 0.0 { (may / self.kept[cluster]).min(1.0) } else { 0.0 }
+                let spare = self.spare_weight(cluster);
+                if spare > 0.0 { (spare / self.kept_weight[cluster]).min(1.0) } else { 0.0 }
             }
         }
     }
 
-    /// Moves `count` slots of a parcel, at most all, to another rank.
-    pub(super) fn go(&mut self, world: &World<'_>, number: u32, count: u32, to: u8) {
+    /// Moves `count` slots of a parcel, at most all, to another rank; they are the parcel that it tells.
+    pub(super) fn go(&mut self, world: &World<'_>, number: u32, count: u32, to: u8) -> u32 {
         let mut parcel = self.parcels[number as usize];
         let list = &world.lists()[parcel.list as usize];
         let going = if to < parcel.at { lowest(parcel.slots, count) } else { highest(parcel.slots, count) };
@@ -223,11 +238,12 @@ impl Ground {
         let (here, there) = (list.cluster(parcel.at), list.cluster(to));
         self.load[here] -= asked;
         self.load[there] += asked;
+        let weight = list.weight() * f64::from(going.count_ones());
         if parcel.at == 0 {
-            self.kept[here] -= asked;
+            self.kept_weight[here] -= weight;
         }
         if to == 0 {
-            self.kept[there] += asked;
+            self.kept_weight[there] += weight;
         }
         if parcel.bond == Bond::Free {
             if parcel.at == parcel.from {
@@ -240,6 +256,7 @@ impl Ground {
         parcel.moves += 1;
         self.parcels[going_number as usize] = parcel;
         self.there[there].push(going_number);
+        going_number
     }
 
     /// What of a parcel's list a rank costs it, without prices. A move that is not home costs a little.

@@ -17,7 +17,7 @@ pub(super) struct Life {
     moved_ms: [u64; ALL],
     /// When the last of them moved.
     last_ms: u64,
-    /// The slots that moved because of load and not because their cluster died: they come back only under the low mark.
+    /// The slots that left home because of load and not because it died: they come back only under the low mark.
     pub shed: u64,
 }
 

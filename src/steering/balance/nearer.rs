@@ -39,17 +39,20 @@ pub(super) fn come(world: &World<'_>, settings: &Settings, demand: &Demand, grou
             continue; // A better wish was granted.
         }
         let cluster = world.lists()[parcel.list as usize].cluster(to);
-        let marks = &settings.marks;
+        let (marks, for_good) = (&settings.marks, to == 0 && !demand.knows(cluster));
         let room = match () {
-            () if to == 0 && !demand.knows(cluster) => f64::INFINITY,
-            () if to == parcel.first && !parcel.shed => marks.middle(),
+            () if for_good => f64::INFINITY,
+            () if to == 0 && !parcel.shed => marks.middle(),
             () => marks.low(),
         };
         let room = room * world.clusters()[cluster].capacity() - ground.load[cluster];
-        let may = if parcel.shed { ground.movable(world, &parcel) } else { parcel.slots.count_ones() };
+        let may = if parcel.shed { ground.movable_now(world, &parcel) } else { parcel.slots.count_ones() };
         let count = fitting(may, room, ground.per_slot(&parcel));
         if count > 0 {
-            ground.go(world, number, count, to);
+            let came = ground.go(world, number, count, to);
+            if for_good {
+                ground.parcels[came as usize].bond = Bond::Home;
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ pub const RAMP_MS: f64 = 100.0;
 /// A slot leaves a cluster that is not its own for another only where that is so much better, in ms: what would be gained by less is
 /// not worth a new connection.
 pub const STICK_MS: f64 = 5.0;
-/// The share of its own clients that a cluster keeps, whatever it says of its load: a liar does not empty a region.
+/// The share of its own clients, by weight, that a cluster keeps, whatever it says of its load: a liar does not empty a region.
 pub const KEPT_MIN: f64 = 0.25;
 /// The share of a cluster's load that may leave it at once because of load; that much may leave again after as long as clients take to
 /// follow: before the next eighth goes, reports tell what the first one did.

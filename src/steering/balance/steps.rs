@@ -91,7 +91,9 @@ impl Balance {
             let list = parcel.list as usize;
             let life = self.lives[list].get_or_insert_with(|| Box::new(Life::new()));
             life.go(parcel.slots, parcel.at, self.now_ms);
-            let by_load = parcel.at != parcel.first && (parcel.shed || parcel.bond != Bond::Forced);
+            // Strangers that move on are not sent away by their own cluster: its death did that.
+            let left_home = parcel.first == 0 && parcel.bond != Bond::Forced;
+            let by_load = parcel.at != 0 && (parcel.shed || left_home);
             life.shed = if by_load { life.shed | parcel.slots } else { life.shed & !parcel.slots };
             moved += parcel.slots.count_ones() as usize;
             touched.push(list);
