@@ -1,7 +1,7 @@
 //! What a step of the balance takes, in ms: 10,000 lists of 100 clusters. `cargo bench --bench balance [lists] [clusters]`.
 #![allow(clippy::disallowed_methods, reason = "a bench takes the time")]
 #![allow(clippy::unwrap_used, reason = "a bench may")]
-#![allow(dead_code, reason = "tests use more of it")]
+#![allow(unreachable_pub, dead_code, reason = "tests use more of it")]
 
 #[path = "../tests/support/dice.rs"]
 mod dice;
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use dice::Dice;
 use steerdns::steering::balance::settings::Settings;
 use steerdns::steering::balance::steps::Balance;
+use steerdns::steering::balance::table::Summary;
 use worlds::Made;
 
 fn main() {
@@ -72,11 +73,7 @@ fn round(lists: usize, clusters: usize, used: f64, dead: usize) {
     );
 }
 
-fn step(
-    made: &mut Made,
-    balance: &mut Balance,
-    per_slot: &[f64],
-) -> (Duration, steerdns::steering::balance::table::Summary) {
+fn step(made: &mut Made, balance: &mut Balance, per_slot: &[f64]) -> (Duration, Summary) {
     let loads = made.loads(balance.table(), |list| per_slot[list]);
     made.report(&loads);
     made.told(|world| {

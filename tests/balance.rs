@@ -1,5 +1,6 @@
 //! The balance of load: against the exact optimum, its laws, and days of a world's life. `STEERDNS_LONG=1`: more worlds, more days.
 #![allow(clippy::unwrap_used, reason = "a test may")]
+#![allow(unreachable_pub, dead_code, reason = "a bench and other tests use the same parts")]
 
 #[path = "support/dice.rs"]
 mod dice;
@@ -182,12 +183,14 @@ fn a_cut_cable_fills_nobody_while_there_is_room_and_all_come_home_when_it_is_men
         let mut life = a_life(seed, 0.55, 0.9);
         life.made.set_up(0, false);
         life.made.set_up(1, false);
-        let (cut, then) = (live(&mut life, 120), live(&mut life, 300));
-        println!("world {seed}: {cut:?}, then {then:?}");
+        let (cut, then) = (live(&mut life, 300), live(&mut life, 600));
+        let room: f64 = life.made.clusters[2..].iter().map(|cluster| cluster.capacity).sum();
+        let used = life.loads().iter().sum::<f64>() / room;
+        println!("world {seed}: {used:.2} of what is left; {cut:?}, then {then:?}");
         assert_eq!(life.restless, 0, "world {seed}");
-        if cut.short == 0.0 && then.short == 0.0 {
+        if used < 0.93 {
             fitting += 1;
-            assert_eq!((cut.over_by_table, then.over), (0, 0), "world {seed}: {cut:?} {then:?}");
+            assert_eq!(then.over, 0, "world {seed}: {then:?}");
         }
         (0..2).for_each(|cluster| life.made.set_up(cluster, true));
         live(&mut life, 900);
@@ -195,7 +198,7 @@ fn a_cut_cable_fills_nobody_while_there_is_room_and_all_come_home_when_it_is_men
         let full = life.last.clusters[..2].iter().any(|share| share.assigned > 0.75 * share.capacity);
         assert!(away == 0 || full, "world {seed}: {away} slots are still away");
     }
-    assert!(fitting > 3, "{fitting}");
+    assert!(fitting > 5, "{fitting}");
 }
 
 #[test]
@@ -223,7 +226,7 @@ fn a_liar_empties_no_region_and_overloads_no_other() {
             "says {lie}: {at_once:.2} of its load is left at first, {at_last:.2} at last; {first:?} {seen:?}"
         );
         assert!(at_once > 0.8 && at_last > keeps, "{lie}: {at_once} {at_last}");
-        assert_eq!((seen.over, life.restless), (0, 0), "{lie}: {seen:?}");
+        assert_eq!((first.over, seen.over, life.restless), (0, 0, 0), "{lie}: {seen:?}");
     }
 }
 
@@ -358,9 +361,12 @@ proptest! {
     #[test]
     fn who_leaves_for_little_load_leaves_for_more(seed in any::<u64>(), less in 0.9..1.6f64, more in 0.0..0.5f64) {
         let (few, many) = (away_from_hot(seed, less), away_from_hot(seed, less + more));
-        // Prices rise in steps of half a millisecond: lists that lose as much as one another may share a little otherwise.
-        let lost: u32 = few.iter().zip(&many).map(|(few, many)| (few & !many).count_ones()).sum();
-        prop_assert!(lost <= 8, "{} came back of {:x?}, {:x?}", lost, few, many);
+        // What is left of an excess goes in slots that are small enough: the grain is a largest slot.
+        let weights: Vec<f64> = Made::random(&mut Dice::new(seed), 10, 3, 0).lists.iter().map(|list| list.weight).collect();
+        let lost = few.iter().zip(&many).map(|(few, many)| f64::from((few & !many).count_ones()));
+        let lost: f64 = lost.zip(&weights).map(|(slots, weight)| slots * weight).sum();
+        let grain = weights.iter().copied().fold(0.0, f64::max);
+        prop_assert!(lost <= 2.0 * grain, "{} of {} came back: {:x?}, {:x?}", lost, grain, few, many);
     }
 }
 

@@ -164,7 +164,7 @@ impl Auction<'_> {
             return;
         }
         let mut offers = self.offers(cluster);
-        let (mut last, mut too_large) = (None, Vec::new());
+        let (mut last, mut left, mut waiting) = (None, Vec::new(), false);
         while let Some(offer) = offers.pop() {
             let Some(offer) = self.look(cluster, offer, &mut offers) else { continue };
             let asked = price + offer.loss_ms(price).max(0.0);
@@ -175,18 +175,20 @@ impl Auction<'_> {
             }
             let parcel = self.ground.parcels[offer.parcel as usize];
             let count = self.ground.movable_now(self.world, &parcel);
-            if count == 0 {
-                offers.push(offer);
-                break; // The next step is its turn; nobody who loses more goes before it.
+            if count == 0 || waiting && parcel.bond == Bond::Free && parcel.at == parcel.from {
+                // A later step is its turn, and nobody who loses more goes before it, but those who were not here before.
+                waiting = true;
+                left.push(offer);
+                continue;
             }
             let count = fitting(count, excess, self.ground.per_slot(&parcel));
             if count == 0 {
-                too_large.push(offer);
+                left.push(offer); // It is larger than the excess.
                 continue;
             }
             self.ground.go(self.world, offer.parcel, count, offer.to);
             if count < parcel.slots.count_ones() {
-                too_large.push(offer);
+                left.push(offer);
             }
             let to = self.world.lists()[parcel.list as usize].cluster(offer.to);
             if !self.is_queued[to] {
@@ -195,7 +197,7 @@ impl Auction<'_> {
             }
             last = Some(asked);
         }
-        offers.extend(too_large);
+        offers.extend(left);
         self.offers[cluster] = offers;
         // Those that come now see what those lost that left, and what the load bears.
         let risen = last.map_or(price, |last| last + self.rise_ms.max(last * RISE_PART));
