@@ -68,9 +68,9 @@ fn costs(made: &Made, balance: &Balance, per_slot: &[f64]) -> (f64, f64) {
 
 #[test]
 fn added_cost_is_near_the_least_possible_and_nobody_is_overloaded() {
-    let worlds = if is_long() { 50_000 } else { 1_000 };
+    let worlds = if is_long() { 20_000 } else { 2_000 };
     let (mut gaps, mut added, mut kept) = (Vec::new(), Vec::new(), 0);
-    for seed in 0..worlds * 2 {
+    for seed in 0..worlds {
         let mut dice = Dice::new(seed);
         let (lists, clusters) = (4 + dice.below(12), 3 + dice.below(4));
         let mut made = Made::random(&mut dice, lists, clusters, 10);
@@ -105,8 +105,9 @@ fn added_cost_is_near_the_least_possible_and_nobody_is_overloaded() {
             added.push(least - nearest);
         }
     }
+    assert!(kept * 200 < worlds, "{kept} clusters are over because of what they keep");
     assert!(
-        gaps.len() as u64 > worlds / 2,
+        gaps.len() as u64 > worlds / 4,
         "{} worlds whose clients do not fit where they are nearest",
         gaps.len()
     );
@@ -163,7 +164,7 @@ fn a_life(seed: u64, used: f64, night: f64) -> Life {
 
 #[test]
 fn days_of_sun_and_night_fill_nobody_and_nobody_moves_twice_within_the_hold() {
-    let (worlds, days) = if is_long() { (20, 7) } else { (2, 1) };
+    let (worlds, days) = if is_long() { (4, 2) } else { (1, 1) };
     let mut by_choice = 0;
     for seed in 0..worlds {
         let mut life = a_life(seed, 0.85, 0.3);
@@ -179,7 +180,7 @@ fn days_of_sun_and_night_fill_nobody_and_nobody_moves_twice_within_the_hold() {
 #[test]
 fn a_cut_cable_fills_nobody_while_there_is_room_and_all_come_home_when_it_is_mended() {
     let mut fitting = 0;
-    for seed in 0..if is_long() { 200 } else { 12 } {
+    for seed in 0..if is_long() { 40 } else { 9 } {
         let mut life = a_life(seed, 0.55, 0.9);
         life.made.set_up(0, false);
         life.made.set_up(1, false);
@@ -198,7 +199,7 @@ fn a_cut_cable_fills_nobody_while_there_is_room_and_all_come_home_when_it_is_men
         let full = life.last.clusters[..2].iter().any(|share| share.assigned > 0.75 * share.capacity);
         assert!(away == 0 || full, "world {seed}: {away} slots are still away");
     }
-    assert!(fitting > 5, "{fitting}");
+    assert!(fitting > 4, "{fitting}");
 }
 
 #[test]
@@ -300,7 +301,7 @@ fn two_kinds(seed: u64, lists: usize, clusters: usize) -> Made {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if is_long() { 5_000 } else { 150 }, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if is_long() { 1_000 } else { 64 }, ..ProptestConfig::default() })]
 
     // Whatever is told: all slots are where they may be, if there is such a place; two that are told the same say the same; what the
     // summary says of loads adds up.
