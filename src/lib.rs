@@ -35,7 +35,8 @@
 //! - [`geo`]: what is known of an address (databases, geofeeds, the embedded country table), and the prefix map.
 //! - [`cluster`]: clusters, nodes, their addresses.
 //! - [`health`]: checks, verdicts; when to probe, what to hold of it; the one-TTL promise.
-//! - [`steering`]: policies compiled to ranked lists, slots, the nodes of a slot, the choice.
+//! - [`steering`]: policies compiled to ranked lists, slots, the nodes of a slot, the choice; who goes elsewhere so that no
+//!   cluster is overloaded ([`steering::balance`]).
 //! - [`zone`]: all names of all zones, and their answers as wire templates.
 //! - [`sets`], [`plan`]: what the files say, compiled. [`snapshot`]: the same with the health of one instant.
 //! - [`answer`]: packet -> Reply, and what is counted of it. Rare questions go aside: options and signatures, bindings (HTTPS, SVCB,

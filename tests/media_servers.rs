@@ -110,7 +110,7 @@ async fn a_playlist_of_nginx_advances_while_somebody_publishes_and_stands_still_
 }
 
 async fn rtmp_listens(at: SocketAddr) {
-    let rtmp = steerdns::health::check::Rtmp { app: "live".into(), host: None };
+    let rtmp = steerdns::health::check::Rtmp { app: "live".into(), host: None, play: None };
     until(&Prober::new(Kind::Rtmp(rtmp), at), succeeded).await;
 }
 

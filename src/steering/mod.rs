@@ -12,8 +12,10 @@
 //! deal      a slot -> the nodes of a pool
 //! client    whose address decides: the resolver's, or the network that the query names
 //! choose    ranked list, slot, state of the pools -> Choice
+//! balance   who would fill a cluster goes elsewhere: (list, slot) -> the rank at which the choice begins
 //! ```
 
+pub mod balance;
 pub mod binding;
 pub mod cells;
 pub mod choose;
