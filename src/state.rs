@@ -1,4 +1,4 @@
-//! Verdicts that survive a restart: one JSON file, written whole or not at all.
+//! What survives a restart, verdicts first: JSON files, each written whole or not at all.
 #![allow(clippy::disallowed_methods, reason = "this shell writes the disk")]
 
 use std::collections::{BTreeMap, HashMap};
@@ -11,6 +11,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::alert::desk;
+use crate::alert::notification::Notification;
 use crate::health::board::{KEPT_MAX, Kept};
 use crate::health::target::TargetKey;
 use crate::wire::cookie::SECRET_OCTETS;
@@ -44,6 +46,55 @@ pub fn read(directory: &Path, now: SystemTime) -> Result<Vec<Kept>, Unreadable> 
         return Err(unreadable(format!("larger than {} MiB", SIZE_MAX >> 20)));
     }
     parse(&text, now).map_err(unreadable)
+}
+
+/// The file of alerts.
+const ALERTS: &str = "alerts.json";
+/// Not read if larger, in octets.
+const ALERTS_SIZE_MAX: u64 = 16 << 20;
+
+/// What was told of alerts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct KeptAlerts {
+    /// Those that were told, and whose end was not.
+    pub told: Vec<desk::Kept>,
+    /// What had not reached its receiver, by receiver.
+    pub waiting: BTreeMap<String, Vec<Notification>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenAlerts {
+    steerdns_alerts: u32,
+    #[serde(flatten)]
+    kept: KeptAlerts,
+}
+
+/// Keeps what was told of alerts.
+pub fn write_alerts(directory: &Path, kept: KeptAlerts) -> io::Result<()> {
+    let written = WrittenAlerts { steerdns_alerts: VERSION, kept };
+    let mut text = serde_json::to_string_pretty(&written).expect("strings, numbers and lists alone");
+    text.push('\n');
+    replace(directory, ALERTS, text.as_bytes())
+}
+
+/// Reads it. Nothing, where there is no file.
+///
+/// # Errors
+/// Why the file cannot be used, in a sentence.
+pub fn read_alerts(directory: &Path) -> Result<KeptAlerts, String> {
+    let path = directory.join(ALERTS);
+    let unusable = |what: String| format!("{}: {what}; alerts that were told are told again", path.display());
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(KeptAlerts::default()),
+        opened => opened.map_err(|error| unusable(error.to_string()))?,
+    };
+    let mut text = String::new();
+    file.take(ALERTS_SIZE_MAX).read_to_string(&mut text).map_err(|error| unusable(error.to_string()))?;
+    let read: WrittenAlerts = serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
+    match read.steerdns_alerts {
+        VERSION => Ok(read.kept),
+        other => Err(unusable(format!("alerts of version {other}, not {VERSION}"))),
+    }
 }
 
 /// The file of serials.

@@ -1,5 +1,6 @@
 //! The command line: one file a command, each of them one call into the library.
 
+mod alert;
 mod check;
 mod demo;
 mod demo_node;
@@ -50,6 +51,7 @@ enum Word {
     Demo(demo::Demo),
     Reload(reload::Reload),
     Status(status::Status),
+    Alert(alert::Alert),
 }
 
 /// Where the server's file is.
@@ -73,6 +75,7 @@ impl Command {
             Some(Word::Demo(demo)) => demo.run(),
             Some(Word::Reload(reload)) => reload.run(),
             Some(Word::Status(status)) => status.run(),
+            Some(Word::Alert(alert)) => alert.run(),
             None => version(false),
         }
     }
