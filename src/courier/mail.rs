@@ -15,7 +15,7 @@ use crate::alert::notification::Notification;
 use crate::alert::receiver::{Mail, MailTls};
 
 /// One command of the exchange may take so long.
-const COMMAND: Duration = Duration::from_secs(10);
+const COMMAND: Duration = Duration::from_secs(5);
 
 /// Sends a notification.
 pub(super) async fn send(mail: &Mail, told: &Notification, server: &str) -> Result<(), Failure> {

@@ -234,8 +234,9 @@ fn url_of(text: &str, value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Url>
     match parts(text) {
         Ok(url) => Some(url),
         Err(why) => {
-            let issue = value.unfit("a URL of http or https");
-            issues.push(issue.remedy(format!("{why}: e.g. `\"https://hooks.example.com/services\"`")));
+            // Not what it is: there may be a secret in it.
+            let issue = Issue::error(value.at.clone(), format!("`url` is no URL of http or https: {why}"));
+            issues.push(issue.remedy("e.g. `\"https://hooks.example.com/services\"`"));
             None
         }
     }
