@@ -77,6 +77,11 @@ enum Phase {
     Told { group: Arc<Group>, at: Duration, gone: Option<Duration> },
 }
 
+/// What is due, each since when.
+type Due = Vec<(Duration, Identity)>;
+/// How many clusters a region has, and which of them have trouble.
+type Troubled<'d> = (usize, BTreeSet<&'d Arc<str>>);
+
 /// How far an alert has come, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -239,7 +244,7 @@ impl Desk {
             }
             _ => None,
         };
-        let mut groups: BTreeMap<(Kind, Option<Scope>), Vec<(Duration, Identity)>> = BTreeMap::new();
+        let mut groups: BTreeMap<(Kind, Option<Scope>), Due> = BTreeMap::new();
         let shaken = self.shaken(&due);
         for (identity, held) in &self.alerts {
             let Some(due) = due(held) else { continue };
@@ -269,7 +274,7 @@ impl Desk {
 
     /// Regions most of whose clusters have trouble of one kind: that is one event, not one for each cluster.
     fn shaken(&self, due: &impl Fn(&Held) -> Option<Duration>) -> BTreeSet<(Kind, Arc<str>)> {
-        let mut troubled: BTreeMap<(Kind, Arc<str>), (usize, BTreeSet<&Arc<str>>)> = BTreeMap::new();
+        let mut troubled: BTreeMap<(Kind, Arc<str>), Troubled<'_>> = BTreeMap::new();
         for (identity, held) in &self.alerts {
             let stands = matches!(held.phase, Phase::Told { gone: None, .. }) || due(held).is_some();
             if let (true, Some(place), Some(region)) =
@@ -289,7 +294,7 @@ impl Desk {
     /// Tells the ends, each group by itself.
     fn resolve(&mut self, now: Duration) -> Vec<Notification> {
         let timing = self.timing;
-        let mut groups: BTreeMap<Arc<Group>, Vec<(Duration, Identity)>> = BTreeMap::new();
+        let mut groups: BTreeMap<Arc<Group>, Due> = BTreeMap::new();
         for (identity, held) in &self.alerts {
             let Phase::Told { group, gone: Some(gone), .. } = &held.phase else { continue };
             let due = gone.saturating_add(timing.resolve_after);

@@ -75,9 +75,12 @@ mod tests {
             let event = if number == 9 { Event::Resolved } else { Event::Fired };
             assert_eq!(queue.push(notification(event, number)), None);
         }
-        let gone = |queue: &mut Queue, number| queue.push(notification(Event::Fired, number)).unwrap();
-        assert_eq!(&*gone(&mut queue, 64).group, "9");
-        assert_eq!(&*gone(&mut queue, 65), "0");
+        let gone = |queue: &mut Queue, number| {
+            let gone = queue.push(notification(Event::Fired, number)).unwrap();
+            gone.group.name.to_string()
+        };
+        assert_eq!(gone(&mut queue, 64), "9");
+        assert_eq!(gone(&mut queue, 65), "0");
         assert_eq!(queue.waiting().count(), WAITING_MAX);
         assert_eq!(&*queue.waiting().last().unwrap().group.name, "65");
         let first = Arc::clone(queue.first().unwrap());
