@@ -337,6 +337,37 @@ mod tests {
     }
 
     #[test]
+    fn what_was_told_of_alerts_is_kept_and_a_broken_file_is_told() {
+        use crate::alert::condition::{Condition, Identity, Kind, Label, Place, Region};
+        use crate::alert::message::test;
+        use crate::alert::notification::{Group, Scope};
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(read_alerts(directory.path()).unwrap(), KeptAlerts::default());
+        let region = Some(Region { key: "asia".into(), clusters: 3, nodes: 12 });
+        let condition = Condition {
+            identity: Identity { kind: Kind::NodeDown, labels: vec![(Label::Cluster, "sin".into())] },
+            summary: "sin-1 is \"down\"".into(),
+            since: Duration::from_millis(1_795_000_000_123),
+            place: Some(Place { cluster: "sin".into(), nodes: 4, region }),
+            is_said: true,
+        };
+        let group = Group { name: "NodeDown/sin/1".into(), scope: Some(Scope::Cluster("sin".into())) };
+        let told =
+            vec![desk::Kept { condition, group: group.into(), at: Duration::from_secs(1_795_000_030) }];
+        let waiting = BTreeMap::from([("chat".to_owned(), test(Duration::from_secs(1)).to_vec())]);
+        let kept = KeptAlerts { told, waiting };
+        write_alerts(directory.path(), kept.clone()).unwrap();
+        assert_eq!(read_alerts(directory.path()).unwrap(), kept);
+        let path = directory.path().join(ALERTS);
+        let text = fs::read_to_string(&path).unwrap();
+        for broken in ["", "{}", &text[..text.len() / 2], &text.replace("_alerts\": 1", "_alerts\": 2")] {
+            fs::write(&path, broken).unwrap();
+            let what = read_alerts(directory.path()).unwrap_err();
+            assert!(what.ends_with("alerts that were told are told again"), "{what}");
+        }
+    }
+
+    #[test]
     fn a_broken_or_foreign_file_is_an_error_in_one_sentence() {
         let whole = text(&[kept("sin-1", 1)], at(0));
         for broken in ["", "{}", "[1,2]", "\0\0\0\0", &whole[..whole.len() / 2]] {

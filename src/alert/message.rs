@@ -173,3 +173,88 @@ fn timestamp(since_1970: Duration) -> Timestamp {
     let ms = i64::try_from(since_1970.as_millis()).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     ms.unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::alert::condition::{Identity, Kind, Label};
+    use crate::alert::notification::{Group, Scope};
+    use crate::alert::template::Template;
+
+    const NOW: Duration = Duration::from_secs(1_795_000_000);
+
+    fn notification(summary: &str, count: usize, firing: usize) -> Notification {
+        let identity = Identity { kind: Kind::NodeDown, labels: vec![(Label::Cluster, "sin".into())] };
+        let alert = Alert { identity, summary: summary.into(), since: NOW, region: Some("asia".into()) };
+        Notification {
+            event: if firing == 0 { Event::Resolved } else { Event::Fired },
+            kind: Kind::NodeDown,
+            group: Group { name: "NodeDown/sin/1".into(), scope: Some(Scope::Cluster("sin".into())) },
+            summary: summary.into(),
+            alerts: vec![alert; count.min(50)],
+            count,
+            firing,
+            since: NOW,
+        }
+    }
+
+    fn filled(body: &str, told: &Notification) -> Value {
+        let template = Template::parse(body, &NAMES).unwrap();
+        let token = Secret("s3cret".into());
+        let text = template.filled_json(&|name| value(name, told, "ns1", Some(&token)), &RAW);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn pagerduty_has_an_incident_for_each_group_that_ends_with_its_last_alert() {
+        let [fired, ended] =
+            [1, 0].map(|firing| filled(PAGERDUTY, &notification("sin-1 is down", 1, firing)));
+        assert_eq!((&fired["event_action"], &ended["event_action"]), (&json!("trigger"), &json!("resolve")));
+        assert_eq!(
+            (&fired["dedup_key"], &fired["routing_key"]),
+            (&json!("ns1/NodeDown/sin/1"), &json!("s3cret"))
+        );
+        assert_eq!(fired["dedup_key"], ended["dedup_key"]);
+        assert_eq!(fired["payload"]["timestamp"], "2026-11-18T11:06:40Z");
+    }
+
+    #[test]
+    fn what_is_long_is_cut_and_says_how_much_more_there_is() {
+        let told = notification(&"x".repeat(250), 120, 120);
+        let details = details(&told);
+        assert!(details.chars().count() < DETAILS_CHARS_MAX + 50, "{details}");
+        assert!(details.ends_with("and 113 more"), "{details}");
+        assert!(super::details(&notification("short", 60, 60)).ends_with("and 10 more"));
+    }
+
+    #[test]
+    fn an_alertmanager_gets_every_label_and_an_end_behind_the_start() {
+        let told = notification("sin-1 is down", 1, 1);
+        let alert = for_alertmanager(&told.alerts[0], "ns1", false, NOW);
+        let labels = json!({
+            "alertname": "NodeDown", "job": "steerdns", "server": "ns1", "severity": "warning", "region": "asia", "cluster": "sin",
+        });
+        assert_eq!(alert["labels"], labels);
+        assert_eq!(
+            (&alert["startsAt"], &alert["endsAt"]),
+            (&json!("2026-11-18T11:06:40Z"), &json!("2026-11-18T11:10:40Z"))
+        );
+        // A clock that was set back.
+        let early = for_alertmanager(&told.alerts[0], "ns1", true, NOW - Duration::from_secs(1000));
+        assert_eq!(early["startsAt"], early["endsAt"]);
+    }
+
+    proptest! {
+        // Whatever a dead node said, all bodies of ours are JSON, and times of any age are told.
+        #[test]
+        fn nothing_that_is_told_breaks_a_body(summary in any::<String>(), since in any::<u64>()) {
+            let told = Notification { since: Duration::from_millis(since), ..notification(&summary, 3, 3) };
+            for body in [WEBHOOK, SLACK, PAGERDUTY] {
+                filled(body, &told);
+            }
+            prop_assert_eq!(&filled(WEBHOOK, &told)["summary"], &json!(summary));
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -270,10 +271,12 @@ fn host_port(text: &str) -> Result<(String, Option<u16>), String> {
         Some((host, rest)) if rest.is_empty() || rest.starts_with(':') => (host, rest.strip_prefix(':')),
         _ => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
     };
-    let is_v6 = host.parse::<std::net::Ipv6Addr>().is_ok();
-    let is_name = !host.is_empty()
-        && host.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-._".contains(&octet));
-    if !is_v6 && !is_name {
+    let name = |octet: u8| octet.is_ascii_alphanumeric() || b"-._".contains(&octet);
+    let is_host = match text.starts_with('[') {
+        true => host.parse::<Ipv6Addr>().is_ok(),
+        false => !host.is_empty() && host.bytes().all(name),
+    };
+    if !is_host {
         return Err("it names no host".into());
     }
     let port = port.map(|port| port.parse::<u16>().ok().filter(|port| *port > 0).ok_or("its port is none"));
