@@ -26,6 +26,9 @@
 //!     --Snapshot--> Live --> the next batch of queries          --News--> log, record, state
 //! ```
 //!
+//! Alerts come of what stands, not of what happened: `server::alerting` looks at the Snapshot in force, [`alert::desk`] says
+//! when that is told, [`courier`] carries it.
+//!
 //! Reload comes by the same door (`Event::Loaded`), so a server's life can be replayed as a list of events with times.
 //!
 //! # Modules, bottom first: each may use those above it
@@ -42,10 +45,10 @@
 //! - [`answer`]: packet -> Reply, and what is counted of it. Rare questions go aside: options and signatures, bindings (HTTPS, SVCB,
 //!   SRV), DNAME, other classes, transfers.
 //! - [`explain`], [`why`]: a choice in words, for people and for dig. [`export`]: what secondaries get, edition by edition.
-//! - [`publisher`]: the one writer.
+//! - [`alert`]: what stands wrong, when it is told, in which words. [`publisher`]: the one writer.
 //! - [`files`]: what operators write: text in, types or Issues out. The only place that knows TOML.
 //! - shells, each readable alone, none importing another: [`load`] reads the disk, [`state`] keeps verdicts, [`net`]
-//!   answers, [`probe`] probes, [`notify`] tells secondaries, [`admin`] people.
+//!   answers, [`probe`] probes, [`notify`] tells secondaries, [`admin`] people, [`courier`] carries alerts.
 //! - [`asked`], [`record`]: what is asked of a running server, and what it counts. [`server`] starts it all.
 //! - [`cli`]: the commands.
 //!
@@ -91,6 +94,8 @@ pub mod export;
 
 pub mod why;
 
+pub mod alert;
+
 pub mod publisher;
 
 pub mod files;
@@ -98,6 +103,7 @@ pub mod files;
 pub mod load;
 
 pub mod admin;
+pub mod courier;
 pub mod net;
 pub mod notify;
 pub mod probe;

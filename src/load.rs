@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::alert::receiver::Alerting;
+use crate::alert::standing::Dated;
 use crate::files;
 use crate::files::document::Written;
 use crate::files::issue::{At, Issue, Severity, Source};
@@ -53,6 +55,10 @@ pub struct Loaded {
     pub took: Took,
     /// The files that were read, of this machine's disk.
     pub files: Vec<PathBuf>,
+    /// Who is told of what is wrong, and when.
+    pub alerts: Alerting,
+    /// How old the databases are.
+    pub databases: Vec<Dated>,
 }
 
 /// How long the parts of a load took.
@@ -114,6 +120,22 @@ pub fn server(config: &Path) -> Result<ServerFile, Vec<Issue>> {
     if grave { Err(issues) } else { Ok(server) }
 }
 
+/// Who is told of alerts, as steerdns.toml and the files that it names for that say; and what this nameserver is called.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn alerts(config: &Path) -> Result<(Alerting, ServerFile), Vec<Issue>> {
+    let server = server(config)?;
+    let mut issues = Vec::new();
+    let settings = files::alerts::settle(&server.alert, &|path| fs::read(path), &mut issues);
+    if issues.is_empty() { Ok((settings, server)) } else { Err(issues) }
+}
+
+/// How old a database is.
+fn dated(database: &Database) -> Dated {
+    Dated { name: database.name().into(), built: Duration::from_secs(database.about().build_epoch) }
+}
+
 /// The same, from another disk, and with what `adjust` makes of the linked files.
 pub fn load_from(
     config: &Path,
@@ -131,7 +153,7 @@ pub fn load_from(
     }
     let places = geography.places();
     let located = Instant::now();
-    let server = linked.server.clone();
+    let (server, alerts) = (linked.server.clone(), linked.alerts.clone());
     let fed = geography.geofeeds.iter().flat_map(|feed| feed.entries.iter().map(|entry| entry.prefix));
     let plan = match Plan::new(parts(linked, fed.collect()), &places) {
         Ok(plan) => plan,
@@ -142,7 +164,8 @@ pub fn load_from(
         }
     };
     let took = Took { reading: read - began, geography: located - read, compiling: located.elapsed() };
-    Ok(Loaded { server, plan, geography, issues, took, files: Vec::new() })
+    let databases = geography.databases.iter().map(dated).collect();
+    Ok(Loaded { server, plan, geography, issues, took, files: Vec::new(), alerts, databases })
 }
 
 /// Reads and links the files of the zones.
@@ -261,7 +284,7 @@ fn octets(path: &Written<PathBuf>, disk: Disk<'_>, issues: &mut Vec<Issue>) -> O
 
 /// What the files say, as the Plan takes it.
 fn parts(linked: Linked, fed: Vec<Prefix>) -> Parts {
-    let Linked { server, inventory, checks, policies, services, bindings, keys, cookies, zones } = linked;
+    let Linked { server, inventory, checks, policies, services, bindings, keys, cookies, zones, .. } = linked;
     let rrl = server.rrl;
     let zones = zones.into_iter().map(|zone| {
         let steered = |id: &ServiceId| Steered {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::alert;
 use crate::answer::tally::Tally;
 use crate::answer::totals::Totals;
 use crate::answer::worker::Transport;
@@ -38,6 +39,8 @@ pub struct Record {
     geoip: Mutex<Geoip>,
     /// Written by the publishing task alone.
     publishing: Publishing,
+    /// What alerts are there, and what became of them.
+    alerts: Arc<alert::tally::Tally>,
 }
 
 /// How long a death may take to leave the answers, in steps that tell 2 s from 3 s.
@@ -84,7 +87,13 @@ impl Record {
             counted: Mutex::default(),
             geoip: Mutex::default(),
             publishing: Publishing::new(now),
+            alerts: Arc::default(),
         }
+    }
+
+    /// What alerts are there, and what became of them: for who tells of them.
+    pub fn alerts(&self) -> &Arc<alert::tally::Tally> {
+        &self.alerts
     }
 
     /// Has the answers of a Plan's clusters counted under their keys. More than [`CLUSTERS_MAX`] different ones in one
@@ -184,6 +193,7 @@ impl Record {
         Counts::write(&locked(&self.streams), &mut text);
         self.write_kernel_drops(&mut text);
         self.publishing.write(&mut text, now);
+        self.alerts.write(&mut text);
         write_verdicts(&mut text, snapshot);
         write_certificates(&mut text, snapshot, now);
         let help = "Whether the server doubts its own network, and holds the verdicts of before.";
@@ -281,6 +291,7 @@ impl Record {
             "loaded_s_ago": loaded,
             "warming": snapshot.warming,
             "doubting_s": snapshot.doubting.map(|since| now.saturating_duration_since(since).as_secs()),
+            "alerts": self.alerts.status(),
             "answered": totals.answered(),
             "answers_by_cluster": totals.steered().filter_map(|(id, reason, count)| {
                 let key = counted.get(usize::from(id.0))?;

@@ -1,5 +1,6 @@
 //! The command line: one file a command, each of them one call into the library.
 
+mod alert;
 mod check;
 mod demo;
 mod demo_node;
@@ -59,6 +60,7 @@ enum Word {
     Up(orders::Say),
     Clear(orders::Clear),
     Overrides(orders::Overrides),
+    Alert(alert::Alert),
 }
 
 /// Where the server's file is.
@@ -87,6 +89,7 @@ impl Command {
             Some(Word::Up(say)) => say.run("up"),
             Some(Word::Clear(clear)) => clear.run(),
             Some(Word::Overrides(overrides)) => overrides.run(),
+            Some(Word::Alert(alert)) => alert.run(),
             None => version(false),
         }
     }

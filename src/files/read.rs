@@ -20,7 +20,7 @@ use super::server::ServerFile;
 use super::steering::{self, ServicePolicy, SteeringFile};
 use super::transfers::WrittenSecret;
 use super::words::shown;
-use super::{networks, rtt, server};
+use super::{alerts, networks, rtt, server};
 use crate::cluster::ClusterId;
 use crate::wire::name::Name;
 use crate::zone::record::Record;
@@ -183,6 +183,7 @@ impl Reader<'_> {
                 Err(fault) => self.unreadable(&path.value, Some(path.at.clone()), &fault),
             }
         }
+        includes.alerts = alerts::settle(&server.alert, self.disk.file, &mut self.issues);
         includes
     }
 

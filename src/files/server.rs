@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::alerts::{self, WrittenAlerts};
 use super::clusters::named;
 use super::document::{Table, Value, Written, at_most, beside, each_once, read as read_document};
 use super::issue::{At, Issue, Source};
@@ -62,9 +63,16 @@ pub struct ServerFile {
     pub admin: Option<SocketAddr>,
     /// The least grave messages that are logged; default info.
     pub log: LogLevel,
+    /// When operators are told of what is wrong, who, and how.
+    pub alert: WrittenAlerts,
 }
 
 impl ServerFile {
+    /// What this nameserver is called in alerts: its NSID, where it has one.
+    pub fn name(&self) -> Arc<str> {
+        self.nsid.clone().unwrap_or_else(|| "steerdns".into())
+    }
+
     /// The keys whose values differ from `other`'s, of those that are read only at the start.
     pub fn changed_for_restart(&self, other: &ServerFile) -> Vec<&'static str> {
         let changed = [
@@ -199,6 +207,7 @@ fn root(source: &Arc<Source>, mut table: Table<'_>, issues: &mut Vec<Issue>) -> 
     let secondaries = section("transfer", issues).map(|table| transfer(table, issues));
     let admin = section("admin", issues).and_then(|table| admin(table, &listen, issues));
     let distrust = section("health", issues).map(|table| distrust(table, issues));
+    let alert = section("alert", issues).map(|table| alerts::alerts(table, issues));
     let minimal = table.take("minimal_responses").and_then(|value| value.flag(issues));
     let user = table.take("user").and_then(|value| user(&value, issues));
     let keys: Vec<WrittenKey> = named(&mut table, "key", issues, key);
@@ -223,6 +232,7 @@ fn root(source: &Arc<Source>, mut table: Table<'_>, issues: &mut Vec<Issue>) -> 
         keys,
         transfer: secondaries.unwrap_or_default(),
         user,
+        alert: alert.unwrap_or_default(),
     }
 }
 

@@ -4,10 +4,12 @@
 //! prober --Observation--> publishing --Snapshot--> Live --> answering threads (listening)
 //! reload --Loaded---------/    |                                 \--Errand--> late
 //!                              \--News--> log, Record (metrics), state file (on its own thread), NOTIFY
+//! alerting: looks at Live, and at what became of reloads; Notifications --> couriers
 //! exporting --Edited-----------/    what secondaries of zones of health get, at most once a second
 //! desks: the admin listener (/metrics, /status) and the control socket (reload, status, explain, overrides)
 //! ```
 
+mod alerting;
 mod desks;
 mod exporting;
 mod late;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::alerting::{Facts, since_1970};
 use super::exporting::{Ledger, Noticing, edit};
 use super::ordering::{self, OrderKeeper};
 use super::start::{Loader, named};
@@ -67,6 +68,8 @@ pub(super) struct Publishing {
     /// What secondaries of zones of health get.
     pub(super) editions: mpsc::Receiver<Arc<Edition>>,
     pub(super) noticing: Noticing,
+    /// What alerts must know beside the Snapshot.
+    pub(super) facts: watch::Sender<Arc<Facts>>,
     pub(super) ended: watch::Receiver<bool>,
 }
 
@@ -174,10 +177,13 @@ pub(super) async fn publish(mut own: Publishing) {
                 match loaded {
                     Ok(loaded) => {
                         told = Some((waiting, Ok(reloaded(&loaded, &own.started))));
+                        own.facts.send_replace(Arc::new(Facts::of(&loaded)));
                         take(&mut own.publisher, &own.record, loaded);
                         targets.send_replace(aims(&own.publisher));
                     }
                     Err(issues) => {
+                        let facts = own.facts.borrow().refused(&issues, since_1970());
+                        own.facts.send_replace(Arc::new(facts));
                         let _ = waiting.send(Err(refused(&issues, &own.record)));
                     }
                 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use super::alerting::{Facts, Watch, watch_over};
 use super::desks::{admin, control_socket};
 use super::exporting::{self, EDITIONS, Ledger, Noticing, edit};
 use super::late;
@@ -60,6 +61,7 @@ pub struct Server {
     threads: Vec<JoinHandle<()>>,
     runtime: Runtime,
     publishing: tokio::task::JoinHandle<()>,
+    alerting: tokio::task::JoinHandle<()>,
     /// Its sender is the publishing task's: gone with it.
     alive: watch::Receiver<()>,
 }
@@ -117,6 +119,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     }
     let season = Season::new(&loaded.server);
     season.season(&mut loaded);
+    let (facts, known) = watch::channel(Arc::new(Facts::of(&loaded)));
     let Loaded { server, mut plan, .. } = loaded;
     let kept = match state::read(&server.state, SystemTime::now()) {
         Ok(kept) => kept,
@@ -160,6 +163,13 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     let (edited, editions) = mpsc::channel(EDITIONS);
     let exporting = exporting::run(Arc::clone(&live), Arc::clone(&changed), edited, Arc::clone(&ledger));
     runtime.spawn(exporting);
+    let alerting = runtime.spawn(watch_over(Watch {
+        live: Arc::clone(&live),
+        facts: known,
+        tally: Arc::clone(record.alerts()),
+        state: server.state.clone(),
+        ended: ended.clone(),
+    }));
     let (living, alive) = watch::channel(());
     let publishing = runtime.spawn(publish(Publishing {
         _living: living,
@@ -175,10 +185,11 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
         changed,
         editions,
         noticing: Noticing::new(&addresses),
+        facts,
         ended,
     }));
     runtime.spawn(late::serve(errands, Arc::clone(&live), Arc::clone(&record), read, chance()?));
-    Ok(Server { live, addresses, admin, handle, stop, ending, threads, runtime, publishing, alive })
+    Ok(Server { live, addresses, admin, handle, stop, ending, threads, runtime, publishing, alerting, alive })
 }
 
 impl Server {
@@ -220,6 +231,7 @@ impl Server {
             let _ = thread.join();
         }
         let _ = self.runtime.block_on(self.publishing);
+        let _ = self.runtime.block_on(self.alerting);
         self.runtime.shutdown_timeout(Duration::from_secs(2));
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod ask;
 pub mod dice;
+pub mod hook;
 pub mod message;
 pub mod peers;
 pub mod questions;

@@ -16,6 +16,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::alert::receiver::Alerting;
 use crate::cluster::{Cluster, Inventory};
 use crate::files::clusters::ClustersFile;
 use crate::files::document::{Wholeness, Written};
@@ -91,6 +92,8 @@ pub struct Includes {
     pub roots: HashMap<PathBuf, Arc<[u8]>>,
     /// Secrets of keys and cookies.
     pub secrets: HashMap<PathBuf, Vec<u8>>,
+    /// Who is told of alerts, with the secrets that takes.
+    pub alerts: Alerting,
 }
 
 /// What all files together say: nothing in it names another by a word.
@@ -114,6 +117,8 @@ pub struct Linked {
     pub cookies: Vec<[u8; SECRET_OCTETS]>,
     /// The zones.
     pub zones: Vec<LinkedZone>,
+    /// Who is told of what is wrong, and when.
+    pub alerts: Alerting,
 }
 
 /// A zone with its records and services.
@@ -167,8 +172,8 @@ pub fn link(mut world: World, issues: &mut Vec<Issue>) -> Option<Linked> {
         secondaries,
         exposed: zone.exposed,
     });
-    let (zones, services, server) = (zones.collect(), linked, world.server);
-    Some(Linked { server, inventory, checks, policies, services, bindings, keys, cookies, zones })
+    let (zones, services, server, alerts) = (zones.collect(), linked, world.server, world.includes.alerts);
+    Some(Linked { server, inventory, checks, policies, services, bindings, keys, cookies, zones, alerts })
 }
 
 /// Clusters with the ids of their checks.

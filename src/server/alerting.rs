@@ -1,0 +1,301 @@
+//! Alerts: looks at the state of things, tells the desk, hands what it says to the couriers.
+//!
+//! ```text
+//! Live (the Snapshot in force) \
+//! watch: Facts (reloads)        --> Desk --> a Mailbox each --> couriers (webhooks, mail)
+//!                                    \----> what fires now --> couriers (Alertmanager), /status, /metrics, state file
+//! ```
+//!
+//! It takes nothing from the publishing task but what stands: that one waits for nobody, and nothing can be lost between them.
+#![allow(clippy::disallowed_methods)] // It hands the clock to everybody.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::alert::condition::Condition;
+use crate::alert::desk::Desk;
+use crate::alert::notification::{Alert, Event, Notification};
+use crate::alert::receiver::{Alerting, Way};
+use crate::alert::standing::{Dated, Refused, of_databases, of_reload, of_snapshot};
+use crate::alert::tally::Tally;
+use crate::courier::{self, Courier, Mailbox};
+use crate::files::issue::{Issue, Severity};
+use crate::files::show;
+use crate::load::Loaded;
+use crate::snapshot::{Live, Snapshot};
+use crate::state::{self, KeptAlerts};
+
+/// How often it looks. What lasts shorter is not worth a word.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What it must know beside the Snapshot.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Facts {
+    /// Who is told, and when.
+    pub(super) alerting: Alerting,
+    /// The databases that the files name.
+    pub(super) databases: Vec<Dated>,
+    /// What this nameserver is called.
+    pub(super) server: Arc<str>,
+    /// The reload that was refused last, if no good one followed.
+    pub(super) refused: Option<Refused>,
+}
+
+impl Facts {
+    /// Those of files that were taken.
+    pub(super) fn of(loaded: &Loaded) -> Facts {
+        Facts {
+            alerting: loaded.alerts.clone(),
+            databases: loaded.databases.clone(),
+            server: loaded.server.name(),
+            refused: None,
+        }
+    }
+
+    /// The same, and files were refused.
+    pub(super) fn refused(&self, issues: &[Issue], now: Duration) -> Facts {
+        let errors = || issues.iter().filter(|issue| issue.severity == Severity::Error);
+        let first =
+            errors().next().map(|first| show::issues(std::slice::from_ref(first), show::Format::Short));
+        let refused = Refused {
+            since: self.refused.as_ref().map_or(now, |earlier| earlier.since),
+            what: first.unwrap_or_default().trim_end().to_owned(),
+            others: errors().count().saturating_sub(1),
+        };
+        Facts { refused: Some(refused), ..self.clone() }
+    }
+}
+
+/// What the task owns.
+pub(super) struct Watch {
+    pub(super) live: Arc<Live>,
+    pub(super) facts: watch::Receiver<Arc<Facts>>,
+    pub(super) tally: Arc<Tally>,
+    /// The state directory.
+    pub(super) state: PathBuf,
+    pub(super) ended: watch::Receiver<bool>,
+}
+
+/// Runs until the server ends.
+pub(super) async fn watch_over(mut own: Watch) {
+    let facts = Arc::clone(&own.facts.borrow_and_update());
+    let kept = state::read_alerts(&own.state).unwrap_or_else(|error| {
+        tracing::warn!("{error}");
+        KeptAlerts::default()
+    });
+    let mut keeping = Keeping { state: own.state.clone(), last: kept.clone(), writing: None };
+    let mut desk = Desk::new(facts.alerting.timing);
+    desk.restore(kept.told, since_1970());
+    let mut post = Post::new(Arc::clone(&own.tally));
+    post.follow(&facts);
+    post.resume(kept.waiting);
+    let mut tick = tokio::time::interval(LOOK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut health = Health::default();
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            _ = own.ended.wait_for(|ended| *ended) => break,
+        }
+        let facts = Arc::clone(&own.facts.borrow_and_update());
+        let now = since_1970();
+        desk.retime(facts.alerting.timing);
+        post.follow(&facts);
+        let snapshot = arc_swap::Guard::into_inner(own.live.now());
+        if let Some(conditions) = health.of(&snapshot, now) {
+            let mut standing = conditions.to_vec();
+            standing.extend(facts.refused.as_ref().map(of_reload));
+            standing.extend(of_databases(&facts.databases, facts.alerting.database_age, now));
+            desk.see(standing, now);
+        }
+        for told in desk.tick(now) {
+            log(&told);
+            post.send(Arc::new(told));
+        }
+        post.fire(desk.firing());
+        own.tally.stand(desk.stages());
+        keeping.keep(|| KeptAlerts { told: desk.kept(), waiting: post.waiting() });
+    }
+    keeping.end(KeptAlerts { told: desk.kept(), waiting: post.waiting() }).await;
+}
+
+fn log(told: &Notification) {
+    let (summary, group, kind) = (&told.summary, &told.group.name, told.kind.name());
+    match told.event {
+        Event::Fired => tracing::warn!(alert = kind, %group, "alert: {summary}"),
+        Event::Repeated => tracing::warn!(alert = kind, %group, "alert, still: {summary}"),
+        Event::Resolved => tracing::info!(alert = kind, %group, "alert {summary}"),
+    }
+}
+
+/// The conditions of the Snapshot that was looked at last: most often it is the same one again.
+#[derive(Default)]
+struct Health {
+    of: Option<Arc<Snapshot>>,
+    conditions: Vec<Condition>,
+}
+
+impl Health {
+    /// The conditions of a Snapshot; `None` while nothing is known.
+    fn of(&mut self, snapshot: &Arc<Snapshot>, now: Duration) -> Option<&[Condition]> {
+        if !self.of.as_ref().is_some_and(|last| Arc::ptr_eq(last, snapshot)) {
+            self.conditions = of_snapshot(snapshot, Instant::now(), now)?;
+            self.of = Some(Arc::clone(snapshot));
+        }
+        Some(&self.conditions)
+    }
+}
+
+/// The couriers, and what they carry.
+struct Post {
+    tally: Arc<Tally>,
+    couriers: BTreeMap<Arc<str>, Carried>,
+    firing: watch::Sender<Arc<Vec<Alert>>>,
+}
+
+struct Carried {
+    courier: Courier,
+    mailbox: Arc<Mailbox>,
+    task: JoinHandle<()>,
+}
+
+impl Post {
+    fn new(tally: Arc<Tally>) -> Post {
+        Post { tally, couriers: BTreeMap::new(), firing: watch::channel(Arc::default()).0 }
+    }
+
+    /// Takes over who is told. Who stays the same goes on undisturbed; who is told otherwise keeps what waits.
+    fn follow(&mut self, facts: &Facts) {
+        self.couriers.retain(|name, carried| {
+            let stays = facts.alerting.receivers.contains_key(name);
+            if !stays {
+                carried.task.abort();
+            }
+            stays
+        });
+        for (name, receiver) in &facts.alerting.receivers {
+            let courier = Courier { receiver: Arc::clone(receiver), server: Arc::clone(&facts.server) };
+            let mailbox = match self.couriers.get(name) {
+                Some(carried) if carried.courier == courier && !carried.task.is_finished() => continue,
+                Some(carried) => {
+                    carried.task.abort();
+                    Arc::clone(&carried.mailbox)
+                }
+                None => Arc::default(),
+            };
+            let sent = self.tally.receiver(name);
+            let task = match &receiver.way {
+                Way::Alertmanager(hook) => {
+                    let firing = self.firing.subscribe();
+                    tokio::spawn(courier::follow(courier.clone(), hook.clone(), firing, sent))
+                }
+                Way::Webhook(..) | Way::Email(_) => {
+                    tokio::spawn(courier::carry(courier.clone(), Arc::clone(&mailbox), sent))
+                }
+            };
+            self.couriers.insert(Arc::clone(name), Carried { courier, mailbox, task });
+        }
+    }
+
+    /// Puts back what an earlier life could not deliver.
+    fn resume(&self, waiting: BTreeMap<String, Vec<Notification>>) {
+        for (name, notifications) in waiting {
+            if let Some(carried) = self.couriers.get(&*name) {
+                notifications.into_iter().for_each(|told| self.push(carried, Arc::new(told)));
+            }
+        }
+    }
+
+    /// Sends a notification to all who want to know.
+    fn send(&self, told: Arc<Notification>) {
+        for carried in self.couriers.values() {
+            if told.kind.severity() >= carried.courier.receiver.least {
+                self.push(carried, Arc::clone(&told));
+            }
+        }
+    }
+
+    fn push(&self, carried: &Carried, told: Arc<Notification>) {
+        let receiver = &carried.courier.receiver;
+        // An Alertmanager is told what fires, not what happened.
+        if matches!(receiver.way, Way::Alertmanager(_)) {
+            return;
+        }
+        if let Some(gone) = carried.mailbox.push(told) {
+            let name = &receiver.name;
+            self.tally.receiver(name).dropped.bump();
+            tracing::error!(receiver = %name, summary = %gone.summary, "too much waits for {name}: a notification is given up");
+        }
+    }
+
+    /// Tells those who want to know all that fires now, where it is something else than before.
+    fn fire(&self, firing: Vec<Alert>) {
+        self.firing.send_if_modified(|last| {
+            let is_new = **last != firing;
+            if is_new {
+                *last = Arc::new(firing);
+            }
+            is_new
+        });
+    }
+
+    fn waiting(&self) -> BTreeMap<String, Vec<Notification>> {
+        let waiting =
+            self.couriers.iter().map(|(name, carried)| (name.to_string(), carried.mailbox.waiting()));
+        waiting.filter(|(_, waiting)| !waiting.is_empty()).collect()
+    }
+}
+
+impl Drop for Post {
+    fn drop(&mut self) {
+        self.couriers.values().for_each(|carried| carried.task.abort());
+    }
+}
+
+/// Keeps what was told, off this task: a slow disk delays no alert.
+struct Keeping {
+    state: PathBuf,
+    last: KeptAlerts,
+    writing: Option<JoinHandle<()>>,
+}
+
+impl Keeping {
+    fn keep(&mut self, now: impl FnOnce() -> KeptAlerts) {
+        if self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
+            return;
+        }
+        let now = now();
+        if now != self.last {
+            self.last = now.clone();
+            let state = self.state.clone();
+            self.writing = Some(tokio::task::spawn_blocking(move || write(&state, now)));
+        }
+    }
+
+    /// Keeps the last of it, and waits for that.
+    async fn end(mut self, now: KeptAlerts) {
+        if let Some(writing) = self.writing.take() {
+            let _ = writing.await;
+        }
+        if now != self.last {
+            let state = self.state.clone();
+            let _ = tokio::task::spawn_blocking(move || write(&state, now)).await;
+        }
+    }
+}
+
+fn write(state: &Path, kept: KeptAlerts) {
+    if let Err(error) = state::write_alerts(state, kept) {
+        tracing::error!("what was told of alerts is not kept: {error}");
+    }
+}
+
+/// The time of day, since 1970.
+pub(super) fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
