@@ -284,7 +284,9 @@ fn octets(path: &Written<PathBuf>, disk: Disk<'_>, issues: &mut Vec<Issue>) -> O
 
 /// What the files say, as the Plan takes it.
 fn parts(linked: Linked, fed: Vec<Prefix>) -> Parts {
-    let Linked { server, inventory, checks, policies, services, bindings, keys, cookies, zones, .. } = linked;
+    let Linked {
+        server, inventory, checks, balance, policies, services, bindings, keys, cookies, zones, ..
+    } = linked;
     let rrl = server.rrl;
     let zones = zones.into_iter().map(|zone| {
         let steered = |id: &ServiceId| Steered {
@@ -300,6 +302,7 @@ fn parts(linked: Linked, fed: Vec<Prefix>) -> Parts {
         checks,
         policies,
         distrust: server.distrust,
+        balance,
         settings: Settings {
             nsid: server.nsid.as_deref().unwrap_or_default().as_bytes().into(),
             version: VERSION.into(),

@@ -15,6 +15,7 @@ use crate::cluster::{CLUSTERS_MAX, CountId, Family};
 use crate::files::server::Geoip;
 use crate::health::certificate::Certificate;
 use crate::health::overrides::Order;
+use crate::health::quality::Measure;
 use crate::health::rounds::Observation;
 use crate::health::target::TargetKey;
 use crate::health::verdict::{Outcome, Verdict};
@@ -23,6 +24,7 @@ use crate::net::stream::Counts;
 use crate::plan::Plan;
 use crate::publisher::Turned;
 use crate::snapshot::Snapshot;
+use crate::steering::bend::Bends;
 use crate::steering::service::ServiceId;
 
 /// What the server counts and measures.
@@ -37,6 +39,8 @@ pub struct Record {
     counted: Mutex<Vec<Arc<str>>>,
     /// Where the databases and geofeeds in force are.
     geoip: Mutex<Geoip>,
+    /// How lists stand.
+    today: Mutex<Option<Today>>,
     /// Written by the publishing task alone.
     publishing: Publishing,
     /// What alerts are there, and what became of them.
@@ -58,6 +62,14 @@ static REMOVAL: [Duration; 25] = {
     }
     bounds
 };
+
+/// How lists stand, and what the ways to clusters cost.
+#[derive(Debug)]
+struct Today {
+    plan: Arc<Plan>,
+    bends: Arc<Bends>,
+    ways: Vec<Option<Measure>>,
+}
 
 /// What the publishing task counts.
 #[derive(Debug)]
@@ -86,6 +98,7 @@ impl Record {
             streams: Mutex::default(),
             counted: Mutex::default(),
             geoip: Mutex::default(),
+            today: Mutex::default(),
             publishing: Publishing::new(now),
             alerts: Arc::default(),
         }
@@ -115,6 +128,11 @@ impl Record {
     /// Remembers where the databases and geofeeds are that the files in force name.
     pub fn located_by(&self, geoip: &Geoip) {
         locked(&self.geoip).clone_from(geoip);
+    }
+
+    /// How lists stand now, and what the ways to clusters cost.
+    pub fn bent(&self, plan: &Arc<Plan>, bends: &Arc<Bends>, ways: Vec<Option<Measure>>) {
+        *locked(&self.today) = Some(Today { plan: Arc::clone(plan), bends: Arc::clone(bends), ways });
     }
 
     /// Where they are.
@@ -196,6 +214,9 @@ impl Record {
         self.alerts.write(&mut text);
         write_verdicts(&mut text, snapshot);
         write_certificates(&mut text, snapshot, now);
+        if let Some(today) = &*locked(&self.today) {
+            write_today(&mut text, today);
+        }
         let help = "Whether the server doubts its own network, and holds the verdicts of before.";
         let doubting = u64::from(snapshot.doubting.is_some());
         text.family("steerdns_vantage_in_doubt", Kind::Gauge, help).sample(&[], doubting);
@@ -229,7 +250,10 @@ impl Record {
         let plan = &snapshot.plan;
         let totals = Totals::of(&locked(&self.tallies));
         let counted = locked(&self.counted).clone();
-        let clusters = plan.inventory.clusters.iter().zip(&snapshot.pools).map(|(cluster, pools)| {
+        let today = locked(&self.today);
+        let today = today.as_ref().filter(|today| Arc::ptr_eq(&today.plan, plan));
+        let clusters = plan.inventory.clusters.iter().zip(&snapshot.pools).enumerate();
+        let clusters = clusters.map(|(at, (cluster, pools))| {
             let targets = pools.held.iter().map(|held| {
                 let node = &cluster.nodes[usize::from(held.target.node)];
                 let until = match held.held.verdict {
@@ -263,6 +287,15 @@ impl Record {
                 "cluster": &*cluster.key,
                 "region": cluster.region.as_deref(),
                 "place": [cluster.place.lat(), cluster.place.lon()],
+                "capacity": cluster.capacity,
+                "way": today.and_then(|today| today.ways.get(at)?.as_ref()).map(|way| json!({
+                    "time_ms": way.time_ms, "loss": way.loss, "usual_ms": way.usual_ms, "rise_ms": way.rise_ms,
+                })),
+                "load": today.and_then(|today| today.bends.shares.get(at)).map(|share| json!({
+                    "demand": share.demand, "assigned": share.assigned, "capacity": share.capacity,
+                    "price_ms": share.price_ms, "shed_slots": share.shed, "taken_slots": share.taken,
+                    "known": share.is_known, "why": share.why.word(),
+                })),
                 "targets": targets.collect::<Vec<_>>(),
             })
         });
@@ -300,6 +333,7 @@ impl Record {
             "zones": zones.collect::<Vec<_>>(),
             "services": services.collect::<Vec<_>>(),
             "clusters": clusters.collect::<Vec<_>>(),
+            "capacity_short": snapshot.bends.short,
             "overrides": snapshot.orders.iter().map(|order| told_of(order, plan, now)).collect::<Vec<_>>(),
         })
     }
@@ -345,6 +379,41 @@ impl Publishing {
         text.family("steerdns_loaded_age_seconds", Kind::Gauge, "Since the files in force were read.")
             .sample(&[], age.as_secs_f64());
     }
+}
+
+fn write_today(text: &mut Exposition, today: &Today) {
+    let clusters = || today.plan.inventory.clusters.iter();
+    let ways =
+        || clusters().zip(&today.ways).filter_map(|(cluster, way)| Some((&*cluster.key, way.as_ref()?)));
+    let mut rise = text.family(
+        "steerdns_way_rise_seconds",
+        Kind::Gauge,
+        "By how much probes of a cluster cost more than usual, less what all clusters have risen.",
+    );
+    for (key, way) in ways() {
+        rise.sample(&[("cluster", key)], f64::from(way.rise_ms) / 1000.0);
+    }
+    let mut loss = text.family(
+        "steerdns_way_loss_ratio",
+        Kind::Gauge,
+        "The share of a cluster's probes that lost a packet.",
+    );
+    for (key, way) in ways() {
+        loss.sample(&[("cluster", key)], f64::from(way.loss));
+    }
+    let shares = || clusters().zip(&today.bends.shares);
+    let help = "What is asked of a cluster by the balance, in units of capacity.";
+    let mut assigned = text.family("steerdns_load_assigned", Kind::Gauge, help);
+    for (cluster, share) in shares() {
+        assigned.sample(&[("cluster", &cluster.key)], share.assigned);
+    }
+    let help = "What a cluster can carry with the nodes that are up.";
+    let mut capacity = text.family("steerdns_load_capacity", Kind::Gauge, help);
+    for (cluster, share) in shares() {
+        capacity.sample(&[("cluster", &cluster.key)], share.capacity);
+    }
+    let help = "What is asked beyond all capacity.";
+    text.family("steerdns_capacity_short", Kind::Gauge, help).sample(&[], today.bends.short);
 }
 
 /// An operator's word of today.

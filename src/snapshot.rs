@@ -13,6 +13,7 @@ use crate::health::target::Target;
 use crate::health::verdict::{Held, Verdict};
 use crate::plan::{Placed, Plan, Route};
 use crate::sets::{AddressSet, SlotSets};
+use crate::steering::bend::Bends;
 use crate::steering::choose::{self, Choice, Pool, Reason, Standing};
 use crate::steering::client::Whose;
 use crate::zone::edition::Edition;
@@ -71,6 +72,8 @@ pub struct Snapshot {
     pub all_down: Vec<bool>,
     /// Zone by zone: what its secondaries get; `None`: it has none.
     pub editions: Vec<Option<Arc<Edition>>>,
+    /// How ranked lists stand today.
+    pub bends: Arc<Bends>,
     /// Since when the vantage doubts what it sees: verdicts are those of before.
     pub doubting: Option<Instant>,
     /// What operators said today and that stands, the newest last.
@@ -90,7 +93,16 @@ impl Snapshot {
         });
         let (pools, all_down) = (pools.collect(), vec![false; plan.groups.len()]);
         let editions = plan.editions.clone();
-        Snapshot { pools, warming: false, all_down, editions, orders: Vec::new(), doubting: None, plan }
+        Snapshot {
+            pools,
+            warming: false,
+            all_down,
+            editions,
+            orders: Vec::new(),
+            doubting: None,
+            bends: Arc::default(),
+            plan,
+        }
     }
 
     /// What a zone's secondaries get.
@@ -107,10 +119,22 @@ impl Snapshot {
     #[inline]
     pub fn choose(&self, route: &Route, placed: &Placed<'_>) -> Option<Choice> {
         let pool = |cluster: ClusterId| self.pool(cluster, route).pool;
-        let list = &placed.list.clusters;
-        match choose::choose(list, placed.slot, pool) {
+        let (list, first) = self.list(route, placed);
+        match choose::choose(list, first, placed.slot, pool) {
             Some(choice) => Some(choice),
             None => choose::last_resort(list, route.all_down, pool),
+        }
+    }
+
+    /// The clusters of a client as they stand today, best first, and the rank at which the choice begins.
+    #[inline]
+    pub fn list<'s>(&'s self, route: &Route, placed: &Placed<'s>) -> (&'s [ClusterId], u8) {
+        match self.bends.list(route.group, placed.number) {
+            None => (&placed.list.clusters, 0),
+            Some(bent) => {
+                let first = bent.first.as_ref().map_or(0, |first| first[usize::from(placed.slot & 63)]);
+                (bent.clusters.as_deref().unwrap_or(&placed.list.clusters), first)
+            }
         }
     }
 

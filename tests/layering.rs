@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["explain", "export"],
     &["why"],
     &["alert"],
+    &["bending"],
     &["publisher"],
     &["files"],
     &["load", "admin", "courier", "net", "notify", "probe", "state"],

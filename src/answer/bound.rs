@@ -104,7 +104,7 @@ pub(super) fn answer(
     each().filter_map(|side| side.choice).filter(|_| by_name).for_each(|choice| ranks.push(choice.cluster));
     let chosen = ranks.len;
     if let Some(side) = each().find(|side| side.choice.is_some()) {
-        for &next in &*side.placed.list.clusters {
+        for &next in snapshot.list(side.route, &side.placed).0 {
             if ranks.len < chosen + usize::from(bound.binding.next) && side.is_open(snapshot, next) {
                 ranks.push(next);
             }

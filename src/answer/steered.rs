@@ -78,7 +78,9 @@ pub(super) fn all_down(query: &Query) -> Body {
 #[inline]
 pub(super) fn trouble_of(reason: Reason) -> Option<&'static ExtendedError> {
     match reason {
-        Reason::First | Reason::Next | Reason::Closed | Reason::Short | Reason::Unknown => None,
+        Reason::First | Reason::Load | Reason::Next | Reason::Closed | Reason::Short | Reason::Unknown => {
+            None
+        }
         Reason::ServeAll => Some(&trouble::SERVED_ALL),
         Reason::Fallback => Some(&trouble::FALLBACK),
     }

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::balance::{Balancing, balance};
 use super::checks::{WrittenCheck, check};
 use super::document::{Table, Value, Wholeness, Written, at_most, read as read_document, same_keys};
 use super::issue::{At, Issue, Source};
@@ -33,6 +34,8 @@ pub struct ClustersFile {
     pub clusters: Vec<WrittenCluster>,
     /// The policies, in the order of the file.
     pub policies: Vec<WrittenPolicy>,
+    /// How load is balanced.
+    pub balancing: Balancing,
     /// Whether there is such a file at all.
     pub is_there: bool,
     /// Whether something may stand in it that was not understood.
@@ -91,6 +94,8 @@ fn root(mut table: Table<'_>, issues: &mut Vec<Issue>) -> ClustersFile {
     let checks = named(&mut table, "check", issues, check);
     let clusters = named(&mut table, "cluster", issues, cluster);
     let policies = named(&mut table, "policy", issues, policy);
+    let balancing = table.take("balance").and_then(|value| value.table("`balance`", issues));
+    let balancing = balancing.map(|table| balance(table, issues)).unwrap_or_default();
     let at = table.at().clone();
     table.finish(issues);
     same_keys(checks.iter().map(|check| &check.key), "check", issues);
@@ -98,7 +103,7 @@ fn root(mut table: Table<'_>, issues: &mut Vec<Issue>) -> ClustersFile {
     same_keys(policies.iter().map(|policy| &policy.key), "policy", issues);
     at_most(checks.len(), CHECKS_MAX, "checks", &at, issues);
     at_most(clusters.len(), CLUSTERS_MAX, "clusters", &at, issues);
-    ClustersFile { checks, clusters, policies, is_there: true, wholeness: Wholeness::Whole }
+    ClustersFile { checks, clusters, policies, balancing, is_there: true, wholeness: Wholeness::Whole }
 }
 
 /// Reads each table of `[key.…]`.

@@ -1,6 +1,7 @@
 //! What operators write. The only place that knows TOML; it reads no disk.
 
 pub mod alerts;
+pub mod balance;
 pub mod bindings;
 pub mod checks;
 pub mod clusters;

@@ -9,14 +9,16 @@ use super::issue::{At, Issue};
 use super::words::shown;
 use super::{codes, networks};
 use crate::geo::place::Prefix;
-use crate::steering::rules::{From, Spread};
+use crate::steering::rules::{From, QualityWeight, Spread};
 
 /// The keys of a policy, which a service may have inline.
-pub const KEYS: [&str; 6] = ["clusters", "spread", "ecs", "rtt", "rtt_margin", "rule"];
+pub const KEYS: [&str; 7] = ["clusters", "spread", "ecs", "rtt", "rtt_margin", "quality", "rule"];
 /// How much better another cluster must be by the table, where nothing is written.
 pub const RTT_MARGIN: Duration = Duration::from_millis(20);
 /// A margin beyond this would make the table say nothing.
 const RTT_MARGIN_MAX: Duration = Duration::from_secs(1);
+/// How much quality counts, where `quality` does not say otherwise.
+const QUALITY: QualityWeight = QualityWeight { weight: 1.0, tolerate_ms: 10.0 };
 
 /// A policy as it is written: clusters are keys yet, other files only named.
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ pub struct WrittenPolicy {
     pub rtt: Option<Written<PathBuf>>,
     /// How much better another cluster must be by that table.
     pub rtt_margin: Duration,
+    /// How much it counts that a way is worse than usual.
+    pub quality: Option<QualityWeight>,
 }
 
 /// A rule as it is written.
@@ -99,6 +103,7 @@ pub fn keys(table: &mut Table<'_>, key: Written<Arc<str>>, issues: &mut Vec<Issu
         let issue = Issue::warning(value.key_at, "`rtt_margin` does nothing without a table");
         issues.push(issue.remedy("add `rtt = \"…\"`, or leave it out"));
     }
+    let quality = table.take("quality").and_then(|value| quality(&value, issues));
     let rules = table.take("rule").map(|value| value.list("{ from = …, prefer = [\"…\"] }", issues));
     let rules: Vec<WrittenRule> =
         rules.unwrap_or_default().iter().filter_map(|value| rule(value, issues)).collect();
@@ -111,7 +116,28 @@ pub fn keys(table: &mut Table<'_>, key: Written<Arc<str>>, issues: &mut Vec<Issu
         ecs: ecs.unwrap_or(true),
         rtt,
         rtt_margin: margin.unwrap_or(RTT_MARGIN),
+        quality,
     }
+}
+
+/// `{ weight, tolerate_ms }`; `{}`: with what goes without saying.
+fn quality(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<QualityWeight> {
+    let mut table = value.table("`quality`", issues)?;
+    let mut within = |key: &'static str, range: std::ops::RangeInclusive<f64>, must: &str| {
+        let value = table.take(key)?;
+        let number = value.number(issues)?;
+        if !range.contains(&number) {
+            issues.push(value.unfit(must));
+        }
+        Some(number as f32)
+    };
+    let weight = within("weight", 0.01..=10.0, "from 0.01 to 10");
+    let tolerate_ms = within("tolerate_ms", 0.0..=1000.0, "from 0 to 1000");
+    table.finish(issues);
+    Some(QualityWeight {
+        weight: weight.unwrap_or(QUALITY.weight),
+        tolerate_ms: tolerate_ms.unwrap_or(QUALITY.tolerate_ms),
+    })
 }
 
 fn warn_of_unreached(rules: &[WrittenRule], issues: &mut Vec<Issue>) {

@@ -77,6 +77,8 @@ pub struct WrittenService {
     pub ipv6: Option<Ipv6>,
     /// Whether a resolver without ECS keeps its set.
     pub sticky: bool,
+    /// How much it is asked for, beside the others.
+    pub demand: f64,
     /// A longer time from death to removal that is accepted.
     pub detect_within: Option<Written<Duration>>,
     /// What it answers beside addresses.
@@ -145,6 +147,7 @@ fn service(value: &Value<'_>, origin: &Name, issues: &mut Vec<Issue>) -> Option<
     let all_down = table.take("all_down").and_then(|value| all_down(&value, issues));
     let ipv6 = table.take("ipv6").and_then(|value| value.word(&IPV6, issues));
     let sticky = table.take("sticky").and_then(|value| value.flag(issues));
+    let demand = table.take("demand").and_then(|value| demand(&value, issues));
     let policy = policy_of(value, owner.as_ref(), &mut table, issues);
     let bindings = bindings::take(&mut table, owner.as_ref(), issues);
     let what = format!("`alias` is not a key of service `{}`", shown(value.key));
@@ -167,6 +170,7 @@ fn service(value: &Value<'_>, origin: &Name, issues: &mut Vec<Issue>) -> Option<
         all_down: all_down.unwrap_or(WrittenAllDown::ServeAll),
         ipv6,
         sticky: sticky.unwrap_or(false),
+        demand: demand.unwrap_or(1.0),
         detect_within,
         bindings,
         is_exposed: false,
@@ -224,6 +228,20 @@ pub(super) fn ttl(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Written<
         return None;
     }
     Some(value.written(u32::try_from(ttl.as_secs()).ok()?))
+}
+
+/// More than 0, at most a million.
+fn demand(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<f64> {
+    let number = value.number(issues)?;
+    let fits = number > 0.0 && number <= 1e6;
+    if !fits {
+        issues.push(
+            value
+                .unfit("more than 0 and at most 1000000")
+                .remedy("how much it is asked for, beside other services: `demand = 2`"),
+        );
+    }
+    fits.then_some(number)
 }
 
 fn all_down(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenAllDown> {

@@ -17,6 +17,7 @@ pub mod note;
 pub mod overrides;
 pub mod pace;
 pub mod promise;
+pub mod quality;
 pub mod resource;
 pub mod rounds;
 pub mod target;

@@ -18,6 +18,7 @@ use crate::health::check::Check;
 use crate::health::doubt::Distrust;
 use crate::health::target::{Target, targets};
 use crate::sets::SlotSets;
+use crate::steering::balance::settings as balance;
 use crate::steering::binding::Binding;
 use crate::steering::client::{Client, PlacedNetworks, Whose};
 use crate::steering::compile::Mapped;
@@ -75,9 +76,14 @@ pub struct Plan {
     pub targets: Vec<Target>,
     /// When the server doubts what it sees.
     pub distrust: Distrust,
+    /// How load is balanced; `None`: it is not.
+    pub balance: Option<balance::Settings>,
     /// What answers tell of the server, and how much they are.
     pub settings: Settings,
 }
+
+/// The group of a route whose clients are not divided: that of a cluster's own name.
+pub const NO_GROUP: u16 = u16::MAX;
 
 /// What a service answers in another type than A and AAAA.
 #[derive(Clone, Debug)]
@@ -101,6 +107,8 @@ pub struct Group {
     pub candidates: Vec<ClusterId>,
     /// The services.
     pub services: Vec<ServiceId>,
+    /// How much they are asked for together, in the unit of [`Service::demand`].
+    pub demand: f64,
 }
 
 /// How one service is answered in one family.
@@ -114,6 +122,8 @@ pub struct Route {
     pub map: u16,
     /// Which pools: a place in [`Plan::kinds`].
     pub kind: u16,
+    /// Of which group it is: a place in [`Plan::groups`]; [`NO_GROUP`]: of none.
+    pub group: u16,
     /// The service's TTL.
     pub ttl_s: u32,
     /// Whether ECS is used.
@@ -195,6 +205,8 @@ impl Deal {
 pub struct Placed<'p> {
     /// The clusters, best first.
     pub list: &'p RankedList,
+    /// Its place among the lists of the map.
+    pub number: u32,
     /// 0..64.
     pub slot: u8,
     /// For whom the answer holds: SCOPE PREFIX-LENGTH.
@@ -223,12 +235,16 @@ impl Plan {
     pub fn place(&self, route: &Route, client: &Client) -> Placed<'_> {
         let mapped = &self.maps[usize::from(route.map)].mapped;
         match client.whose {
-            Whose::Resolver | Whose::Unroutable(_) => Placed {
-                list: &mapped.lists[mapped.list_of_resolver(client.address) as usize],
-                slot: slots::slot_of_resolver(client.address),
-                scope: if let Whose::Unroutable(bits) = client.whose { bits } else { 0 },
-                tile_bits: 0,
-            },
+            Whose::Resolver | Whose::Unroutable(_) => {
+                let number = mapped.list_of_resolver(client.address);
+                Placed {
+                    list: &mapped.lists[number as usize],
+                    number,
+                    slot: slots::slot_of_resolver(client.address),
+                    scope: if let Whose::Unroutable(bits) = client.whose { bits } else { 0 },
+                    tile_bits: 0,
+                }
+            }
             Whose::Subnet { before, least } => {
                 let tile = mapped.tile(client.address);
                 let slot = match client.address {
@@ -237,6 +253,7 @@ impl Plan {
                 };
                 Placed {
                     list: &mapped.lists[tile.list as usize],
+                    number: tile.list,
                     slot,
                     scope: before + tile.scope.max(least),
                     tile_bits: tile.bits,
@@ -275,7 +292,7 @@ impl Plan {
 impl Plan {
     /// Compiles `parts`, with what is known of where addresses are.
     pub fn new(parts: Parts, places: &Places) -> Result<Plan, TooLargeSet> {
-        let Parts { zones, inventory, checks, policies, settings, distrust, fed } = parts;
+        let Parts { zones, inventory, checks, policies, settings, distrust, balance, fed } = parts;
         let mut router = Router::new(&inventory, &policies, places, &fed);
         let (mut services, mut routes, mut bound) = (Vec::new(), Vec::new(), Vec::new());
         let (mut records, mut served, mut apexes) = (Vec::new(), Vec::new(), HashMap::new());
@@ -317,7 +334,7 @@ impl Plan {
             records.push(ZoneRecords { records: zone.records, steered, own_serial });
         }
         let Router { kinds, maps, .. } = router;
-        let groups = groups(&services, &routes, &maps);
+        let groups = groups(&services, &mut routes, &maps);
         let maps: Vec<_> = maps.into_iter().map(|(_, _, map)| map).collect();
         let deals: Vec<_> = inventory
             .clusters
@@ -354,6 +371,7 @@ impl Plan {
             kinds,
             maps,
             distrust,
+            balance,
             settings,
         })
     }
@@ -361,7 +379,7 @@ impl Plan {
 
 fn groups(
     services: &[Service],
-    routes: &[Route],
+    routes: &mut [Route],
     maps: &[(PolicyId, Vec<ClusterId>, Arc<Map>)],
 ) -> Vec<Group> {
     let mut groups: BTreeMap<(u16, u16), Group> = BTreeMap::new();
@@ -369,9 +387,14 @@ fn groups(
     for route in routes.iter().filter(|route| !services[route.service.0 as usize].is_exposed) {
         let group = groups.entry((route.map, route.kind)).or_insert_with(|| {
             let candidates = maps[usize::from(route.map)].1.clone();
-            Group { map: route.map, kind: route.kind, candidates, services: Vec::new() }
+            Group { map: route.map, kind: route.kind, candidates, services: Vec::new(), demand: 0.0 }
         });
         group.services.push(route.service);
+        group.demand += services[route.service.0 as usize].demand;
+    }
+    for route in routes.iter_mut().filter(|route| !services[route.service.0 as usize].is_exposed) {
+        let at = groups.keys().position(|key| *key == (route.map, route.kind));
+        route.group = at.and_then(|at| u16::try_from(at).ok()).unwrap_or(NO_GROUP);
     }
     groups.into_values().collect()
 }

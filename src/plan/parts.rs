@@ -7,6 +7,7 @@ use crate::cluster::Inventory;
 use crate::geo::place::Prefix;
 use crate::health::check::Check;
 use crate::health::doubt::Distrust;
+use crate::steering::balance::settings as balance;
 use crate::steering::binding::Form;
 use crate::steering::rules::Policy;
 use crate::steering::service::Service;
@@ -31,6 +32,8 @@ pub struct Parts {
     pub settings: Settings,
     /// When the server doubts what it sees.
     pub distrust: Distrust,
+    /// How load is balanced; `None`: it is not.
+    pub balance: Option<balance::Settings>,
     /// Networks that geofeeds place: they hold for addresses, too, that are not on the public internet.
     pub fed: Vec<Prefix>,
 }

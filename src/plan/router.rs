@@ -51,6 +51,7 @@ impl<'p> Router<'p> {
             family,
             map: self.map(service.policy, candidates),
             kind: place_of(&mut self.kinds, kind),
+            group: super::NO_GROUP,
             ttl_s: service.ttl_s,
             ecs: policy.ecs,
             sticky: service.sticky,

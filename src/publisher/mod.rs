@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::pools::{World, pools_of};
+use crate::bending::same_lists;
 use crate::cluster::{ClusterId, Family};
 use crate::health::board::{Board, Change, Death, Kept};
 use crate::health::certificate::Look;
@@ -21,6 +22,7 @@ use crate::health::verdict::{Cause, Verdict};
 use crate::plan::Plan;
 use crate::plan::served::ServedZone;
 use crate::snapshot::{ClusterPools, Snapshot};
+use crate::steering::bend::Bends;
 use crate::steering::choose::Standing;
 use crate::wire::name::Name;
 use crate::zone::edition::{Edition, is_newer};
@@ -41,6 +43,8 @@ pub enum Event {
     Edited(Arc<Edition>),
     /// An operator said something.
     Overridden(OrderChange),
+    /// Ranked lists stand otherwise today, those of this Plan.
+    Bent(Arc<Plan>, Arc<Bends>),
     /// Time passed.
     Tick,
 }
@@ -134,6 +138,8 @@ pub struct Publisher {
     all_down: Vec<bool>,
     /// What operators said today.
     orders: Orders,
+    /// How ranked lists stand today.
+    bends: Arc<Bends>,
     /// Clusters whose pools are not what the board says.
     dirty: BTreeSet<ClusterId>,
     /// Clusters in which a slow start is under way: when its next step is due.
@@ -159,6 +165,7 @@ impl Publisher {
             targets: Vec::new(),
             all_down: Vec::new(),
             orders: Orders::default(),
+            bends: Arc::default(),
             dirty: BTreeSet::new(),
             steps: BTreeMap::new(),
             warming: Some(now + WARMING_MAX),
@@ -185,6 +192,7 @@ impl Publisher {
             Event::Noted(aim, note) => self.note(&aim, &note, now),
             Event::Edited(edition) => self.edit(edition),
             Event::Overridden(change) => self.order(change),
+            Event::Bent(plan, bends) => self.bend(&plan, bends),
             Event::Tick => self.ponder = true,
         }
     }
@@ -215,7 +223,8 @@ impl Publisher {
         let (plan, pools, editions) = (self.plan.clone(), self.pools.clone(), self.editions.clone());
         let orders = self.orders.standing().cloned().collect();
         let doubting = self.doubt.since;
-        (Some(Snapshot { plan, pools, warming, all_down, editions, orders, doubting }), news)
+        let bends = Arc::clone(&self.bends);
+        (Some(Snapshot { plan, pools, warming, all_down, editions, bends, doubting, orders }), news)
     }
 
     /// The Plan in force.
@@ -251,6 +260,10 @@ impl Publisher {
             |edition: &Arc<Edition>| self.editions.iter().flatten().any(|last| Arc::ptr_eq(last, edition));
         self.news.edited.extend(editions.iter().flatten().filter(|edition| !known(edition)).cloned());
         self.editions = editions;
+        // Where the same lists are there again they stand as they stood: nobody moves because a file was read.
+        if !same_lists(&self.plan, &plan) {
+            self.bends = Arc::default();
+        }
         self.plan = plan;
         self.changed = true;
         self.news.loaded = true;
@@ -356,6 +369,14 @@ impl Publisher {
         let before = self.news.orders.len();
         self.orders.change(change, &mut self.news.orders);
         self.reorder(before);
+    }
+
+    /// Takes how lists stand today, unless a reload has made others meanwhile.
+    fn bend(&mut self, plan: &Arc<Plan>, bends: Arc<Bends>) {
+        if Arc::ptr_eq(plan, &self.plan) {
+            self.bends = bends;
+            self.changed = true;
+        }
     }
 
     /// Does what is due by now: the ends of orders, the steps of slow starts.

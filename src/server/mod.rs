@@ -10,6 +10,7 @@
 //! ```
 
 mod alerting;
+mod balancing;
 mod desks;
 mod exporting;
 mod late;

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::alerting::{Facts, since_1970};
+use super::balancing::{Senses, senses};
 use super::exporting::{Ledger, Noticing, edit};
 use super::ordering::{self, OrderKeeper};
 use super::start::{Loader, named};
@@ -24,11 +25,13 @@ use crate::health::overrides::Change;
 use crate::health::rounds::Observation;
 use crate::health::verdict::Outcome;
 use crate::load::Loaded;
+use crate::plan::Plan;
 use crate::probe::schedule::{self, Aims, Told};
 use crate::publisher::{DoubtNews, Event, News, Publisher};
 use crate::record::Record;
 use crate::snapshot::{Live, Snapshot};
 use crate::state;
+use crate::steering::bend::Bends;
 use crate::wire::cookie::{SECRET_OCTETS, Secrets};
 use crate::zone::edition::Edition;
 
@@ -57,6 +60,10 @@ pub(super) struct Publishing {
     pub(super) record: Arc<Record>,
     pub(super) loader: Loader,
     pub(super) reload_requests: mpsc::Receiver<Waiting>,
+    /// What probes told of ways and of load.
+    pub(super) senses: Senses,
+    /// How ranked lists stand today.
+    pub(super) bends: mpsc::Receiver<(Arc<Plan>, Arc<Bends>)>,
     pub(super) order_requests: mpsc::Receiver<(Change, Waiting)>,
     /// What the server was started with: what of it changes takes a restart.
     pub(super) started: ServerFile,
@@ -129,16 +136,23 @@ pub(super) async fn publish(mut own: Publishing) {
                     let event = match told {
                         Told::Seen(observation) => {
                             own.record.observed(&observation);
+                            senses(&own.senses).observe(&observation);
                             local.tell(&observation, now);
                             Event::Observed(observation)
                         }
-                        Told::Noted(aim, note) => Event::Noted(aim, note),
+                        Told::Noted(aim, note) => {
+                            senses(&own.senses).note(&aim, &note, now);
+                            Event::Noted(aim, note)
+                        }
                     };
                     own.publisher.handle(event, now);
                 }
             }
             _ = tick.tick() => own.publisher.handle(Event::Tick, Instant::now()),
             Some(edition) = own.editions.recv() => own.publisher.handle(Event::Edited(edition), Instant::now()),
+            Some((plan, bends)) = own.bends.recv() => {
+                own.publisher.handle(Event::Bent(plan, bends), Instant::now());
+            }
             Some((change, waiting)) = own.order_requests.recv() => {
                 let now = Instant::now();
                 match ordering::told(&own.publisher, &change, now) {

@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::alerting::{Facts, Watch, watch_over};
+use super::balancing::{self, BENDS, Senses};
 use super::desks::{admin, control_socket};
 use super::exporting::{self, EDITIONS, Ledger, Noticing, edit};
 use super::late;
@@ -170,6 +171,11 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
         state: server.state.clone(),
         ended: ended.clone(),
     }));
+    let senses = Senses::default();
+    let (bent, bends) = mpsc::channel(BENDS);
+    let balancing =
+        balancing::run(Arc::clone(&live), Arc::clone(&senses), Arc::clone(&record), bent, ended.clone());
+    runtime.spawn(balancing);
     let (living, alive) = watch::channel(());
     let publishing = runtime.spawn(publish(Publishing {
         _living: living,
@@ -179,6 +185,8 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
         loader: Arc::clone(loader),
         reload_requests,
         order_requests,
+        senses,
+        bends,
         started: server,
         season,
         ledger,

@@ -41,6 +41,8 @@ pub struct Choice {
 pub enum Reason {
     /// The first of the client's ranked list.
     First,
+    /// The one at which the choice of the slot begins, so that no cluster is overrun.
+    Load,
     /// A later one: those before it are down or closed for the slot.
     Next,
     /// The first that is up, though closed for the slot: so is every other that is up.
@@ -57,8 +59,9 @@ pub enum Reason {
 
 impl Reason {
     /// All of them: to count answers by.
-    pub const ALL: [Reason; 7] = [
+    pub const ALL: [Reason; 8] = [
         Reason::First,
+        Reason::Load,
         Reason::Next,
         Reason::Closed,
         Reason::Short,
@@ -71,6 +74,7 @@ impl Reason {
     pub fn word(self) -> &'static str {
         match self {
             Reason::First => "first",
+            Reason::Load => "load",
             Reason::Next => "next",
             Reason::Closed => "closed",
             Reason::Short => "short",
@@ -81,17 +85,23 @@ impl Reason {
     }
 }
 
-/// The first cluster of `list` (best first) that is up and open for `slot`. If none is open, the first that is up; if none
+/// The first cluster of `list` (best first, but beginning at rank `first`, and from the top behind its end) that is up and open for
+/// `slot`. If none is open, the first that is up; if none
 /// is up, the first that is up in part; if none is, the first that was never observed. `None`: all down, see
 /// [`last_resort`].
 #[inline]
-pub fn choose(list: &[ClusterId], slot: u8, pool: impl Fn(ClusterId) -> Pool) -> Option<Choice> {
+pub fn choose(list: &[ClusterId], first: u8, slot: u8, pool: impl Fn(ClusterId) -> Pool) -> Option<Choice> {
     let (mut closed, mut short, mut unknown) = (None, None, None);
-    for (rank, &cluster) in list.iter().enumerate() {
+    let (top, rest) = list.split_at_checked(usize::from(first)).unwrap_or((list, &[]));
+    for (at, &cluster) in rest.iter().chain(top).enumerate() {
         let Pool { open, standing } = pool(cluster);
         match standing {
             Standing::Up if open >> (slot & 63) & 1 == 1 => {
-                let reason = if rank == 0 { Reason::First } else { Reason::Next };
+                let reason = match (at, first) {
+                    (0, 0) => Reason::First,
+                    (0, _) => Reason::Load,
+                    _ => Reason::Next,
+                };
                 return Some(Choice { cluster, reason });
             }
             Standing::Up => closed = closed.or(Some(Choice { cluster, reason: Reason::Closed })),
@@ -146,7 +156,7 @@ mod tests {
     }
 
     fn chosen(of: [Pool; 3], slot: u8) -> Option<(u16, Reason)> {
-        let choice = choose(&LIST, slot, pools([of[0], of[1], of[2], DEAD]))?;
+        let choice = choose(&LIST, 0, slot, pools([of[0], of[1], of[2], DEAD]))?;
         Some((choice.cluster.0, choice.reason))
     }
 
@@ -177,6 +187,19 @@ mod tests {
     fn a_far_up_cluster_goes_before_a_near_unknown_one() {
         assert_eq!(chosen([UNKNOWN, DEAD, UP], 5), Some((2, Reason::Next)));
         assert_eq!(chosen([DEAD, UNKNOWN, UNKNOWN], 5), Some((0, Reason::Unknown)));
+    }
+
+    #[test]
+    fn a_slot_that_begins_elsewhere_goes_on_from_there_and_comes_round() {
+        let from = |of: [Pool; 3], first| {
+            let choice = choose(&LIST, first, 5, pools([of[0], of[1], of[2], DEAD])).unwrap();
+            (choice.cluster.0, choice.reason)
+        };
+        assert_eq!(from([UP, UP, UP], 1), (0, Reason::Load));
+        assert_eq!(from([UP, UP, UP], 2), (2, Reason::Load));
+        assert_eq!(from([UP, DEAD, UP], 1), (2, Reason::Next));
+        assert_eq!(from([UP, DEAD, DEAD], 1), (4, Reason::Next));
+        assert_eq!(from([UP, UP, UP], 200), (4, Reason::Load), "a rank that is not there: from the top");
     }
 
     #[test]

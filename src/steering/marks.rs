@@ -181,6 +181,7 @@ pub(super) mod tests {
             ecs: true,
             rtt: Vec::new(),
             rtt_margin: Duration::from_millis(20),
+            quality: None,
         }
     }
 

@@ -16,6 +16,7 @@
 //! ```
 
 pub mod balance;
+pub mod bend;
 pub mod binding;
 pub mod cells;
 pub mod choose;

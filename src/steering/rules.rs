@@ -27,6 +27,17 @@ pub struct Policy {
     pub rtt: Vec<Rtt>,
     /// How much better another cluster must be by the table before its order counts; default 20 ms.
     pub rtt_margin: Duration,
+    /// How much it counts that the way to a cluster is worse than usual; `None`, the default: nothing.
+    pub quality: Option<QualityWeight>,
+}
+
+/// How much it counts that the way to a cluster is worse than usual.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct QualityWeight {
+    /// The ms that a ms of it counts as; above 0, at most 10; default 1.
+    pub weight: f32,
+    /// What is nobody's business, in ms; 0..=1000, default 10. Turn it up where lists move though nobody complains.
+    pub tolerate_ms: f32,
 }
 
 /// A tile wider than this is hashed and scoped by this length.

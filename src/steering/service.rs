@@ -29,6 +29,8 @@ pub struct Service {
     pub ipv6: Ipv6,
     /// Whether a resolver without ECS keeps its set from answer to answer; default false.
     pub sticky: bool,
+    /// How much it is asked for, beside the others: more than 0, default 1. Where load is balanced, its clients count for so much.
+    pub demand: f64,
     /// A longest time from death to removal that its operator accepts though it exceeds the TTL.
     pub detect_within: Option<Duration>,
     /// Whether it is a cluster's own name.

@@ -85,6 +85,7 @@ fn service(expose: &WrittenExpose, owner: Name, cluster: &WrittenCluster) -> Wri
         ecs: false,
         rtt: None,
         rtt_margin: RTT_MARGIN,
+        quality: None,
     };
     WrittenService {
         owner: Written { value: owner, at: expose.at.clone() },
@@ -95,6 +96,7 @@ fn service(expose: &WrittenExpose, owner: Name, cluster: &WrittenCluster) -> Wri
         all_down: WrittenAllDown::ServeAll,
         ipv6: Some(Ipv6::Far),
         sticky: false,
+        demand: 1.0,
         detect_within: None,
         bindings: Vec::new(),
         is_exposed: true,

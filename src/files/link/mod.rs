@@ -26,6 +26,7 @@ use crate::files::steering::SteeringFile;
 use crate::geo::place::Prefix;
 use crate::health::check::Check;
 use crate::plan::served::Secondaries;
+use crate::steering::balance::settings::Settings;
 use crate::steering::binding::Form;
 use crate::steering::rules::{Policy, Rtt};
 use crate::steering::service::{Service, ServiceId};
@@ -105,6 +106,8 @@ pub struct Linked {
     pub inventory: Inventory,
     /// The checks; a `CheckId` is a place in it.
     pub checks: Vec<Arc<Check>>,
+    /// How load is balanced; `None`: it is not.
+    pub balance: Option<Settings>,
     /// The policies that services use, no two equal but for the key; a `PolicyId` is a place in it.
     pub policies: Vec<Policy>,
     /// The services of all zones; a [`ServiceId`] is a place in it.
@@ -142,6 +145,7 @@ pub fn link(mut world: World, issues: &mut Vec<Issue>) -> Option<Linked> {
     let names = names::Names::of(&world.clusters);
     let inventory = inventory(&world.clusters, &names, issues);
     let checks = layers::checks(&world, &names, issues);
+    let balance = balance(&world.clusters, issues);
     let policies = policies::Policies::resolve(&world, &names, issues);
     let services = services::resolve(&world, &names, &policies, issues);
     coverage::check(&world, &inventory, &policies, &services, issues);
@@ -173,7 +177,36 @@ pub fn link(mut world: World, issues: &mut Vec<Issue>) -> Option<Linked> {
         exposed: zone.exposed,
     });
     let (zones, services, server, alerts) = (zones.collect(), linked, world.server, world.includes.alerts);
-    Some(Linked { server, inventory, checks, policies, services, bindings, keys, cookies, zones, alerts })
+    Some(Linked {
+        server,
+        inventory,
+        checks,
+        balance,
+        policies,
+        services,
+        bindings,
+        keys,
+        cookies,
+        zones,
+        alerts,
+    })
+}
+
+/// How load is balanced: where each cluster says what it can carry.
+fn balance(file: &ClustersFile, issues: &mut Vec<Issue>) -> Option<Settings> {
+    let (with, without): (Vec<_>, Vec<_>) =
+        file.clusters.iter().partition(|cluster| cluster.capacity.is_some());
+    if with.is_empty() || file.balancing.is_off {
+        return None;
+    }
+    let Some(first) = without.first() else { return Some(file.balancing.settings) };
+    if file.wholeness == Wholeness::Whole {
+        let what =
+            format!("`{}` has no `capacity`, and other clusters have: load is not balanced", first.key.value);
+        let issue = Issue::warning(first.key.at.clone(), what);
+        issues.push(issue.remedy("say what each cluster can carry, or write `[balance] enabled = false`"));
+    }
+    None
 }
 
 /// Clusters with the ids of their checks.

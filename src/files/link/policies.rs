@@ -126,11 +126,12 @@ impl<'w> Policies<'w> {
 
 /// Whether two policies say the same, whatever they are called.
 fn is_same(one: &Policy, other: &Policy) -> bool {
-    let Policy { key: _, clusters, rules, spread, ecs, rtt, rtt_margin } = one;
+    let Policy { key: _, clusters, rules, spread, ecs, rtt, rtt_margin, quality } = one;
     *clusters == other.clusters
         && *spread == other.spread
         && *ecs == other.ecs
         && *rtt_margin == other.rtt_margin
+        && *quality == other.quality
         && *rules == other.rules
         && *rtt == other.rtt
 }
@@ -169,6 +170,7 @@ fn resolve(
         ecs: written.ecs,
         rtt,
         rtt_margin: written.rtt_margin,
+        quality: written.quality,
         clusters,
     }
 }

@@ -42,6 +42,7 @@ impl Resolved<'_> {
             all_down: self.all_down?,
             ipv6: self.written.ipv6.unwrap_or(Ipv6::Far),
             sticky: self.written.sticky,
+            demand: self.written.demand,
             detect_within: self.written.detect_within.as_ref().map(|within| within.value),
             is_exposed: self.written.is_exposed,
         })

@@ -1,0 +1,75 @@
+//! How ranked lists stand today, once a second: what probes told of ways and of load, and what follows.
+#![allow(clippy::disallowed_methods)] // It hands the clock to everybody.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+
+use crate::bending::{Bending, Measured};
+use crate::health::quality::Quality;
+use crate::plan::Plan;
+use crate::record::Record;
+use crate::snapshot::Live;
+use crate::steering::bend::Bends;
+
+/// From step to step.
+const STEP: Duration = Duration::from_secs(1);
+/// What waits for the publisher at most: a newer one makes the older useless.
+pub(super) const BENDS: usize = 1;
+
+/// What probes told, between the publishing task that hears it and the balance that reads it.
+pub(super) type Senses = Arc<Mutex<Quality>>;
+
+/// What a lock guards is good to go on with, whoever panicked.
+pub(super) fn senses(senses: &Senses) -> std::sync::MutexGuard<'_, Quality> {
+    senses.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs until `ended`.
+pub(super) async fn run(
+    live: Arc<Live>,
+    quality: Senses,
+    record: Arc<Record>,
+    bent: mpsc::Sender<(Arc<Plan>, Arc<Bends>)>,
+    mut ended: watch::Receiver<bool>,
+) {
+    let mut tick = tokio::time::interval(STEP);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut bending = Bending::default();
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            _ = ended.wait_for(|ended| *ended) => return,
+        }
+        let snapshot = arc_swap::Guard::into_inner(live.now());
+        let quality = Arc::clone(&quality);
+        // Off the threads on which verdicts are published: a large world takes a while.
+        let stepped = tokio::task::spawn_blocking(move || {
+            let now = Instant::now();
+            let keys: Vec<_> =
+                snapshot.plan.inventory.clusters.iter().map(|cluster| cluster.key.clone()).collect();
+            let measured = {
+                let mut quality = senses(&quality);
+                Measured { ways: quality.measure(&keys, now), loads: quality.loads(now) }
+            };
+            let bends = bending.step(&snapshot, &measured, now);
+            (bending, snapshot, measured, bends)
+        });
+        let Ok((back, snapshot, measured, bends)) = stepped.await else {
+            tracing::error!("balancing failed, and begins anew: this is a bug");
+            bending = Bending::default();
+            continue;
+        };
+        bending = back;
+        let last = &snapshot.bends;
+        let is_other = bends.groups != last.groups
+            || bends.penalties != last.penalties
+            || (bends.short > 0.0) != (last.short > 0.0);
+        let bends = Arc::new(bends);
+        record.bent(&snapshot.plan, &bends, measured.ways);
+        if is_other && bent.send((Arc::clone(&snapshot.plan), bends)).await.is_err() {
+            return;
+        }
+    }
+}

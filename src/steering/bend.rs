@@ -1,0 +1,177 @@
+//! Ranked lists bent by what is known today: clusters whose way is worse than usual fall back, and slots of full ones
+//! begin elsewhere.
+//!
+//! Whole lists move, never tiles: scopes stay as they are.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::balance::table::{Row, Share};
+use super::kinds::RankedList;
+use super::rules::QualityWeight;
+use crate::cluster::ClusterId;
+
+/// A penalty changes at most once in this time.
+pub const PENALTY_HOLD: Duration = Duration::from_secs(30);
+/// A penalty changes only by so much, in ms, …
+pub const PENALTY_STEP_MS: f32 = 5.0;
+/// … and by this share of itself.
+pub const PENALTY_STEP: f32 = 0.25;
+/// No penalty is higher, in ms: beyond it clusters are as good as away.
+pub const PENALTY_MAX_MS: f32 = 10_000.0;
+
+/// A cluster's penalty under one policy: what its way is worse than usual, held calm.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Penalty {
+    /// In whole ms.
+    pub ms: f32,
+    changed: Option<Instant>,
+}
+
+impl Penalty {
+    /// Follows a rise over what is usual, in ms; `None`: nothing is known, and nothing held against it.
+    pub fn follow(&mut self, rise_ms: Option<f32>, quality: QualityWeight, now: Instant) {
+        let beyond = (rise_ms.unwrap_or(0.0) - quality.tolerate_ms).max(0.0);
+        let fresh = (beyond * quality.weight).min(PENALTY_MAX_MS).round();
+        let is_other = (fresh - self.ms).abs() >= (self.ms * PENALTY_STEP).max(PENALTY_STEP_MS);
+        let held = |changed: Instant| now.saturating_duration_since(changed) < PENALTY_HOLD;
+        if is_other && !self.changed.is_some_and(held) {
+            *self = Penalty { ms: fresh, changed: Some(now) };
+        }
+    }
+}
+
+/// One list as it stands today.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BentList {
+    /// The clusters, best first by today's costs; `None`: as they always stand.
+    pub clusters: Option<Box<[ClusterId]>>,
+    /// Their costs with today's penalties, in ms, in that order.
+    pub costs_ms: Box<[f32]>,
+    /// Slot by slot the rank at which the choice begins; `None`: all at the top.
+    pub first: Option<Arc<Row>>,
+}
+
+/// The lists of one group as they stand today.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BentGroup {
+    /// List by list; `None`: as it always stands. Empty: all of them are.
+    pub lists: Vec<Option<BentList>>,
+}
+
+/// All that is bent today.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Bends {
+    /// Group by group of the Plan.
+    pub groups: Vec<BentGroup>,
+    /// Group by group, and cluster by cluster: its penalty in ms. Empty: there are none.
+    pub penalties: Vec<Vec<f32>>,
+    /// Cluster by cluster: what it has to do with load; empty: load is not balanced.
+    pub shares: Vec<Share>,
+    /// What is asked beyond all capacity, in its units.
+    pub short: f64,
+}
+
+impl Bends {
+    /// How a list of a group stands today; `None`: as always.
+    #[inline]
+    pub fn list(&self, group: u16, list: u32) -> Option<&BentList> {
+        self.groups.get(usize::from(group))?.lists.get(list as usize)?.as_ref()
+    }
+
+    /// What is held against a cluster's way in a group, in ms.
+    pub fn penalty_ms(&self, group: u16, cluster: ClusterId) -> f32 {
+        let of_group = self.penalties.get(usize::from(group));
+        of_group.and_then(|penalties| penalties.get(usize::from(cluster.0))).copied().unwrap_or(0.0)
+    }
+}
+
+/// A list with penalties added; `None` where its order stays as it is.
+pub fn bend(
+    list: &RankedList,
+    penalty_ms: impl Fn(ClusterId) -> f32,
+) -> (Option<Box<[ClusterId]>>, Box<[f32]>) {
+    let costs = list.clusters.iter().zip(&list.costs_ms).map(|(id, cost)| (cost + penalty_ms(*id), *id));
+    let mut costs: Vec<(f32, ClusterId)> = costs.collect();
+    let is_sorted = costs.is_sorted_by(|a, b| a.0 <= b.0);
+    if !is_sorted {
+        // Stable: what costs the same stays in its order.
+        costs.sort_by(|a, b| a.0.total_cmp(&b.0));
+    }
+    let order = (!is_sorted).then(|| costs.iter().map(|(_, id)| *id).collect());
+    (order, costs.iter().map(|(cost, _)| *cost).collect())
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
+mod tests {
+    use super::*;
+
+    const QUALITY: QualityWeight = QualityWeight { weight: 1.0, tolerate_ms: 10.0 };
+
+    fn list(costs: &[f32]) -> RankedList {
+        let clusters = (0..costs.len() as u16).map(ClusterId).collect();
+        RankedList { clusters, costs_ms: costs.into() }
+    }
+
+    #[test]
+    fn a_cluster_falls_behind_those_that_are_better_today_and_no_further() {
+        let near = list(&[10.0, 30.0, 60.0]);
+        let order = |penalty: f32| {
+            let (order, costs) = bend(&near, |id| if id.0 == 0 { penalty } else { 0.0 });
+            (order.map(|order| order.iter().map(|id| id.0).collect::<Vec<_>>()), costs)
+        };
+        assert_eq!(order(0.0), (None, [10.0, 30.0, 60.0].into()));
+        assert_eq!(order(20.0), (None, [30.0, 30.0, 60.0].into()), "what costs the same stays");
+        assert_eq!(order(21.0), (Some(vec![1, 0, 2]), [30.0, 31.0, 60.0].into()));
+        assert_eq!(order(200.0).0, Some(vec![1, 2, 0]));
+    }
+
+    #[test]
+    fn a_penalty_is_what_a_rise_is_beyond_what_is_tolerated_times_its_weight() {
+        let start = Instant::now();
+        let of = |rise, quality| {
+            let mut penalty = Penalty::default();
+            penalty.follow(rise, quality, start);
+            penalty.ms
+        };
+        assert_eq!(of(Some(10.0), QUALITY), 0.0);
+        assert_eq!(of(Some(14.0), QUALITY), 0.0, "too little to move anybody for");
+        assert_eq!(of(Some(50.0), QUALITY), 40.0);
+        assert_eq!(of(Some(50.0), QualityWeight { weight: 0.5, ..QUALITY }), 20.0);
+        assert_eq!(of(Some(f32::MAX), QUALITY), PENALTY_MAX_MS);
+        assert_eq!(of(None, QUALITY), 0.0);
+    }
+
+    #[test]
+    fn whatever_a_way_does_its_penalty_changes_at_most_once_per_hold() {
+        let start = Instant::now();
+        let mut penalty = Penalty::default();
+        let mut changes = 0;
+        for second in 0..3600u64 {
+            let rise = if second % 7 < 3 { 0.0 } else { 10.0 + (second % 97) as f32 };
+            let before = penalty.ms;
+            penalty.follow(Some(rise), QUALITY, start + Duration::from_secs(second));
+            changes += u32::from(before != penalty.ms);
+        }
+        assert!((10..=120).contains(&changes), "{changes}");
+    }
+
+    #[test]
+    fn a_way_that_rises_and_stays_is_held_against_it_once() {
+        let start = Instant::now();
+        let (mut penalty, mut seen) = (Penalty::default(), vec![]);
+        for second in 0..600u64 {
+            let rise = match second {
+                0..60 => 0.0,
+                60..300 => 40.0 + (second % 5) as f32,
+                _ => 0.0,
+            };
+            penalty.follow(Some(rise), QUALITY, start + Duration::from_secs(second));
+            if seen.last() != Some(&penalty.ms) {
+                seen.push(penalty.ms);
+            }
+        }
+        assert_eq!(seen, [0.0, 30.0, 0.0]);
+    }
+}
