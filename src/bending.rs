@@ -253,7 +253,7 @@ fn is_public(key: u64, bits: u8, family: Family) -> bool {
 fn reports(plan: &Plan, loads: &[Load], now: Instant) -> Vec<Option<Report>> {
     let mut newest: HashMap<(&str, &str), &Load> = HashMap::new();
     for load in loads {
-        let last = newest.entry((&load.key.cluster, &load.key.node)).or_insert(load);
+        let last = newest.entry((&load.cluster, &load.node)).or_insert(load);
         if load.at > last.at {
             *last = load;
         }

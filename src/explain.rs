@@ -43,6 +43,8 @@ pub struct Explanation {
     pub list: Vec<Listed>,
     /// The client's slot, 0..64.
     pub slot: u8,
+    /// The rank at which the slot's choice begins, from 0: not at the top where clusters would be overrun.
+    pub begins: u8,
     /// SCOPE PREFIX-LENGTH.
     pub scope: u8,
     /// Why that scope.
@@ -64,8 +66,10 @@ pub struct Explanation {
 pub struct Listed {
     /// Its key.
     pub cluster: String,
-    /// What it costs, in ms.
+    /// What it costs, in ms, without the penalty.
     pub cost_ms: f32,
+    /// What is held against it because its way is worse than usual, in ms.
+    pub penalty_ms: f32,
     /// Why it stands there; empty where no source was asked.
     pub why: String,
     /// Its pool: `up`, `short` (of nodes), `unknown`, `dead` or `withdrawn`.
@@ -133,6 +137,7 @@ pub fn explain(
         }),
         list: listed(snapshot, route, &placed, ranking.as_ref(), now),
         slot: placed.slot,
+        begins: snapshot.list(route, &placed).1,
         scope: if subnet.is_some() { placed.scope } else { 0 },
         scope_why: scope_why(&client, subnet, &placed),
         cluster: choice.map(|choice| plan.inventory.cluster(choice.cluster).key.to_string()),
@@ -225,8 +230,12 @@ fn listed(
     ranking: Option<&Ranking>,
     now: Instant,
 ) -> Vec<Listed> {
-    let clusters = placed.list.clusters.iter().zip(&placed.list.costs_ms);
-    let of = |(id, cost_ms): (&ClusterId, &f32)| {
+    let (clusters, _) = snapshot.list(route, placed);
+    let cost = |id: &ClusterId| {
+        let rank = placed.list.clusters.iter().position(|listed| listed == id);
+        rank.map_or(0.0, |rank| placed.list.costs_ms[rank])
+    };
+    let of = |id: &ClusterId| {
         let cluster = snapshot.plan.inventory.cluster(*id);
         let ranked = ranking.and_then(|ranking| ranking.order.iter().find(|ranked| ranked.cluster == *id));
         let why = ranked.map(|ranked| {
@@ -243,7 +252,8 @@ fn listed(
         });
         Listed {
             cluster: cluster.key.to_string(),
-            cost_ms: *cost_ms,
+            cost_ms: cost(id),
+            penalty_ms: snapshot.bends.penalty_ms(route.group, *id),
             why: why.unwrap_or_default(),
             standing: match snapshot.pool(*id, route).pool.standing {
                 Standing::Up => "up",
@@ -255,7 +265,7 @@ fn listed(
             nodes: nodes(snapshot, route, *id, now),
         }
     };
-    clusters.map(of).collect()
+    clusters.iter().map(of).collect()
 }
 
 fn nodes(snapshot: &Snapshot, route: &Route, id: ClusterId, now: Instant) -> Vec<ListedNode> {
@@ -328,7 +338,11 @@ impl Explanation {
         let list = self.list.iter().take(SHORT_LIST).map(|listed| {
             let up = listed.nodes.iter().filter(|node| matches!(node.verdict, "up" | "suspect")).count();
             let (cost, nodes) = (self.cost(listed, 0), listed.nodes.len());
-            format!("{} {cost} {} {up}/{nodes}", listed.cluster, listed.standing)
+            let penalty = match listed.penalty_ms {
+                0.0 => String::new(),
+                ms => format!("+{ms:.0}ms"),
+            };
+            format!("{} {cost}{penalty} {} {up}/{nodes}", listed.cluster, listed.standing)
         });
         let list = list.collect::<Vec<_>>().join(", ");
         let answer: Vec<_> = self.answer.iter().map(IpAddr::to_string).collect();
@@ -340,7 +354,16 @@ impl Explanation {
         }
         lines.extend([
             format!("policy {}: {list}", self.policy),
-            format!("slot {} scope {}: {}", self.slot, self.scope, self.scope_why),
+            match self.begins {
+                0 => format!("slot {} scope {}: {}", self.slot, self.scope, self.scope_why),
+                rank => format!(
+                    "slot {} begins at {}: load; scope {}: {}",
+                    self.slot,
+                    rank + 1,
+                    self.scope,
+                    self.scope_why
+                ),
+            },
             format!("answer {cluster} ({}) ttl {}: {}", self.reason, self.ttl_s, answer.join(" ")),
         ]);
         let failing = self.list.iter().flat_map(|listed| &listed.nodes).filter(|node| !node.cause.is_empty());
@@ -380,6 +403,9 @@ impl fmt::Display for Explanation {
             if !listed.why.is_empty() {
                 write!(line, "  ({})", listed.why)?;
             }
+            if listed.penalty_ms > 0.0 {
+                write!(line, ", {:.0} ms held against it: its way is worse than usual", listed.penalty_ms)?;
+            }
             writeln!(f, "{line}")?;
             for node in &listed.nodes {
                 let mut line = format!(
@@ -404,7 +430,10 @@ impl fmt::Display for Explanation {
                 writeln!(f, "{line}")?;
             }
         }
-        writeln!(f, "slot     {}", self.slot)?;
+        match self.begins {
+            0 => writeln!(f, "slot     {}", self.slot)?,
+            rank => writeln!(f, "slot     {}, which begins at {} because of load", self.slot, rank + 1)?,
+        }
         writeln!(f, "scope    {} ({})", self.scope, self.scope_why)?;
         match &self.cluster {
             Some(cluster) => writeln!(f, "answer   {cluster} ({})", self.reason)?,

@@ -285,7 +285,18 @@ fn octets(path: &Written<PathBuf>, disk: Disk<'_>, issues: &mut Vec<Issue>) -> O
 /// What the files say, as the Plan takes it.
 fn parts(linked: Linked, fed: Vec<Prefix>) -> Parts {
     let Linked {
-        server, inventory, checks, balance, policies, services, bindings, keys, cookies, zones, ..
+        server,
+        inventory,
+        checks,
+        balance,
+        push_token,
+        policies,
+        services,
+        bindings,
+        keys,
+        cookies,
+        zones,
+        ..
     } = linked;
     let rrl = server.rrl;
     let zones = zones.into_iter().map(|zone| {
@@ -312,6 +323,7 @@ fn parts(linked: Linked, fed: Vec<Prefix>) -> Parts {
             rates: (rrl.rate > 0).then(|| Rates::new(rrl.rate, rrl.slip, rrl.ipv4, rrl.ipv6, rrl.allow)),
             keepalive_100ms: u16::try_from(server.tcp.idle.as_millis() / 100).unwrap_or(u16::MAX),
             keys,
+            push_token,
             extras: if server.minimal_responses { Extras::None } else { Extras::Addresses },
         },
         fed,

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, Uri, header};
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
+use axum::routing::{get, post, put};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -27,13 +27,17 @@ pub const DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::I
 const CONNECTIONS: usize = 64;
 /// The longest that a connection is kept, idle or not.
 const KEEP: Duration = Duration::from_secs(60);
+/// The longest body that is taken, in octets.
+const BODY_MAX: usize = 16 * 1024;
 /// How long answers under way may take when we stop.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// What there is to read, as it is told to those who ask for something else.
 const PATHS: &str = "/metrics   counts and measures, for Prometheus\n\
                      /status    the state of everything, as JSON\n\
-                     /healthz   `ok` while this process serves\n";
+                     /healthz   `ok` while this process serves\n\
+                     /load/CLUSTER/NODE   PUT {\"load\": 0.42}: how busy a node is, by whoever has the token\n\
+                     /load/srs   POST: the heartbeat of an SRS\n";
 
 /// Who gives the texts. Both are called for each request, on the task that answers it: they must not block.
 #[derive(Clone)]
@@ -42,6 +46,44 @@ pub struct Sources {
     pub metrics: Arc<dyn Fn() -> Exposition + Send + Sync>,
     /// The state of everything.
     pub status: Arc<dyn Fn() -> Value + Send + Sync>,
+    /// Takes what a node says of its load.
+    pub push: Arc<dyn Fn(Push) -> Result<(), Refused> + Send + Sync>,
+}
+
+/// What a node says of its load, by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Push {
+    /// What it shows for being allowed to.
+    pub token: String,
+    /// Which node it is.
+    pub whose: Whose,
+    /// The used share of what it can carry.
+    pub used: f64,
+}
+
+/// Which node says something.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Whose {
+    /// The one of these keys.
+    Node {
+        /// The cluster's.
+        cluster: String,
+        /// The node's.
+        node: String,
+    },
+    /// The one of this key or this address: what an SRS knows of itself.
+    Device(String, String),
+}
+
+/// Why a word about load is not taken.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refused {
+    /// There is no token, or it is another one.
+    Token,
+    /// No such node.
+    Unknown(String),
+    /// It makes no sense.
+    Nonsense(String),
 }
 
 /// Answers on `listener` until `stop` comes (or whoever would send it is gone).
@@ -72,6 +114,9 @@ fn router(sources: Sources) -> Router {
         .route("/metrics", get(metrics))
         .route("/status", get(status))
         .route("/healthz", get(async || "ok\n"))
+        .route("/load/{cluster}/{node}", put(push))
+        .route("/load/srs", post(heartbeat))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
         .fallback(not_found)
         .with_state(sources)
 }
@@ -83,6 +128,52 @@ async fn metrics(State(sources): State<Sources>) -> Response {
 
 async fn status(State(sources): State<Sources>) -> Json<Value> {
     Json((sources.status)())
+}
+
+async fn push(
+    State(sources): State<Sources>,
+    Path((cluster, node)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: String,
+) -> Response {
+    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = token.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default().to_owned();
+    let used = serde_json::from_str::<Value>(&body).ok().and_then(|body| body["load"].as_f64());
+    taken(match used {
+        Some(used) => (sources.push)(Push { token, whose: Whose::Node { cluster, node }, used }),
+        None => {
+            Err(Refused::Nonsense("say `{\"load\": 0.42}`: the used share of what the node can carry".into()))
+        }
+    })
+}
+
+/// The heartbeat of an SRS (`heartbeat { url http://…/load/srs?token=…; device_id …; summaries on; }`): of what it says of the whole
+/// machine, how busy its processors are.
+async fn heartbeat(State(sources): State<Sources>, RawQuery(query): RawQuery, body: String) -> Response {
+    let query = query.unwrap_or_default();
+    let token = query.split('&').find_map(|pair| pair.strip_prefix("token=")).unwrap_or_default().to_owned();
+    let body = serde_json::from_str::<Value>(&body).unwrap_or_default();
+    let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
+    let used = body["summaries"]["data"]["system"]["cpu_percent"].as_f64();
+    taken(match used {
+        // SRS counts 1.0 as all processors.
+        Some(used) => {
+            (sources.push)(Push { token, whose: Whose::Device(text("device_id"), text("ip")), used })
+        }
+        None => Err(Refused::Nonsense("no `summaries.data.system.cpu_percent`: is `summaries on`?".into())),
+    })
+}
+
+/// SRS wants a number: 0 is well.
+fn taken(outcome: Result<(), Refused>) -> Response {
+    match outcome {
+        Ok(()) => Json(serde_json::json!({ "code": 0 })).into_response(),
+        Err(Refused::Token) => {
+            (StatusCode::UNAUTHORIZED, "the token is wrong, or none is set up\n").into_response()
+        }
+        Err(Refused::Unknown(what)) => (StatusCode::NOT_FOUND, what + "\n").into_response(),
+        Err(Refused::Nonsense(what)) => (StatusCode::UNPROCESSABLE_ENTITY, what + "\n").into_response(),
+    }
 }
 
 async fn not_found(uri: Uri) -> Response {
@@ -117,6 +208,12 @@ mod tests {
                 text
             }),
             status: Arc::new(|| serde_json::json!({ "clusters": ["sin"] })),
+            push: Arc::new(|push| match (&*push.token, &push.whose) {
+                ("secret", Whose::Node { cluster, node }) if cluster == "sin" && node == "sin-1" => Ok(()),
+                ("secret", Whose::Device(device, ip)) if device == "sin-1" && ip == "192.0.2.11" => Ok(()),
+                ("secret", _) => Err(Refused::Unknown("no such node".into())),
+                _ => Err(Refused::Token),
+            }),
         };
         let (stop, stopped) = oneshot::channel();
         let seats = Seats::new(listener, connections, keep);
@@ -157,6 +254,45 @@ mod tests {
     async fn nothing_can_be_written() {
         let admin = admin().await;
         assert!(said(&admin, "POST /status").await.starts_with("HTTP/1.1 405 "));
+    }
+
+    /// What is said to a request with a body.
+    async fn told(admin: &Admin, request: &str, headers: &str, body: &str) -> String {
+        let mut client = TcpStream::connect(admin.address).await.unwrap();
+        let length = body.len();
+        let head = format!(
+            "{request} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
+        );
+        client.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer.lines().next().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn who_has_the_token_may_say_how_busy_a_node_is() {
+        let admin = admin().await;
+        let bearer = |token: &str| format!("Authorization: Bearer {token}\r\n");
+        let put = "PUT /load/sin/sin-1";
+        let load = r#"{"load": 0.4}"#;
+        assert!(told(&admin, put, &bearer("secret"), load).await.contains("200"));
+        assert!(told(&admin, put, &bearer("wrong"), load).await.contains("401"));
+        assert!(told(&admin, put, "", load).await.contains("401"));
+        assert!(told(&admin, "PUT /load/sin/sin-9", &bearer("secret"), load).await.contains("404"));
+        assert!(told(&admin, put, &bearer("secret"), "0.4").await.contains("422"));
+        assert!(told(&admin, put, &bearer("secret"), &"x".repeat(BODY_MAX + 1)).await.contains("413"));
+    }
+
+    #[tokio::test]
+    async fn the_heartbeat_of_an_srs_is_understood() {
+        let admin = admin().await;
+        // As SRS 6 writes it, shortened.
+        let heartbeat = r#"{"device_id":"sin-1","ip":"192.0.2.11","summaries":{"code":0,"data":{"ok":true,"now_ms":1,
+            "self":{"version":"6.0","cpu_percent":0.05},"system":{"cpu_percent":0.42,"net_sendi_bytes":1}}}}"#;
+        let post = "POST /load/srs?token=secret";
+        assert!(told(&admin, post, "", heartbeat).await.contains("200"));
+        assert!(told(&admin, "POST /load/srs", "", heartbeat).await.contains("401"));
+        assert!(told(&admin, post, "", r#"{"device_id":"sin-1","ip":"192.0.2.11"}"#).await.contains("422"));
     }
 
     #[tokio::test]

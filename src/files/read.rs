@@ -177,7 +177,7 @@ impl Reader<'_> {
             WrittenSecret::Here(_) | WrittenSecret::Unread => None,
         });
         let cookies = server.cookies.secret_file.as_ref().filter(|_| server.cookies.enabled);
-        for path in distinct(keys.chain(cookies)) {
+        for path in distinct(keys.chain(cookies).chain(server.push_token.as_ref())) {
             match (self.disk.file)(&path.value) {
                 Ok(octets) => _ = includes.secrets.insert(path.value.clone(), octets),
                 Err(fault) => self.unreadable(&path.value, Some(path.at.clone()), &fault),

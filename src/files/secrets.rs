@@ -55,6 +55,22 @@ pub(super) fn cookies(octets: &[u8]) -> Result<Vec<[u8; SECRET_OCTETS]>, String>
     }
 }
 
+/// A token from a file: one line of visible ASCII.
+pub(super) fn token(octets: &[u8]) -> Result<String, String> {
+    let text = std::str::from_utf8(octets).map_err(|_| "is not text".to_owned())?.trim();
+    match text.len() {
+        0 => Err("holds no token".into()),
+        len if len < KEY_OCTETS_MIN => Err(format!(
+            "holds {len} characters, fewer than {KEY_OCTETS_MIN}: write e.g. what `openssl rand -hex 16` says"
+        )),
+        len if len > KEY_OCTETS_MAX => Err(format!("holds more than {KEY_OCTETS_MAX} characters")),
+        _ if !text.bytes().all(|octet| octet.is_ascii_graphic()) => {
+            Err("is not one line of visible characters".into())
+        }
+        _ => Ok(text.to_owned()),
+    }
+}
+
 fn hex(digits: &str) -> Option<[u8; SECRET_OCTETS]> {
     let digits = digits.as_bytes();
     let mut octets = [0; SECRET_OCTETS];

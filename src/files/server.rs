@@ -61,6 +61,8 @@ pub struct ServerFile {
     pub distrust: Distrust,
     /// The address of `/metrics` and `/status`; `None`: no such listener.
     pub admin: Option<SocketAddr>,
+    /// The file of the token by which nodes may say how busy they are; `None`: nobody may.
+    pub push_token: Option<Written<PathBuf>>,
     /// The least grave messages that are logged; default info.
     pub log: LogLevel,
     /// When operators are told of what is wrong, who, and how.
@@ -205,7 +207,8 @@ fn root(source: &Arc<Source>, mut table: Table<'_>, issues: &mut Vec<Issue>) -> 
     let rrl = limits::rrl(section("rrl", issues), loopback(), issues);
     let cookies = section("cookies", issues).map(|table| limits::cookies(table, issues));
     let secondaries = section("transfer", issues).map(|table| transfer(table, issues));
-    let admin = section("admin", issues).and_then(|table| admin(table, &listen, issues));
+    let mut push_token = None;
+    let admin = section("admin", issues).and_then(|table| admin(table, &listen, &mut push_token, issues));
     let distrust = section("health", issues).map(|table| distrust(table, issues));
     let alert = section("alert", issues).map(|table| alerts::alerts(table, issues));
     let minimal = table.take("minimal_responses").and_then(|value| value.flag(issues));
@@ -225,6 +228,7 @@ fn root(source: &Arc<Source>, mut table: Table<'_>, issues: &mut Vec<Issue>) -> 
         explain_allow: explain.unwrap_or_else(loopback),
         distrust: distrust.unwrap_or_default(),
         admin,
+        push_token,
         log: log.unwrap_or_default(),
         minimal_responses: minimal.unwrap_or(false),
         rrl,
@@ -373,9 +377,11 @@ fn canary(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Written<SocketAd
 fn admin(
     mut table: Table<'_>,
     listen: &[Written<SocketAddr>],
+    push_token: &mut Option<Written<PathBuf>>,
     issues: &mut Vec<Issue>,
 ) -> Option<SocketAddr> {
     let value = table.need("listen", "listen = \"127.0.0.1:9353\"", issues);
+    *push_token = table.take("push_token_file").and_then(|value| value.path(issues));
     table.finish(issues);
     let value = value?;
     let admin = socket(&value, issues)?;

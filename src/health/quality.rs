@@ -45,6 +45,8 @@ const LOAD_AGE_MAX: Duration = Duration::from_secs(600);
 pub struct Quality {
     targets: HashMap<TargetKey, Way>,
     clusters: HashMap<Arc<str>, Baseline>,
+    /// What nodes said of their load by themselves, by cluster and node.
+    pushed: HashMap<(Arc<str>, Arc<str>), (f64, Instant)>,
 }
 
 /// What is known of the way to a target.
@@ -87,8 +89,10 @@ pub struct Measure {
 /// What a node said of its load.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Load {
-    /// Of which target it is.
-    pub key: TargetKey,
+    /// Its cluster.
+    pub cluster: Arc<str>,
+    /// Its key there.
+    pub node: Arc<str>,
     /// The used share of what it can carry.
     pub used: f64,
     /// When it said so.
@@ -112,11 +116,20 @@ impl Quality {
         }
     }
 
+    /// A node said by itself how busy it is. It must be one of those that [`Quality::keep`] was told of, or nobody forgets it.
+    pub fn push(&mut self, cluster: Arc<str>, node: Arc<str>, used: f64, now: Instant) {
+        self.pushed.insert((cluster, node), (used, now));
+    }
+
     /// Keeps what is known of these targets, and forgets the others.
     pub fn keep<'t>(&mut self, targets: impl Iterator<Item = &'t TargetKey>) {
         let mut old = std::mem::take(&mut self.targets);
         let mut clusters = std::mem::take(&mut self.clusters);
+        let mut pushed = std::mem::take(&mut self.pushed);
         for key in targets {
+            if let Some((node, load)) = pushed.remove_entry(&(key.cluster.clone(), key.node.clone())) {
+                self.pushed.insert(node, load);
+            }
             if let Some(baseline) = clusters.remove(&key.cluster) {
                 self.clusters.insert(key.cluster.clone(), baseline);
             }
@@ -155,11 +168,19 @@ impl Quality {
 
     /// What targets said of their load and what has not grown too old.
     pub fn loads(&self, now: Instant) -> Vec<Load> {
-        let loads = self.targets.iter().filter_map(|(key, way)| {
-            let (used, at) = way.load?;
-            (now.saturating_duration_since(at) <= LOAD_AGE_MAX).then(|| Load { key: key.clone(), used, at })
-        });
-        loads.collect()
+        let pulled = self.targets.iter().filter_map(|(key, way)| Some((&key.cluster, &key.node, way.load?)));
+        let pushed = self.pushed.iter().map(|((cluster, node), load)| (cluster, node, *load));
+        let fresh = |at: Instant| now.saturating_duration_since(at) <= LOAD_AGE_MAX;
+        pulled
+            .chain(pushed)
+            .filter(|(_, _, (_, at))| fresh(*at))
+            .map(|(cluster, node, (used, at))| Load {
+                cluster: cluster.clone(),
+                node: node.clone(),
+                used,
+                at,
+            })
+            .collect()
     }
 
     fn way(&mut self, aim: &Aim) -> &mut Way {

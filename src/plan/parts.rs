@@ -12,6 +12,7 @@ use crate::steering::binding::Form;
 use crate::steering::rules::Policy;
 use crate::steering::service::Service;
 use crate::wire::cookie::Secrets;
+use crate::wire::digest::Token;
 use crate::wire::name::Name;
 use crate::wire::tsig::Key;
 use crate::zone::compile::Extras;
@@ -79,6 +80,8 @@ pub struct Settings {
     pub keepalive_100ms: u16,
     /// The keys that clients may sign with.
     pub keys: Vec<Arc<Key>>,
+    /// The token by which nodes may say how busy they are; `None`: nobody may.
+    pub push_token: Option<Token>,
     /// What answers hold beside what they must.
     pub extras: Extras,
 }

@@ -1,22 +1,27 @@
 //! The admin listener and the control socket: what they show and do comes from here.
 #![allow(clippy::disallowed_methods)] // It hands the clock to everybody.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::runtime::Runtime;
 use tokio::sync::{oneshot, watch};
 
+use super::balancing::{Senses, senses};
 use super::listening::cannot_listen;
 use super::ordering::Request;
 use super::start::{GeographyReader, Handle, NotStarted};
+use crate::admin::http::{Push, Refused, Whose};
 use crate::admin::{control, http};
 use crate::asked::Asked;
+use crate::cluster::Node;
 use crate::files::server::ServerFile;
 use crate::files::show;
+use crate::plan::Plan;
 use crate::record::Record;
 use crate::snapshot::Live;
+use crate::steering::balance::world::USED_MAX;
 
 /// Starts the admin listener, where there is one; gives its address.
 pub(super) fn admin(
@@ -24,6 +29,7 @@ pub(super) fn admin(
     server: &ServerFile,
     record: &Arc<Record>,
     live: &Arc<Live>,
+    quality: &Senses,
     ended: &watch::Receiver<bool>,
 ) -> Result<Option<SocketAddr>, NotStarted> {
     let Some(address) = server.admin else { return Ok(None) };
@@ -31,9 +37,11 @@ pub(super) fn admin(
     let listener = listener.map_err(|error| NotStarted(cannot_listen(address, &error)))?;
     let bound = listener.local_addr().ok();
     let (metrics, status) = ((Arc::clone(record), Arc::clone(live)), (Arc::clone(record), Arc::clone(live)));
+    let pushed = (Arc::clone(live), Arc::clone(quality));
     let sources = http::Sources {
         metrics: Arc::new(move || metrics.0.exposition(&metrics.1.now(), Instant::now())),
         status: Arc::new(move || status.0.status(&status.1.now(), Instant::now())),
+        push: Arc::new(move |push| take_load(&push, &pushed.0.now().plan, &pushed.1)),
     };
     let (stop, stopped) = oneshot::channel();
     let mut ended = ended.clone();
@@ -47,6 +55,37 @@ pub(super) fn admin(
         }
     });
     Ok(bound)
+}
+
+/// Takes what a node says of its load.
+fn take_load(push: &Push, plan: &Plan, quality: &Senses) -> Result<(), Refused> {
+    if !plan.settings.push_token.as_ref().is_some_and(|token| token.is(&push.token)) {
+        return Err(Refused::Token);
+    }
+    if !(0.0..=USED_MAX).contains(&push.used) {
+        return Err(Refused::Nonsense(format!(
+            "a load is from 0 to {USED_MAX}: the used share of what the node can carry"
+        )));
+    }
+    let mut nodes = plan
+        .inventory
+        .clusters
+        .iter()
+        .flat_map(|cluster| cluster.nodes.iter().map(move |node| (cluster, node)));
+    let found = match &push.whose {
+        Whose::Node { cluster, node } => {
+            nodes.find(|(own, other)| *own.key == **cluster && *other.key == **node)
+        }
+        Whose::Device(device, ip) => {
+            let ip: Option<IpAddr> = ip.parse().ok();
+            let is_its =
+                |node: &Node| node.addresses.iter().any(|own| Some(own.ip) == ip || Some(own.probe) == ip);
+            nodes.find(|(_, node)| *node.key == **device || is_its(node))
+        }
+    };
+    let (cluster, node) = found.ok_or_else(|| Refused::Unknown("no node of this key or address".into()))?;
+    senses(quality).push(cluster.key.clone(), node.key.clone(), push.used, Instant::now());
+    Ok(())
 }
 
 /// The Unix socket by which `steerdns reload`, `status` and `explain` reach this server.

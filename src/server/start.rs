@@ -155,7 +155,8 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     let (reloads, reload_requests) = mpsc::channel(1);
     let (orders, order_requests) = mpsc::channel(1);
     let handle = Handle { reloads, orders };
-    let admin = admin(&runtime, &server, &record, &live, &ended)?;
+    let senses = Senses::default();
+    let admin = admin(&runtime, &server, &record, &live, &senses, &ended)?;
     let geoip = Arc::clone(&record);
     let read: GeographyReader = Arc::new(move || load::geography(&geoip.geoip()));
     control_socket(&runtime, &server, &handle, &record, &live, &read, &ended)?;
@@ -171,7 +172,6 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
         state: server.state.clone(),
         ended: ended.clone(),
     }));
-    let senses = Senses::default();
     let (bent, bends) = mpsc::channel(BENDS);
     let balancing =
         balancing::run(Arc::clone(&live), Arc::clone(&senses), Arc::clone(&record), bent, ended.clone());

@@ -31,6 +31,7 @@ use crate::steering::binding::Form;
 use crate::steering::rules::{Policy, Rtt};
 use crate::steering::service::{Service, ServiceId};
 use crate::wire::cookie::SECRET_OCTETS;
+use crate::wire::digest::Token;
 use crate::wire::name::Name;
 use crate::wire::tsig::Key;
 use crate::zone::record::Record;
@@ -108,6 +109,8 @@ pub struct Linked {
     pub checks: Vec<Arc<Check>>,
     /// How load is balanced; `None`: it is not.
     pub balance: Option<Settings>,
+    /// The token by which nodes may say how busy they are.
+    pub push_token: Option<Token>,
     /// The policies that services use, no two equal but for the key; a `PolicyId` is a place in it.
     pub policies: Vec<Policy>,
     /// The services of all zones; a [`ServiceId`] is a place in it.
@@ -153,6 +156,7 @@ pub fn link(mut world: World, issues: &mut Vec<Issue>) -> Option<Linked> {
     usage::check(&world, &policies, &services, issues);
     let keys = secondaries::keys(&world, issues);
     let cookies = secondaries::cookies(&world, issues);
+    let push_token = secondaries::push_token(&world, issues);
     secondaries::of_server(&world, &keys, issues);
     let secondaries: Vec<Secondaries> =
         world.zones.iter().map(|zone| secondaries::of(&world, zone, &keys, issues)).collect();
@@ -182,6 +186,7 @@ pub fn link(mut world: World, issues: &mut Vec<Issue>) -> Option<Linked> {
         inventory,
         checks,
         balance,
+        push_token,
         policies,
         services,
         bindings,

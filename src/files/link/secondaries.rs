@@ -13,6 +13,7 @@ use crate::files::transfers::{WrittenKey, WrittenSecret, WrittenTransfer};
 use crate::files::words::{listed, nearest, shown};
 use crate::plan::served::{Grant, Notified, Secondaries};
 use crate::wire::cookie::SECRET_OCTETS;
+use crate::wire::digest::Token;
 use crate::wire::name::Name;
 use crate::wire::tsig::Key;
 use crate::zone::record::rtype;
@@ -42,6 +43,17 @@ pub(super) fn keys(world: &World, issues: &mut Vec<Issue>) -> Vec<Arc<Key>> {
         Arc::new(Key::new(written.name.value.clone(), written.algorithm, &secret))
     };
     world.server.keys.iter().map(key).collect()
+}
+
+/// The token by which nodes may say how busy they are; `None`, where no file is named or it has its issue.
+pub(super) fn push_token(world: &World, issues: &mut Vec<Issue>) -> Option<Token> {
+    let path = world.server.push_token.as_ref()?;
+    let octets = world.includes.secrets.get(&path.value)?;
+    let token = secrets::token(octets).map_err(|wrong| {
+        let what = format!("`{}` {wrong}", shown(&path.value.to_string_lossy()));
+        issues.push(Issue::error(path.at.clone(), what));
+    });
+    Some(Token::new(&token.ok()?))
 }
 
 /// The secrets of cookies; none, where no file is named or it has its issue.

@@ -1,0 +1,236 @@
+//! How ranked lists stand today: what quality holds against clusters, and what load divides, from files to answers.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use steerdns::bending::{Bending, Measured};
+use steerdns::health::quality::{Load, Measure};
+use steerdns::publisher::Event;
+use steerdns::wire::edns::Subnet;
+use support::world::{Files, World};
+
+const CLUSTERS: &str = r#"
+[check.edge]
+kind = "tcp"
+port = 80
+fall = 3
+rise = 2
+[cluster.sin]
+place = [1.35, 103.82]
+check = "edge"
+capacity = 100
+node.sin-1 = ["192.0.2.11"]
+[cluster.jkt]
+place = [-6.21, 106.85]
+check = "edge"
+capacity = 100
+node.jkt-1 = ["192.0.2.21"]
+[cluster.bkk]
+place = [13.75, 100.5]
+check = "edge"
+capacity = 100
+node.bkk-1 = ["192.0.2.31"]
+[cluster.fra]
+place = [50.11, 8.68]
+check = "edge"
+capacity = 100
+node.fra-1 = ["198.51.100.21"]
+"#;
+
+/// A world in which four countries have a sixteenth of the addresses each, and everybody else belongs to Frankfurt.
+fn world(policy: &str, more: &str) -> World {
+    let mut files = Files::default();
+    files.put(
+        "steerdns.toml",
+        "listen = [\"127.0.0.1:5300\"]\nzones = \"zones\"\n[geoip]\ngeofeeds = [\"geoip/own.csv\"]\n",
+    );
+    let mut feed = String::new();
+    for (country, first) in [("SG", 16u8), ("ID", 32), ("TH", 48), ("DE", 64)] {
+        feed += &format!("{first}.0.0.0/4,{country},,,\n");
+    }
+    files.put("geoip/own.csv", &feed);
+    files.put("zones/clusters.toml", &format!("{CLUSTERS}{more}[policy.near]\n{policy}"));
+    files.put("zones/x.test.zone", "$TTL 300\n@ SOA ns1 hostmaster 1 2 3 4 5\n@ NS ns1\nns1 A 192.0.2.1\n");
+    files.put("zones/x.test.toml", "[service.s]\npolicy = \"near\"\n");
+    let mut world = World::start(&files).unwrap();
+    world.all_up();
+    world
+}
+
+/// One step of today's lists, a second later.
+fn step(world: &mut World, bending: &mut Bending, measured: &Measured) {
+    world.after(Duration::from_secs(1));
+    let bends = bending.step(&world.snapshot, measured, world.now);
+    let plan = Arc::clone(&world.snapshot.plan);
+    world.handle(Event::Bent(plan, Arc::new(bends)));
+}
+
+fn steps(world: &mut World, bending: &mut Bending, measured: &Measured, seconds: u32) {
+    for _ in 0..seconds {
+        step(world, bending, measured);
+    }
+}
+
+/// Cluster by cluster, how many of the /16 of a country get it.
+fn counts(world: &World, first: u8) -> BTreeMap<String, u32> {
+    let mut counts = BTreeMap::new();
+    let route = world.snapshot.plan.routes[0];
+    for network in 0..4096u32 {
+        let address = IpAddr::V4(Ipv4Addr::from(u32::from(first) << 24 | network << 16));
+        let subnet = Subnet::new(address, 24).unwrap();
+        let client = world.snapshot.plan.client(&route, Some(&subnet), address);
+        let placed = world.snapshot.plan.place(&route, &client);
+        assert_eq!(placed.scope, 16, "scopes never move");
+        let choice = world.snapshot.choose(&route, &placed).unwrap();
+        let key = world.snapshot.plan.inventory.cluster(choice.cluster).key.to_string();
+        *counts.entry(key).or_default() += 1;
+    }
+    counts
+}
+
+fn all(key: &str) -> BTreeMap<String, u32> {
+    BTreeMap::from([(key.to_owned(), 4096)])
+}
+
+/// The ways to sin, jkt, bkk, fra: this much worse than usual, in ms.
+fn ways(rises: [f32; 4]) -> Measured {
+    let way = |rise_ms| Some(Measure { rise_ms, ..Measure::default() });
+    Measured { ways: rises.map(way).into(), loads: Vec::new() }
+}
+
+fn load(world: &World, cluster: &str, used: f64) -> Load {
+    Load { cluster: cluster.into(), node: format!("{cluster}-1").into(), used, at: world.now }
+}
+
+#[test]
+fn a_cluster_whose_way_is_worse_than_usual_falls_behind_a_slightly_farther_one_and_comes_back() {
+    let mut world = world("quality = { tolerate_ms = 10 }\n", "[balance]\nenabled = false\n");
+    let mut bending = Bending::default();
+    let calm = ways([0.0; 4]);
+    steps(&mut world, &mut bending, &calm, 2);
+    assert_eq!(counts(&world, 32), all("jkt"));
+    // Jakarta's way is 60 ms worse: Singapore, some 15 ms farther, is better now. Nobody else moves.
+    steps(&mut world, &mut bending, &ways([0.0, 60.0, 0.0, 0.0]), 1);
+    assert_eq!(counts(&world, 32), all("sin"));
+    assert_eq!((counts(&world, 16), counts(&world, 48)), (all("sin"), all("bkk")));
+    // Frankfurt is far behind all of them: 60 ms do not send Germans to Asia.
+    steps(&mut world, &mut bending, &ways([0.0, 0.0, 0.0, 60.0]), 31);
+    assert_eq!((counts(&world, 32), counts(&world, 64)), (all("jkt"), all("fra")));
+}
+
+#[test]
+fn without_quality_in_the_policy_no_way_is_held_against_anybody() {
+    let mut world = world("", "[balance]\nenabled = false\n");
+    steps(&mut world, &mut Bending::default(), &ways([0.0, 500.0, 0.0, 0.0]), 2);
+    assert_eq!(counts(&world, 32), all("jkt"));
+    assert_eq!(*world.snapshot.bends, Default::default());
+}
+
+#[test]
+fn explain_tells_what_is_held_against_a_cluster() {
+    let mut world = world("quality = {}\n", "[balance]\nenabled = false\n");
+    steps(&mut world, &mut Bending::default(), &ways([0.0, 60.0, 0.0, 0.0]), 1);
+    let route = world.snapshot.plan.routes[0];
+    let subnet = Subnet::new("32.1.0.0".parse().unwrap(), 16).unwrap();
+    let peer = "192.0.2.53".parse().unwrap();
+    let told = steerdns::explain::explain(&world.snapshot, &route, Some(&subnet), peer, world.now, None);
+    assert_eq!(told.list[0].cluster, "sin");
+    assert_eq!((&*told.list[1].cluster, told.list[1].penalty_ms), ("jkt", 50.0));
+    let text = told.to_string();
+    assert!(text.contains("50 ms held against it: its way is worse than usual"), "{text}");
+}
+
+#[test]
+fn a_dead_regions_clients_are_divided_so_that_no_neighbour_is_overrun() {
+    // Each of them has 40 of 100 in use; Asia's third cluster holds as much as both others together can take.
+    let mut world = world("", "[balance]\nassumed = 0.9\n");
+    let mut bending = Bending::default();
+    let none = Measured { ways: vec![None; 4], loads: Vec::new() };
+    steps(&mut world, &mut bending, &none, 3);
+    for target in world.targets("jkt", None) {
+        world.down(&target);
+    }
+    let at_once = counts(&world, 32);
+    assert_eq!(at_once, all("sin"), "a verdict does not wait for the balance");
+    steps(&mut world, &mut bending, &none, 120);
+    let divided = counts(&world, 32);
+    assert!(divided.len() > 1 && !divided.contains_key("jkt"), "{divided:?}");
+    let shares = &world.snapshot.bends.shares;
+    let fullest = |key: &str| {
+        let at = usize::from(world.snapshot.plan.inventory.id(key).unwrap().0);
+        shares[at].assigned / shares[at].capacity
+    };
+    let used = ["sin", "bkk", "fra"].map(fullest);
+    let spread = used.iter().copied().fold(0.0, f64::max) - used.iter().copied().fold(1e9, f64::min);
+    assert!(spread < 0.25, "one is overrun while another has room: {used:?}");
+}
+
+#[test]
+fn a_cluster_that_says_it_is_full_sheds_some_of_its_clients_and_takes_them_back() {
+    let mut world = world("", "");
+    let mut bending = Bending::default();
+    let told = |world: &World, used: f64| Measured {
+        ways: vec![None; 4],
+        loads: ["sin", "jkt", "bkk", "fra"]
+            .map(|key| load(world, key, if key == "sin" { used } else { 0.3 }))
+            .into(),
+    };
+    for _ in 0..60 {
+        let measured = told(&world, 0.5);
+        step(&mut world, &mut bending, &measured);
+    }
+    assert_eq!(counts(&world, 16), all("sin"));
+    for _ in 0..180 {
+        let measured = told(&world, 1.1);
+        step(&mut world, &mut bending, &measured);
+    }
+    let shed = counts(&world, 16);
+    assert!(
+        shed["sin"] < 4096 && shed["sin"] >= 1024,
+        "some are gone, a quarter stays whatever it says: {shed:?}"
+    );
+    for _ in 0..900 {
+        let measured = told(&world, 0.2);
+        step(&mut world, &mut bending, &measured);
+    }
+    assert_eq!(counts(&world, 16), all("sin"));
+}
+
+#[test]
+fn nobody_moves_because_a_file_was_read() {
+    let mut world = world("", "[balance]\nassumed = 0.9\n");
+    let mut bending = Bending::default();
+    let none = Measured { ways: vec![None; 4], loads: Vec::new() };
+    steps(&mut world, &mut bending, &none, 3);
+    for target in world.targets("jkt", None) {
+        world.down(&target);
+    }
+    steps(&mut world, &mut bending, &none, 120);
+    let before = counts(&world, 32);
+    let again = self::world("", "[balance]\nassumed = 0.9\n");
+    world.handle(Event::Loaded(Arc::clone(&again.snapshot.plan)));
+    assert_eq!(counts(&world, 32), before, "with the reload itself");
+    steps(&mut world, &mut bending, &none, 3);
+    assert_eq!(counts(&world, 32), before, "and behind it");
+}
+
+#[test]
+fn where_some_clusters_do_not_say_what_they_carry_load_is_not_balanced_and_check_says_so() {
+    let mut world = world("", "");
+    assert!(world.snapshot.plan.balance.is_some());
+    let mut files = Files::default();
+    files.put("steerdns.toml", "listen = [\"127.0.0.1:5300\"]\nzones = \"zones\"\n");
+    files.put(
+        "zones/clusters.toml",
+        &format!("{}[policy.near]\n", CLUSTERS.replacen("capacity = 100\n", "", 1)),
+    );
+    files.put("zones/x.test.zone", "$TTL 300\n@ SOA ns1 hostmaster 1 2 3 4 5\n@ NS ns1\nns1 A 192.0.2.1\n");
+    files.put("zones/x.test.toml", "[service.s]\npolicy = \"near\"\n");
+    world = World::start(&files).unwrap();
+    assert!(world.snapshot.plan.balance.is_none());
+}
