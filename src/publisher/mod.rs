@@ -213,9 +213,9 @@ impl Publisher {
         let (warming, all_down) = (self.warming.is_some(), self.all_down.clone());
         let news = std::mem::take(&mut self.news);
         let (plan, pools, editions) = (self.plan.clone(), self.pools.clone(), self.editions.clone());
-        let orders = self.orders.standing().cloned().collect();
-        let doubting = self.doubt.since;
-        (Some(Snapshot { plan, pools, warming, all_down, editions, orders, doubting }), news)
+        let (orders, expired) = (&self.orders, self.orders.expired().cloned().collect());
+        let (orders, doubting) = (orders.standing().cloned().collect(), self.doubt.since);
+        (Some(Snapshot { plan, pools, warming, all_down, editions, orders, expired, doubting }), news)
     }
 
     /// The Plan in force.
