@@ -149,8 +149,7 @@ fn lost(judged: &Judged<'_>) -> Option<Lost> {
             since: judged.gone().last().and_then(|(since, _)| *since),
         }),
         Standing::Short => {
-            let (gone, all, needed) =
-                (judged.gone(), judged.nodes(), usize::from(judged.cluster.min_nodes));
+            let (gone, all, needed) = (judged.gone(), judged.nodes(), usize::from(judged.cluster.min_nodes));
             let names: Vec<&str> = gone.iter().map(|(_, node)| &*node.key).collect();
             let up = all.saturating_sub(gone.len());
             Some(Lost {
@@ -227,7 +226,9 @@ fn node_down(judged: &Judged<'_>, member: &Member<'_>) -> Condition {
     ];
     Condition {
         identity: Identity { kind: Kind::NodeDown, labels },
-        summary: one_line(&format!("{node} ({address}) in {cluster} is down{forced} (check {check}){causes}")),
+        summary: one_line(&format!(
+            "{node} ({address}) in {cluster} is down{forced} (check {check}){causes}"
+        )),
         since: Duration::ZERO,
         place: None,
         is_said: false,

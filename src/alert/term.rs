@@ -114,8 +114,8 @@ mod tests {
     #[test]
     fn a_time_is_told_in_the_unit_that_people_think_in() {
         let told = [1, 60, 61, 7199, 7200, 172_799, 172_800, 1_209_599].map(Duration::from_secs).map(shown);
-        let expected =
-            ["1 min", "1 min", "2 min", "120 min", "2 hours", "47 hours", "2 days", "13 days"].map(String::from);
+        let expected = ["1 min", "1 min", "2 min", "120 min", "2 hours", "47 hours", "2 days", "13 days"]
+            .map(String::from);
         assert_eq!(told, expected);
     }
 }

@@ -440,6 +440,37 @@ mod tests {
     }
 
     #[test]
+    fn an_order_whose_time_was_over_is_known_for_a_while_unless_its_target_is_spoken_of_again() {
+        let start = Instant::now();
+        let at = |s| start + Duration::from_secs(s);
+        let (mut orders, mut news) = (Orders::default(), Vec::new());
+        for target in ["sin", "fra", "gru"] {
+            orders.change(order(target, Word::Drain, start, Some(60)), &mut news);
+        }
+        let expired = |orders: &Orders| -> Vec<String> {
+            orders.expired().map(|order| order.target.to_string()).collect()
+        };
+        orders.pass(at(59), &mut news);
+        assert!(expired(&orders).is_empty());
+        orders.pass(at(60), &mut news);
+        assert_eq!(expired(&orders), ["sin", "fra", "gru"]);
+        orders.change(order("sin", Word::Down, at(61), None), &mut news);
+        orders.change(Change::Clear(Selector::parse("fra").unwrap()), &mut news);
+        assert_eq!(expired(&orders), ["gru"]);
+        orders.pass(at(659), &mut news);
+        assert_eq!(expired(&orders), ["gru"]);
+        orders.pass(at(660), &mut news);
+        assert!(expired(&orders).is_empty());
+        // However many there are: the last ones.
+        for number in 0..ORDERS_MAX - 1 {
+            orders.change(order(&format!("c{number}"), Word::Drain, at(700), Some(1)), &mut news);
+        }
+        orders.pass(at(701), &mut news);
+        let kept = expired(&orders);
+        assert_eq!((kept.len(), &*kept[EXPIRED_MAX - 1]), (EXPIRED_MAX, "c998"));
+    }
+
+    #[test]
     fn orders_outlive_the_program_and_what_ended_meanwhile_is_told() {
         let start = Instant::now() + Duration::from_secs(100);
         let (mut orders, mut news) = (Orders::default(), Vec::new());

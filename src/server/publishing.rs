@@ -140,10 +140,9 @@ pub(super) async fn publish(mut own: Publishing) {
             _ = tick.tick() => own.publisher.handle(Event::Tick, Instant::now()),
             Some(edition) = own.editions.recv() => own.publisher.handle(Event::Edited(edition), Instant::now()),
             Some((change, waiting)) = own.order_requests.recv() => {
-                let now = Instant::now();
-                match ordering::told(&own.publisher, &change, now) {
+                match ordering::told(&own.publisher, &change) {
                     Ok(words) => {
-                        own.publisher.handle(Event::Overridden(change), now);
+                        own.publisher.handle(Event::Overridden(change), Instant::now());
                         ordered = Some((waiting, words));
                     }
                     Err(words) => {
