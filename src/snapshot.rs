@@ -78,6 +78,8 @@ pub struct Snapshot {
     pub doubting: Option<Instant>,
     /// What operators said today and that stands, the newest last.
     pub orders: Vec<Arc<Order>>,
+    /// What they said and whose time was over of late.
+    pub expired: Vec<Arc<Order>>,
 }
 
 impl Snapshot {
@@ -93,16 +95,7 @@ impl Snapshot {
         });
         let (pools, all_down) = (pools.collect(), vec![false; plan.groups.len()]);
         let editions = plan.editions.clone();
-        Snapshot {
-            pools,
-            warming: false,
-            all_down,
-            editions,
-            orders: Vec::new(),
-            doubting: None,
-            bends: Arc::default(),
-            plan,
-        }
+        Snapshot { plan, pools, all_down, editions, ..Snapshot::default() }
     }
 
     /// What a zone's secondaries get.

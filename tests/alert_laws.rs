@@ -205,6 +205,55 @@ fn all_down_is_told_at_once() {
 }
 
 #[test]
+fn an_override_that_has_ended_is_told_at_once_and_once() {
+    let labels = vec![(Label::Target, Arc::from("sin")), (Label::Verdict, Arc::from("drain"))];
+    let ended = |kind| Condition {
+        identity: Identity { kind, labels: labels.clone() },
+        summary: "the override".into(),
+        since: START,
+        place: None,
+        is_said: false,
+    };
+    for kind in [Kind::OverrideExpiring, Kind::OverrideExpired] {
+        let mut life = Life::new();
+        life.stand(300, &[ended(kind)]);
+        life.restart(20);
+        life.stand(300, &[ended(kind)]);
+        life.stand(100, &[]);
+        assert_eq!(life.summaries(), [(1, "the override"), (620 + 60, "resolved: the override")]);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_many_is_counted_in_its_own_words() {
+    let certificate = |number| {
+        let Condition { identity: Identity { labels, .. }, .. } = node("a", number);
+        let identity = Identity { kind: Kind::CertificateExpiring, labels };
+        Condition { identity, ..node("a", number) }
+    };
+    let mut life = Life::new();
+    life.stand(100, &[1, 2].map(certificate));
+    life.stand(100, &[certificate(2)]);
+    let expected = [
+        (40, "a: 2 of 4 nodes with a certificate that ends soon"),
+        (170, "resolved: a: 1 node renewed, 1 of 4 still with a certificate that ends soon"),
+    ];
+    assert_eq!(life.summaries(), expected);
+    let short = |key| {
+        let Condition { identity: Identity { labels, .. }, .. } = cluster(key);
+        Condition { identity: Identity { kind: Kind::ClusterShort, labels }, ..cluster(key) }
+    };
+    let mut life = Life::new();
+    life.stand(100, &[short("a"), short("b")]);
+    life.stand(100, &[]);
+    let expected = [
+        (40, "north: 2 of 3 clusters short of nodes"),
+        (160, "resolved: north: 2 clusters whole again, 0 of 3 still short of nodes"),
+    ];
+    assert_eq!(life.summaries(), expected);
+}
+
+#[test]
 fn what_fires_for_long_is_repeated() {
     let mut life = Life::new();
     life.stand(8000, &[node("a", 1)]);

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use steerdns::alert::condition::{Condition, Kind, Label};
 use steerdns::alert::standing::{Dated, of_databases, of_snapshot};
+use steerdns::alert::term::of_terms;
+use steerdns::health::note::Note;
 use support::world::{Files, World};
 
 const NOW: Duration = Duration::from_secs(1_800_000_000);
@@ -158,4 +160,198 @@ fn a_database_is_too_old_from_the_day_on_that_it_is() {
         ("181.mmdb was built on 2026-07-18, more than 180 days ago", NOW - day)
     );
     assert_eq!(of_databases(&databases, day * 181, NOW), []);
+}
+
+/// The world of the other tests under a check that is made of others.
+fn layered(kind: &str) -> String {
+    let layers = "[check.port]\nkind = \"tcp\"\nport = 80\ninterval = \"100ms\"\ntimeout = \"1s\"\nfall = 3\n[check.media]\nkind = \"rtmp\"\ninterval = \"100ms\"\ntimeout = \"1s\"\nfall = 3\n";
+    let whole = format!("[check.works]\n{kind}\nof = [\"port\", \"media\"]\n");
+    let tail = &CLUSTERS[CLUSTERS.find("[policy").unwrap()..];
+    layers.to_owned() + &whole + &tail.replace("\"edge\"", "\"works\"")
+}
+
+/// Layers of the first address of sin-1 go down, ten seconds after one another.
+fn without(kind: &str, layers: &[&str]) -> Vec<Condition> {
+    let mut world = world(&layered(kind), &[]);
+    for layer in layers {
+        for target in world.targets("sin/sin-1/192.0.2.11", Some(layer)) {
+            world.down(&target);
+        }
+        world.after(Duration::from_secs(10));
+    }
+    standing(&world)
+}
+
+#[test]
+fn a_node_is_judged_by_all_layers_of_its_check_together_and_is_one_alert() {
+    let one = without("kind = \"all\"", &["media"]);
+    assert_eq!(told(&one), [(Kind::NodeDown, "192.0.2.11", false)]);
+    assert_eq!(&**one[0].identity.label(Label::Check).unwrap(), "works");
+    assert_eq!(one[0].summary, "sin-1 (192.0.2.11) in sin is down (check works); media: connect: refused");
+    let both = without("kind = \"all\"", &["media", "port"]);
+    assert_eq!(
+        both[0].summary,
+        "sin-1 (192.0.2.11) in sin is down (check works); port: connect: refused; media: connect: refused"
+    );
+    assert_eq!((both.len(), both[0].since), (1, NOW - Duration::from_secs(20)), "with the first layer");
+}
+
+#[test]
+fn a_layer_that_decides_nothing_is_no_alert() {
+    assert_eq!(without("kind = \"any\"", &["media"]), []);
+    let both = without("kind = \"at-least\"\nleast = 1", &["media", "port"]);
+    assert_eq!((both.len(), both[0].since), (1, NOW - Duration::from_secs(10)), "with the last layer");
+}
+
+#[test]
+fn a_cluster_with_fewer_nodes_than_it_needs_says_so_and_how_many() {
+    let needs_two = CLUSTERS.replace("region = \"asia\"", "region = \"asia\"\nmin_nodes = 2");
+    let conditions = standing(&world(&needs_two, &["sin/sin-1/192.0.2.11"]));
+    assert_eq!(
+        told(&conditions),
+        [(Kind::ClusterShort, "ipv4", false), (Kind::NodeDown, "192.0.2.11", true)]
+    );
+    let summary = "sin is short of nodes: 1 of 2 needed have an IPv4 address up (check edge); without sin-1";
+    assert_eq!((&*conditions[0].summary, conditions[0].since), (summary, NOW - Duration::from_secs(100)));
+    // The last one falls: it is down, and no longer short.
+    let conditions = standing(&world(&needs_two, &["sin/sin-1/192.0.2.11", "sin/sin-2/192.0.2.12"]));
+    assert_eq!(told(&conditions)[0], (Kind::ClusterDown, "ipv4", false));
+}
+
+#[test]
+fn a_cluster_that_is_short_because_of_an_operator_is_so_since_he_said_it() {
+    let needs_two = CLUSTERS.replace("region = \"asia\"", "region = \"asia\"\nmin_nodes = 2");
+    let mut world = world(&needs_two, &[]);
+    world.order("drain", "sin/sin-2", None).unwrap();
+    world.after(Duration::from_secs(7));
+    let conditions = standing(&world);
+    let short = |condition: &&Condition| condition.identity.kind == Kind::ClusterShort;
+    assert_eq!(conditions.iter().filter(short).count(), conditions.len());
+    assert_eq!((conditions.len(), conditions[0].since), (2, NOW - Duration::from_secs(7)));
+}
+
+#[test]
+fn what_operators_say_today_counts_as_what_the_files_say() {
+    let mut world = world(CLUSTERS, &["sin/sin-2"]);
+    assert_eq!(standing(&world).len(), 2);
+    for out in ["drain", "hold-down"] {
+        world.order(out, "sin/sin-2", None).unwrap();
+        assert_eq!(standing(&world), [], "{out}");
+    }
+    world.order("hold-up", "sin/sin-2", None).unwrap();
+    let conditions = standing(&world);
+    assert_eq!(conditions.len(), 2);
+    assert!(conditions[0].summary.contains("and answered all the same (override up)"), "{conditions:?}");
+    world.order("clear", "sin/sin-2", None).unwrap();
+    assert!(!standing(&world)[0].summary.contains("override"));
+}
+
+#[test]
+fn a_server_that_doubts_itself_tells_that_and_not_what_it_sees_fail() {
+    let mut files = files(CLUSTERS);
+    files.append("steerdns.toml", "[health]\ncanaries = [\"9.9.9.9:53\", \"1.1.1.1:53\"]\n");
+    let mut world = World::start(&files).unwrap();
+    world.all_up();
+    world.canaries(true);
+    world.after(Duration::from_secs(100));
+    for target in world.targets("all", None) {
+        world.down(&target);
+    }
+    world.canaries(false);
+    world.after(Duration::from_secs(3));
+    let conditions = standing(&world);
+    assert_eq!(told(&conditions), [(Kind::VantageInDoubt, "", false)]);
+    assert_eq!(
+        conditions[0].summary,
+        "this server doubts its own network: 6 of 6 targets fail here, and with them most canaries; it answers by \
+         the verdicts of before"
+    );
+    assert_eq!(conditions[0].since, NOW - Duration::from_secs(3));
+    world.canaries(true);
+    for target in world.targets("all", None) {
+        world.up(&target);
+    }
+    world.after(Duration::from_secs(1));
+    assert_eq!(standing(&world), []);
+}
+
+fn terms(world: &World) -> Vec<Condition> {
+    of_terms(&world.snapshot, world.now, NOW)
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The world of the other tests over https, and so much is left of the certificate of one address.
+fn certified(left: Duration) -> World {
+    let https = CLUSTERS.replace("kind = \"tcp\"\nport = 80", "kind = \"https\"");
+    let mut world = world(&https, &[]);
+    let target = world.targets("sin/sin-1/192.0.2.11", None).remove(0);
+    world.noted(&target, Note::Certificate { left });
+    world
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_a_warning_and_in_its_last_days_a_graver_one() {
+    assert_eq!(terms(&certified(DAY * 14)), [], "14 days are enough by default");
+    let mut world = certified(DAY * 3);
+    let conditions = terms(&world);
+    assert_eq!(told(&conditions), [(Kind::CertificateExpiring, "192.0.2.11", false)]);
+    assert_eq!(
+        conditions[0].summary,
+        "the certificate of sin-1 (192.0.2.11) in sin ends in 3 days (check edge)"
+    );
+    assert_eq!(conditions[0].since, NOW - DAY * 11);
+    assert_eq!(conditions[0].place.as_ref().unwrap().nodes, 2);
+    // No probe must say so: time passes.
+    world.after(DAY + Duration::from_secs(60));
+    let conditions = terms(&world);
+    let expected =
+        [(Kind::CertificateLastDays, "192.0.2.11", false), (Kind::CertificateExpiring, "192.0.2.11", true)];
+    assert_eq!(told(&conditions), expected);
+    assert!(conditions[0].summary.contains(" ends in 47 hours "), "{}", conditions[0].summary);
+    assert_eq!(conditions[0].since, NOW - Duration::from_secs(60));
+    world.after(DAY * 3);
+    assert!(terms(&world)[0].summary.contains(" has ended "), "{:?}", terms(&world));
+    let target = world.targets("sin/sin-1/192.0.2.11", None).remove(0);
+    world.noted(&target, Note::Certificate { left: DAY * 90 });
+    assert_eq!(terms(&world), []);
+}
+
+#[test]
+fn an_override_is_told_ten_minutes_before_its_end_and_for_ten_minutes_after_it() {
+    let minute = Duration::from_secs(60);
+    let mut world = world(CLUSTERS, &[]);
+    world.order("drain", "sin", Some(minute * 30)).unwrap();
+    world.after(minute * 20 - Duration::from_secs(1));
+    assert_eq!(terms(&world), []);
+    world.after(Duration::from_secs(61));
+    let conditions = terms(&world);
+    assert_eq!(told(&conditions), [(Kind::OverrideExpiring, "", false)]);
+    let summary = "the override `drain` of sin ends in 9 min (given by nobody: a scenario)";
+    assert_eq!((&*conditions[0].summary, conditions[0].since), (summary, NOW - minute));
+    let labels = conditions[0].identity.labels.iter().map(|(label, value)| (label.word(), &**value));
+    assert_eq!(labels.collect::<Vec<_>>(), [("target", "sin"), ("verdict", "drain")]);
+    world.after(minute * 10);
+    let conditions = terms(&world);
+    assert_eq!(told(&conditions), [(Kind::OverrideExpired, "", false)]);
+    let summary = "the override `drain` of sin has ended (given by nobody: a scenario)";
+    assert_eq!((&*conditions[0].summary, conditions[0].since), (summary, NOW - minute));
+    world.after(minute * 9);
+    assert_eq!(terms(&world), []);
+}
+
+#[test]
+fn the_end_of_a_short_override_is_not_announced_and_one_that_is_given_again_has_not_ended() {
+    let minute = Duration::from_secs(60);
+    let mut world = world(CLUSTERS, &[]);
+    world.order("drain", "sin", Some(minute * 20)).unwrap();
+    world.after(minute * 19);
+    assert_eq!(terms(&world), []);
+    world.after(minute);
+    assert_eq!(told(&terms(&world)), [(Kind::OverrideExpired, "", false)]);
+    world.order("drain", "sin", None).unwrap();
+    assert_eq!(terms(&world), []);
+    // What an operator took back did not end by itself.
+    world.order("clear", "sin", None).unwrap();
+    assert_eq!(terms(&world), []);
 }

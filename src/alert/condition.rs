@@ -35,10 +35,22 @@ impl Severity {
 pub enum Kind {
     /// No cluster of a service has a node up.
     AllDown,
+    /// This server takes its own network for the one that failed, and holds the verdicts of before.
+    VantageInDoubt,
     /// No address of a family is up in a cluster, under one check.
     ClusterDown,
-    /// An address of a node is down under a check.
+    /// Fewer nodes are up in a cluster than it needs, and some are.
+    ClusterShort,
+    /// An address of a node is down under the check by which services judge it.
     NodeDown,
+    /// A certificate ends within two days, or has ended.
+    CertificateLastDays,
+    /// A certificate holds for less than it should.
+    CertificateExpiring,
+    /// An override will soon end by itself.
+    OverrideExpiring,
+    /// An override has ended by itself.
+    OverrideExpired,
     /// The files that somebody wanted loaded were refused; the last good ones serve.
     ReloadRefused,
     /// A GeoIP database is older than it should be.
@@ -49,15 +61,32 @@ pub enum Kind {
 
 impl Kind {
     /// All that can stand by itself.
-    pub const ALL: [Kind; 5] =
-        [Kind::AllDown, Kind::ClusterDown, Kind::NodeDown, Kind::ReloadRefused, Kind::DatabaseTooOld];
+    pub const ALL: [Kind; 11] = [
+        Kind::AllDown,
+        Kind::VantageInDoubt,
+        Kind::ClusterDown,
+        Kind::ClusterShort,
+        Kind::NodeDown,
+        Kind::CertificateLastDays,
+        Kind::CertificateExpiring,
+        Kind::OverrideExpiring,
+        Kind::OverrideExpired,
+        Kind::ReloadRefused,
+        Kind::DatabaseTooOld,
+    ];
 
     /// Its name, which never changes: in messages, metrics and Alertmanager's `alertname`.
     pub fn name(self) -> &'static str {
         match self {
             Kind::AllDown => "AllDown",
+            Kind::VantageInDoubt => "VantageInDoubt",
             Kind::ClusterDown => "ClusterDown",
+            Kind::ClusterShort => "ClusterShort",
             Kind::NodeDown => "NodeDown",
+            Kind::CertificateLastDays => "CertificateLastDays",
+            Kind::CertificateExpiring => "CertificateExpiring",
+            Kind::OverrideExpiring => "OverrideExpiring",
+            Kind::OverrideExpired => "OverrideExpired",
             Kind::ReloadRefused => "ReloadRefused",
             Kind::DatabaseTooOld => "DatabaseTooOld",
             Kind::Test => "Test",
@@ -67,15 +96,22 @@ impl Kind {
     /// How grave it is.
     pub fn severity(self) -> Severity {
         match self {
-            Kind::AllDown | Kind::ClusterDown => Severity::Critical,
-            Kind::NodeDown | Kind::ReloadRefused | Kind::DatabaseTooOld => Severity::Warning,
-            Kind::Test => Severity::Info,
+            Kind::AllDown
+            | Kind::VantageInDoubt
+            | Kind::ClusterDown
+            | Kind::ClusterShort
+            | Kind::CertificateLastDays => Severity::Critical,
+            Kind::NodeDown | Kind::CertificateExpiring | Kind::ReloadRefused | Kind::DatabaseTooOld => {
+                Severity::Warning
+            }
+            Kind::OverrideExpiring | Kind::OverrideExpired | Kind::Test => Severity::Info,
         }
     }
 
-    /// Whether there is nothing to wait for before it is told: viewers get dead addresses now.
+    /// Whether there is nothing to wait for before it is told: viewers get dead addresses now, or a clock says it, and
+    /// that is no blip.
     pub fn is_urgent(self) -> bool {
-        self == Kind::AllDown
+        matches!(self, Kind::AllDown | Kind::OverrideExpiring | Kind::OverrideExpired)
     }
 }
 
@@ -97,6 +133,10 @@ pub enum Label {
     Check,
     /// A GeoIP database, as the files name it.
     Database,
+    /// Of which nodes an override is, as its operator wrote it.
+    Target,
+    /// What an override says: `drain`, `down` or `up`.
+    Verdict,
 }
 
 impl Label {
@@ -110,6 +150,8 @@ impl Label {
             Label::Address => "address",
             Label::Check => "check",
             Label::Database => "database",
+            Label::Target => "target",
+            Label::Verdict => "verdict",
         }
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::condition::{Condition, Identity, Kind};
+use super::condition::{Condition, Identity, Kind, Label};
 use super::notification::{Alert, Down, Event, Group, LISTED_MAX, Notification, Scope, summary, thing};
 
 /// When things are told.
@@ -379,10 +379,11 @@ impl Desk {
         let (mut things, mut of) = (BTreeSet::new(), None);
         for held in self.alerts.values().filter(|held| held.condition.identity.kind == kind) {
             let Some(place) = &held.condition.place else { continue };
-            let all = match (scope, held.condition.region(), kind) {
-                (Scope::Cluster(key), _, Kind::NodeDown) if place.cluster == *key => place.nodes,
-                (Scope::Region(key), Some(region), Kind::NodeDown) if region.key == *key => region.nodes,
-                (Scope::Region(key), Some(region), _) if region.key == *key => region.clusters,
+            let of_nodes = held.condition.identity.label(Label::Node).is_some();
+            let all = match (scope, held.condition.region()) {
+                (Scope::Cluster(key), _) if of_nodes && place.cluster == *key => place.nodes,
+                (Scope::Region(key), Some(region)) if of_nodes && region.key == *key => region.nodes,
+                (Scope::Region(key), Some(region)) if region.key == *key => region.clusters,
                 _ => continue,
             };
             of = Some(all);

@@ -119,7 +119,8 @@ pub(super) fn summary(
         ([only], _, Some(Down { now: 0 | 1, .. })) if event != Event::Resolved => only.summary.clone(),
         ([only], _, Some(Down { now: 0, .. })) => only.summary.clone(),
         ([only], Some(scope), Some(Down { now, of })) if event != Event::Resolved => {
-            format!("{}; {scope}: {now} of {of} {} down", only.summary, nouns(kind))
+            let Counted { nouns, are, .. } = Counted::of(kind);
+            format!("{}; {scope}: {now} of {of} {nouns} {are}", only.summary)
         }
         (_, Some(scope), Some(down)) => counted(event, kind, scope, told, down),
         ([first, others @ ..], _, _) => format!("{} (and {} more)", first.summary, others.len()),
@@ -131,19 +132,38 @@ pub(super) fn summary(
 
 fn counted(event: Event, kind: Kind, scope: &str, told: &[&Condition], down: Down) -> String {
     let things: BTreeSet<_> = told.iter().filter_map(|condition| thing(condition)).collect();
-    let nouns = nouns(kind);
+    let Counted { nouns, are, ended } = Counted::of(kind);
     let Down { now, of } = down;
     if event == Event::Resolved {
         let (count, noun) = (things.len(), if things.len() == 1 { &nouns[..nouns.len() - 1] } else { nouns });
-        return format!("{scope}: {count} {noun} back, {now} of {of} still down");
+        return format!("{scope}: {count} {noun} {ended}, {now} of {of} still {are}");
     }
     // One of them may be down at several addresses and under several checks.
     let several = if told.len() > things.len() { format!(" ({} alerts)", told.len()) } else { String::new() };
-    format!("{scope}: {now} of {of} {nouns} down{several}")
+    format!("{scope}: {now} of {of} {nouns} {are}{several}")
 }
 
-fn nouns(kind: Kind) -> &'static str {
-    if kind == Kind::NodeDown { "nodes" } else { "clusters" }
+/// How things of one kind are counted in a sentence.
+struct Counted {
+    /// What is counted.
+    nouns: &'static str,
+    /// What they are.
+    are: &'static str,
+    /// What they are afterwards.
+    ended: &'static str,
+}
+
+impl Counted {
+    fn of(kind: Kind) -> Counted {
+        let [nouns, are, ended] = match kind {
+            Kind::CertificateLastDays => ["nodes", "with a certificate that ends within 2 days", "renewed"],
+            Kind::CertificateExpiring => ["nodes", "with a certificate that ends soon", "renewed"],
+            Kind::ClusterShort => ["clusters", "short of nodes", "whole again"],
+            Kind::NodeDown => ["nodes", "down", "back"],
+            _ => ["clusters", "down", "back"],
+        };
+        Counted { nouns, are, ended }
+    }
 }
 
 /// What is counted: a node of its cluster, or a cluster.

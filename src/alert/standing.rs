@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::condition::{Condition, Identity, Kind, Label, Place, Region, one_line};
+use super::judged::{Judged, Member};
 use super::message::date;
-use crate::cluster::{CheckId, Cluster, ClusterId, Family, Inventory, Word};
+use crate::cluster::{CheckId, Cluster, ClusterId, Family, Inventory};
 use crate::health::verdict::Verdict;
 use crate::plan::Group;
 use crate::snapshot::{HeldTarget, Snapshot};
@@ -38,38 +39,43 @@ pub fn of_snapshot(snapshot: &Snapshot, now: Instant, unix: Duration) -> Option<
         return None;
     }
     let ago = |since: Instant| unix.saturating_sub(now.saturating_duration_since(since));
-    let dead = Dead::of(snapshot, &ago);
-    let places = places(&snapshot.plan.inventory);
+    let (all, places) = (Judged::all(snapshot), places(&snapshot.plan.inventory));
+    let lost: BTreeMap<_, _> = all.iter().filter_map(|judged| Some((judged.key(), lost(judged)?))).collect();
     let mut found = Vec::new();
+    found.extend(snapshot.doubting.map(|since| in_doubt(snapshot, ago(since))));
     let groups = snapshot.plan.groups.iter().zip(&snapshot.all_down);
     for (group, _) in groups.filter(|(_, down)| **down) {
-        found.push(all_down(snapshot, group, dead.last_of(group, snapshot).unwrap_or(unix)));
+        let last = candidates(snapshot, group).filter_map(|key| lost.get(&key)?.since).max();
+        found.push(all_down(snapshot, group, last.map_or(unix, ago)));
     }
-    for (&(cluster, check, family), &since) in &dead.pools {
-        let place = places[usize::from(cluster.0)].clone();
-        let check_key = &snapshot.plan.checks[usize::from(check.0)].key;
-        let identity = Identity {
-            kind: Kind::ClusterDown,
-            labels: vec![
+    for judged in &all {
+        let place = &places[usize::from(judged.id.0)];
+        let lost = lost.get(&judged.key());
+        if let Some(Lost { kind, summary, since }) = lost {
+            let labels = vec![
                 (Label::Cluster, Arc::clone(&place.cluster)),
-                (Label::Family, family_word(family).into()),
-                (Label::Check, Arc::clone(check_key)),
-            ],
-        };
-        let summary = one_line(&format!(
-            "{} has no {} address up (check {check_key})",
-            place.cluster,
-            family_name(family)
-        ));
-        let is_said = dead.is_said(snapshot, cluster, check, family);
-        found.push(Condition { identity, summary, since, place: Some(place), is_said });
-    }
-    let all = (0..).map(ClusterId).zip(&snapshot.pools);
-    for (cluster, held) in all.flat_map(|(id, pools)| pools.held.iter().map(move |held| (id, held))) {
-        if let Some(node) = node_down(snapshot, cluster, held, &dead, &places, &ago) {
-            found.push(node);
+                (Label::Family, family_word(judged.family).into()),
+                (Label::Check, Arc::clone(judged.check_key())),
+            ];
+            found.push(Condition {
+                identity: Identity { kind: *kind, labels },
+                summary: one_line(summary),
+                since: since.map_or(unix, ago),
+                place: Some(place.clone()),
+                is_said: is_said(snapshot, judged),
+            });
+        }
+        for member in judged.members().filter(|member| !member.is_withdrawn()) {
+            let Some(since) = judged.down(&member) else { continue };
+            found.push(Condition {
+                since: ago(since),
+                place: Some(place.clone()),
+                is_said: lost.is_some(),
+                ..node_down(judged, &member)
+            });
         }
     }
+    found.sort_by_key(|condition| condition.identity.kind);
     Some(found)
 }
 
@@ -109,54 +115,71 @@ pub fn of_reload(refused: &Refused) -> Condition {
     }
 }
 
-/// The pools in which no address is up, though there are some that no operator took out; since when.
-struct Dead {
-    pools: BTreeMap<(ClusterId, CheckId, Family), Duration>,
+/// The server doubts what it sees.
+fn in_doubt(snapshot: &Snapshot, since: Duration) -> Condition {
+    let (mut failing, mut all) = (0, 0);
+    for held in snapshot.pools.iter().flat_map(|pools| &pools.held) {
+        failing += usize::from(matches!(held.held.verdict, Verdict::Down | Verdict::Suspect { .. }));
+        all += usize::from(held.held.verdict != Verdict::Unknown);
+    }
+    let summary = format!(
+        "this server doubts its own network: {failing} of {all} targets fail here, and with them most canaries; it \
+         answers by the verdicts of before"
+    );
+    let identity = Identity { kind: Kind::VantageInDoubt, labels: Vec::new() };
+    Condition { identity, summary, since, place: None, is_said: false }
 }
 
-impl Dead {
-    fn of(snapshot: &Snapshot, ago: &impl Fn(Instant) -> Duration) -> Dead {
-        let (plan, mut pools) = (&snapshot.plan, BTreeMap::new());
-        for (id, live) in plan.inventory.ids().zip(&snapshot.pools) {
-            let fell = |check: CheckId, family: Family| {
-                let own = live
-                    .held
-                    .iter()
-                    .filter(|held| held.target.check == check && held.target.family() == family);
-                own.map(|held| ago(held.held.since)).max()
-            };
-            for (kind, pool) in plan.kinds.iter().zip(&live.pools) {
-                let Some(check) = kind.check_in(plan.inventory.cluster(id)) else { continue };
-                if pool.pool.standing == Standing::Dead {
-                    let since = fell(check, kind.family).unwrap_or_default();
-                    pools.insert((id, check, kind.family), since);
-                }
-            }
+/// What a cluster lost: all that services may have of it, or more than it can do without.
+struct Lost {
+    kind: Kind,
+    summary: String,
+    /// `None`: that is not known.
+    since: Option<Instant>,
+}
+
+fn lost(judged: &Judged<'_>) -> Option<Lost> {
+    let (cluster, check) = (&judged.cluster.key, judged.check_key());
+    let family = family_name(judged.family);
+    match judged.standing {
+        Standing::Up | Standing::Unknown | Standing::Withdrawn => None,
+        Standing::Dead => Some(Lost {
+            kind: Kind::ClusterDown,
+            summary: format!("{cluster} has no {family} address up (check {check})"),
+            since: judged.gone().last().and_then(|(since, _)| *since),
+        }),
+        Standing::Short => {
+            let (gone, all, needed) = (judged.gone(), judged.nodes(), usize::from(judged.cluster.min_nodes));
+            let names: Vec<&str> = gone.iter().map(|(_, node)| &*node.key).collect();
+            let up = all.saturating_sub(gone.len());
+            Some(Lost {
+                kind: Kind::ClusterShort,
+                summary: format!(
+                    "{cluster} is short of nodes: {up} of {needed} needed have an {family} address up (check \
+                     {check}); without {}",
+                    names.join(", ")
+                ),
+                // With this one too few were left.
+                since: gone.get(all.saturating_sub(needed)).and_then(|(since, _)| *since),
+            })
         }
-        Dead { pools }
     }
+}
 
-    /// When the last cluster of a group fell.
-    fn last_of(&self, group: &Group, snapshot: &Snapshot) -> Option<Duration> {
-        let kind = &snapshot.plan.kinds[usize::from(group.kind)];
-        let since = group.candidates.iter().filter_map(|id| {
-            let check = kind.check_in(snapshot.plan.inventory.cluster(*id))?;
-            self.pools.get(&(*id, check, kind.family)).copied()
-        });
-        since.max()
-    }
+/// The clusters that may answer a group, as their members are judged.
+fn candidates<'s>(
+    snapshot: &'s Snapshot,
+    group: &'s Group,
+) -> impl Iterator<Item = (ClusterId, CheckId, Family)> + 's {
+    let kind = &snapshot.plan.kinds[usize::from(group.kind)];
+    let inventory = &snapshot.plan.inventory;
+    group.candidates.iter().filter_map(|id| Some((*id, kind.check_in(inventory.cluster(*id))?, kind.family)))
+}
 
-    /// Whether all services of a group are told to be down because of this pool and others.
-    fn is_said(&self, snapshot: &Snapshot, cluster: ClusterId, check: CheckId, family: Family) -> bool {
-        let plan = &snapshot.plan;
-        let mut down = plan.groups.iter().zip(&snapshot.all_down).filter(|(_, down)| **down);
-        down.any(|(group, _)| {
-            let kind = &plan.kinds[usize::from(group.kind)];
-            let is_of =
-                kind.family == family && kind.check_in(plan.inventory.cluster(cluster)) == Some(check);
-            is_of && group.candidates.contains(&cluster)
-        })
-    }
+/// Whether all services of a group are told to be down because of this and others.
+fn is_said(snapshot: &Snapshot, judged: &Judged<'_>) -> bool {
+    let mut down = snapshot.plan.groups.iter().zip(&snapshot.all_down).filter(|(_, down)| **down);
+    down.any(|(group, _)| candidates(snapshot, group).any(|key| key == judged.key()))
 }
 
 fn all_down(snapshot: &Snapshot, group: &Group, since: Duration) -> Condition {
@@ -182,46 +205,38 @@ fn all_down(snapshot: &Snapshot, group: &Group, since: Duration) -> Condition {
     }
 }
 
-/// An address that is down. One that an operator took out of the answers is expected to be.
-fn node_down(
-    snapshot: &Snapshot,
-    id: ClusterId,
-    held: &HeldTarget,
-    dead: &Dead,
-    places: &[Place],
-    ago: &impl Fn(Instant) -> Duration,
-) -> Option<Condition> {
-    let (target, family) = (&held.target, held.target.family());
-    let node = &snapshot.plan.inventory.cluster(id).nodes[usize::from(target.node)];
-    let is_out = node.pinned.as_ref().is_some_and(|pinned| matches!(pinned.word, Word::Drain | Word::Down));
-    if held.held.verdict != Verdict::Down || is_out {
-        return None;
-    }
-    let key = &target.aim.key;
-    let cause = held.held.cause_now().map(|cause| format!(": {cause}")).unwrap_or_default();
-    let forced = if node.pinned.is_some() { ", and answered all the same (override up)" } else { "" };
-    Some(Condition {
-        identity: Identity {
-            kind: Kind::NodeDown,
-            labels: vec![
-                (Label::Cluster, Arc::clone(&key.cluster)),
-                (Label::Node, Arc::clone(&key.node)),
-                (Label::Address, key.address.to_string().into()),
-                (Label::Check, Arc::clone(&key.check)),
-            ],
-        },
+/// An address that is down under the check by which services judge it; where it is, and since when, others know.
+fn node_down(judged: &Judged<'_>, member: &Member<'_>) -> Condition {
+    let (cluster, check) = (&judged.cluster.key, judged.check_key());
+    let layer = |held: &HeldTarget| {
+        let cause = held.held.cause_now().map(|cause| format!(": {cause}")).unwrap_or_default();
+        match judged.is_layered() {
+            true => format!("; {}{cause}", held.target.aim.check.key),
+            false => cause,
+        }
+    };
+    let causes: String = judged.failing(member).map(layer).collect();
+    let forced = if member.is_forced() { ", and answered all the same (override up)" } else { "" };
+    let (node, address) = (&member.node.key, member.address);
+    let labels = vec![
+        (Label::Cluster, Arc::clone(cluster)),
+        (Label::Node, Arc::clone(node)),
+        (Label::Address, address.to_string().into()),
+        (Label::Check, Arc::clone(check)),
+    ];
+    Condition {
+        identity: Identity { kind: Kind::NodeDown, labels },
         summary: one_line(&format!(
-            "{} ({}) in {} is down{forced} (check {}){cause}",
-            key.node, key.address, key.cluster, key.check
+            "{node} ({address}) in {cluster} is down{forced} (check {check}){causes}"
         )),
-        since: ago(held.held.since),
-        place: Some(places[usize::from(id.0)].clone()),
-        is_said: dead.pools.contains_key(&(id, target.check, family)),
-    })
+        since: Duration::ZERO,
+        place: None,
+        is_said: false,
+    }
 }
 
 /// Cluster by cluster.
-fn places(inventory: &Inventory) -> Vec<Place> {
+pub(super) fn places(inventory: &Inventory) -> Vec<Place> {
     let mut regions: HashMap<&str, (usize, usize)> = HashMap::new();
     for cluster in &inventory.clusters {
         if let Some(region) = &cluster.region {

@@ -95,27 +95,29 @@ fn line(order: &Value) -> String {
         Some(seconds) => format!("for {seconds} s more"),
         None => "until it is cleared".into(),
     };
-    let nodes = order["nodes"].as_array().map_or(0, Vec::len);
+    let nodes = match order["nodes"].as_array().map_or(0, Vec::len) {
+        1 => "1 node".into(),
+        count => format!("{count} nodes"),
+    };
     let (target, verdict, who, why) = (text("target"), text("verdict"), text("who"), text("why"));
-    format!("{target}  {verdict}  {end}, {nodes} nodes, said by {who}: {why}")
+    format!("{target}  {verdict}  {end}, {nodes}, said by {who}: {why}")
 }
 
-/// What stands in clusters.toml for the same, node by node.
+/// What stands in clusters.toml for the same: of a whole cluster, or node by node.
 fn toml(order: &Value) -> String {
     let text = |key: &str| order[key].as_str().unwrap_or_default();
     // A JSON string is a TOML string: the escapes that JSON has TOML has, too.
     let why = Value::from(format!("{} ({})", text("why"), text("who")));
-    let verdict = text("verdict");
+    let line = format!("override = {{ verdict = \"{}\", why = {why} }}\n", text("verdict"));
+    let target = text("target");
+    if !target.contains(['/', ':', '*']) {
+        return format!("# in [cluster.{target}]:\n{line}");
+    }
     let nodes = order["nodes"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    nodes
-        .filter_map(|node| node.split_once('/'))
-        .map(|(cluster, node)| {
-            format!(
-                "# [cluster.{cluster}.node] {node} = {{ addresses = …, the following }}\n\
-                 override = {{ verdict = \"{verdict}\", why = {why} }}\n"
-            )
-        })
-        .collect()
+    let of_node = |(cluster, node): (&str, &str)| {
+        format!("# in [cluster.{cluster}.node], {node} = {{ addresses = …, and this }}:\n{line}")
+    };
+    nodes.filter_map(|node| node.split_once('/')).map(of_node).collect()
 }
 
 fn order(config: &Config, request: &Request) -> ExitCode {

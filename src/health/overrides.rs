@@ -10,6 +10,10 @@ use crate::cluster::{Cluster, Inventory, Node, Word};
 pub const ORDERS_MAX: usize = 1000;
 /// How long before its end an order that stands for longer than twice that is said to be ending.
 pub const ENDING_BEFORE: Duration = Duration::from_secs(600);
+/// How long an order whose time was over is known yet, to those who tell of it.
+pub const EXPIRED_KEPT: Duration = Duration::from_secs(600);
+/// So many of them are: whoever reads of more reads nothing.
+const EXPIRED_MAX: usize = 100;
 /// The longest text of a reason or a name, in characters.
 pub const WORDS_MAX: usize = 200;
 
@@ -135,6 +139,15 @@ pub struct Order {
     pub until: Option<Instant>,
 }
 
+impl Order {
+    /// Whether it will end soon: within [`ENDING_BEFORE`], after it was to stand for more than twice as long.
+    pub fn is_ending(&self, now: Instant) -> bool {
+        let Some(until) = self.until else { return false };
+        let is_long = until.saturating_duration_since(self.since) > 2 * ENDING_BEFORE;
+        is_long && until > now && until - now <= ENDING_BEFORE
+    }
+}
+
 /// What is to become of the orders.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
@@ -211,6 +224,8 @@ pub struct Said {
 pub struct Orders {
     /// In the order in which they were given.
     standing: Vec<Standing>,
+    /// Those whose time was over of late, the last one last.
+    expired: Vec<Arc<Order>>,
 }
 
 #[derive(Clone, Debug)]
@@ -226,12 +241,18 @@ impl Orders {
         self.standing.iter().map(|standing| &standing.order)
     }
 
+    /// Those whose time was over within [`EXPIRED_KEPT`], and of whose target nothing was said since.
+    pub fn expired(&self) -> impl Iterator<Item = &Arc<Order>> {
+        self.expired.iter()
+    }
+
     /// Makes a change. Beyond [`ORDERS_MAX`] nothing is taken.
     pub fn change(&mut self, change: Change, news: &mut Vec<OrderNews>) {
         let target = match &change {
             Change::Give(order) => &order.target,
             Change::Clear(target) => target,
         };
+        self.expired.retain(|expired| expired.target != *target);
         self.standing.retain(|standing| {
             let stays = standing.order.target != *target;
             if !stays {
@@ -276,19 +297,24 @@ impl Orders {
 
     /// Takes back those whose time is over, and tells of those whose time will soon be.
     pub fn pass(&mut self, now: Instant, news: &mut Vec<OrderNews>) {
+        self.expired.retain(|order| {
+            order.until.is_some_and(|until| now.saturating_duration_since(until) < EXPIRED_KEPT)
+        });
         self.standing.retain_mut(|standing| {
             let Some(until) = standing.order.until else { return true };
             if until <= now {
                 news.push(OrderNews { order: Arc::clone(&standing.order), what: Became::Expired });
+                self.expired.push(Arc::clone(&standing.order));
                 return false;
             }
-            let is_long = until.saturating_duration_since(standing.order.since) > 2 * ENDING_BEFORE;
-            if is_long && !standing.told && until - now <= ENDING_BEFORE {
+            if !standing.told && standing.order.is_ending(now) {
                 standing.told = true;
                 news.push(OrderNews { order: Arc::clone(&standing.order), what: Became::Ending });
             }
             true
         });
+        let beyond = self.expired.len().saturating_sub(EXPIRED_MAX);
+        self.expired.drain(..beyond);
     }
 
     /// What is said of a node: the newest order that means it, else what the files say.
@@ -411,6 +437,37 @@ mod tests {
         }
         assert_eq!(seen, [(60, Became::Expired), (6600, Became::Ending), (7200, Became::Expired)]);
         assert_eq!(words(&orders), [None; 3]);
+    }
+
+    #[test]
+    fn an_order_whose_time_was_over_is_known_for_a_while_unless_its_target_is_spoken_of_again() {
+        let start = Instant::now();
+        let at = |s| start + Duration::from_secs(s);
+        let (mut orders, mut news) = (Orders::default(), Vec::new());
+        for target in ["sin", "fra", "gru"] {
+            orders.change(order(target, Word::Drain, start, Some(60)), &mut news);
+        }
+        let expired = |orders: &Orders| -> Vec<String> {
+            orders.expired().map(|order| order.target.to_string()).collect()
+        };
+        orders.pass(at(59), &mut news);
+        assert!(expired(&orders).is_empty());
+        orders.pass(at(60), &mut news);
+        assert_eq!(expired(&orders), ["sin", "fra", "gru"]);
+        orders.change(order("sin", Word::Down, at(61), None), &mut news);
+        orders.change(Change::Clear(Selector::parse("fra").unwrap()), &mut news);
+        assert_eq!(expired(&orders), ["gru"]);
+        orders.pass(at(659), &mut news);
+        assert_eq!(expired(&orders), ["gru"]);
+        orders.pass(at(660), &mut news);
+        assert!(expired(&orders).is_empty());
+        // However many there are: the last ones.
+        for number in 0..ORDERS_MAX - 1 {
+            orders.change(order(&format!("c{number}"), Word::Drain, at(700), Some(1)), &mut news);
+        }
+        orders.pass(at(701), &mut news);
+        let kept = expired(&orders);
+        assert_eq!((kept.len(), &*kept[EXPIRED_MAX - 1]), (EXPIRED_MAX, "c998"));
     }
 
     #[test]

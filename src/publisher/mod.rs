@@ -221,10 +221,10 @@ impl Publisher {
         let (warming, all_down) = (self.warming.is_some(), self.all_down.clone());
         let news = std::mem::take(&mut self.news);
         let (plan, pools, editions) = (self.plan.clone(), self.pools.clone(), self.editions.clone());
-        let orders = self.orders.standing().cloned().collect();
-        let doubting = self.doubt.since;
+        let (orders, expired) = (&self.orders, self.orders.expired().cloned().collect());
+        let (orders, doubting) = (orders.standing().cloned().collect(), self.doubt.since);
         let bends = Arc::clone(&self.bends);
-        (Some(Snapshot { plan, pools, warming, all_down, editions, bends, doubting, orders }), news)
+        (Some(Snapshot { plan, pools, warming, all_down, editions, bends, doubting, orders, expired }), news)
     }
 
     /// The Plan in force.

@@ -23,6 +23,7 @@ use crate::alert::notification::{Alert, Event, Notification};
 use crate::alert::receiver::{Alerting, Way};
 use crate::alert::standing::{Dated, Refused, of_databases, of_reload, of_snapshot};
 use crate::alert::tally::Tally;
+use crate::alert::term::of_terms;
 use crate::courier::{self, Courier, Mailbox};
 use crate::files::issue::{Issue, Severity};
 use crate::files::show;
@@ -109,6 +110,7 @@ pub(super) async fn watch_over(mut own: Watch) {
         let snapshot = arc_swap::Guard::into_inner(own.live.now());
         if let Some(conditions) = health.of(&snapshot, now) {
             let mut standing = conditions.to_vec();
+            standing.extend(of_terms(&snapshot, Instant::now(), now));
             standing.extend(facts.refused.as_ref().map(of_reload));
             standing.extend(of_databases(&facts.databases, facts.alerting.database_age, now));
             desk.see(standing, now);

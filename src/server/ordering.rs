@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::start::named;
-use crate::cluster::Word;
-use crate::files::duration;
+use crate::cluster::{Inventory, Word};
+use crate::files::{duration, words};
 use crate::health::overrides::{Change, KeptOrder, ORDERS_MAX, Order, OrderNews, Selector, WORDS_MAX};
 use crate::publisher::Publisher;
 use crate::state;
@@ -87,16 +87,15 @@ fn one_line(words: &str) -> String {
 ///
 /// # Errors
 /// Why it cannot be made, in a sentence.
-pub(super) fn told(publisher: &Publisher, change: &Change, now: Instant) -> Result<String, String> {
+pub(super) fn told(publisher: &Publisher, change: &Change) -> Result<String, String> {
     let inventory = &publisher.plan().inventory;
     match change {
         Change::Give(order) => {
             let count = order.target.count(inventory);
             if count == 0 {
-                let keys: Vec<_> = inventory.clusters.iter().map(|cluster| &*cluster.key).collect();
-                let known = crate::files::words::nearest(&order.target.to_string(), keys.iter().copied());
-                let hint = known.map(|key| format!("; there is `{key}`")).unwrap_or_default();
-                return Err(format!("no node is meant by `{}`{hint}", order.target));
+                let target = order.target.to_string();
+                let hint = nearest(inventory, &target).map(|known| format!("; there is `{known}`"));
+                return Err(format!("no node is meant by `{target}`{}", hint.unwrap_or_default()));
             }
             let standing = publisher.orders().standing();
             let (others, all) = standing.fold((0, 0), |(others, all), standing| {
@@ -106,7 +105,9 @@ pub(super) fn told(publisher: &Publisher, change: &Change, now: Instant) -> Resu
                 return Err(format!("{all} overrides stand already: write them into the files"));
             }
             let end = match order.until {
-                Some(until) => format!("for {}", duration::shown(until.saturating_duration_since(now))),
+                Some(until) => {
+                    format!("for {}", duration::shown(until.saturating_duration_since(order.since)))
+                }
                 None => "until it is cleared".into(),
             };
             Ok(format!("{} ({count} {}): {} {end}", order.target, nodes(count), order.word.word()))
@@ -121,6 +122,18 @@ pub(super) fn told(publisher: &Publisher, change: &Change, now: Instant) -> Resu
             }
         }
     }
+}
+
+/// The target of an inventory that is most like what was written: of clusters, nodes and regions.
+fn nearest(inventory: &Inventory, written: &str) -> Option<String> {
+    let clusters = inventory.clusters.iter();
+    let regions = clusters.clone().filter_map(|cluster| Some(format!("region:{}", cluster.region.as_ref()?)));
+    let nodes = clusters
+        .clone()
+        .flat_map(|cluster| cluster.nodes.iter().map(move |node| format!("{}/{}", cluster.key, node.key)));
+    let all: Vec<String> =
+        clusters.clone().map(|cluster| cluster.key.to_string()).chain(nodes).chain(regions).collect();
+    words::nearest(written, all.iter().map(String::as_str)).map(str::to_owned)
 }
 
 fn nodes(count: usize) -> &'static str {

@@ -154,10 +154,9 @@ pub(super) async fn publish(mut own: Publishing) {
                 own.publisher.handle(Event::Bent(plan, bends), Instant::now());
             }
             Some((change, waiting)) = own.order_requests.recv() => {
-                let now = Instant::now();
-                match ordering::told(&own.publisher, &change, now) {
+                match ordering::told(&own.publisher, &change) {
                     Ok(words) => {
-                        own.publisher.handle(Event::Overridden(change), now);
+                        own.publisher.handle(Event::Overridden(change), Instant::now());
                         ordered = Some((waiting, words));
                     }
                     Err(words) => {

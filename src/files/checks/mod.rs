@@ -125,6 +125,8 @@ const KEYS_OF_KINDS: &[(&str, &[&str])] = &[
     ("loss_max", &["icmp"]),
     ("window", &["icmp"]),
     ("command", &["exec"]),
+    ("of", &["all", "any", "at-least"]),
+    ("least", &["at-least"]),
 ];
 
 /// What a `kind` says.

@@ -17,8 +17,10 @@ pub(super) fn checks(world: &World, names: &Names<'_>, issues: &mut Vec<Issue>) 
     for at in 0..checks.len() {
         let Some(layers) = &written[at].layers else { continue };
         if let Some(loops) = way_back(&checks, at) {
-            let names: Vec<_> = loops.iter().map(|at| format!("`{}`", shown(&checks[*at].key))).collect();
-            let what = format!("check {} is made of itself", names.join(" of "));
+            let [own, between @ .., _] = &loops[..] else { continue };
+            let name = |at: &usize| format!("`{}`", shown(&checks[*at].key));
+            let by: String = between.iter().map(|at| format!(", by {}", name(at))).collect();
+            let what = format!("check {} is made of itself{by}", name(own));
             issues.push(Issue::error(layers.at.clone(), what).remedy("a check is made of others"));
             // An issue keeps all of it from being used; whoever goes through the layers must still come to an end.
             let Kind::Several(several) = &mut checks[at].kind else { continue };

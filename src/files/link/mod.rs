@@ -205,7 +205,8 @@ fn balance(file: &ClustersFile, issues: &mut Vec<Issue>) -> Option<Settings> {
         return None;
     }
     let Some(first) = without.first() else { return Some(file.balancing.settings) };
-    if file.wholeness == Wholeness::Whole {
+    // Where there are errors, a capacity may be what could not be read.
+    if !issues.iter().any(|issue| issue.severity == Severity::Error) {
         let what =
             format!("`{}` has no `capacity`, and other clusters have: load is not balanced", first.key.value);
         let issue = Issue::warning(first.key.at.clone(), what);
