@@ -7,6 +7,8 @@ mod support;
 
 #[path = "server_life/alerting.rs"]
 mod alerting;
+#[path = "server_life/drilling.rs"]
+mod drilling;
 #[path = "server_life/reloading.rs"]
 mod reloading;
 #[path = "server_life/starting.rs"]

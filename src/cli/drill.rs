@@ -94,7 +94,8 @@ impl Kind {
         let keys: Vec<String> = match self {
             Kind::Cluster => clusters.iter().map(|cluster| cluster.key.to_string()).collect(),
             Kind::Region => {
-                let regions: BTreeSet<_> = clusters.iter().filter_map(|cluster| cluster.region.as_ref()).collect();
+                let regions: BTreeSet<_> =
+                    clusters.iter().filter_map(|cluster| cluster.region.as_ref()).collect();
                 regions.into_iter().map(|region| format!("region:{region}")).collect()
             }
             Kind::Node => {
@@ -108,6 +109,9 @@ impl Kind {
         keys.iter().filter_map(|key| Selector::parse(key).ok()).collect()
     }
 }
+
+/// What sums of many shares may be off by.
+const ROUNDING: f64 = 1e-9;
 
 /// A command line that means nothing.
 const USAGE: u8 = 2;
@@ -169,7 +173,9 @@ impl Drill {
             let json = match impacts {
                 [(None, impact)] => json!(impact),
                 worst => {
-                    let of = |(kind, impact): &(Option<Kind>, Impact)| (kind.map_or("", Kind::word).to_owned(), json!(impact));
+                    let of = |(kind, impact): &(Option<Kind>, Impact)| {
+                        (kind.map_or("", Kind::word).to_owned(), json!(impact))
+                    };
                     json!({ "worst": worst.iter().map(of).collect::<serde_json::Map<_, _>>() })
                 }
             };
@@ -179,7 +185,11 @@ impl Drill {
         for (at, (kind, impact)) in impacts.iter().enumerate() {
             if let Some(kind) = kind {
                 let line = if at == 0 { "" } else { "\n" };
-                println!("{line}{} the worst single {}:", if self.format == Format::Markdown { "##" } else { "==" }, kind.word());
+                println!(
+                    "{line}{} the worst single {}:",
+                    if self.format == Format::Markdown { "##" } else { "==" },
+                    kind.word()
+                );
             }
             print!("{}", if self.format == Format::Markdown { impact.markdown() } else { impact.text() });
         }
@@ -190,9 +200,12 @@ impl Drill {
         let killed = impact.killed.join(", ");
         let mut wrong = Vec::new();
         if self.fail_if_unanswered && impact.unanswered > 0.0 {
-            wrong.push(format!("{killed}: {:.1} % of a service's clients are not answered", impact.unanswered * 100.0));
+            wrong.push(format!(
+                "{killed}: {:.1} % of a service's clients are not answered",
+                impact.unanswered * 100.0
+            ));
         }
-        if let Some(most) = self.fail_if_moved.filter(|most| impact.moved > *most) {
+        if let Some(most) = self.fail_if_moved.filter(|most| impact.moved > *most + ROUNDING) {
             wrong.push(format!(
                 "{killed}: {:.1} % of all clients change the cluster, more than {:.1} %",
                 impact.moved * 100.0,
@@ -235,7 +248,8 @@ struct Paper {
 impl Paper {
     fn new(plan: &Arc<Plan>, down: &[Selector]) -> Paper {
         let now = Instant::now();
-        let dead = |target: &Target| down.iter().any(|selector| selector.means_target(&plan.inventory, target));
+        let dead =
+            |target: &Target| down.iter().any(|selector| selector.means_target(&plan.inventory, target));
         let mut publisher = Publisher::rehearsed(Arc::clone(plan), dead, now);
         let (before, _) = publisher.publish(now);
         Paper { publisher, before: before.unwrap_or_default(), down: down.to_vec(), now }
@@ -243,14 +257,14 @@ impl Paper {
 
     fn impact(&self, stage: &Stage<'_>, kill: &[Selector]) -> Impact {
         let inventory = &self.before.plan.inventory;
-        let after = self.publisher.without(
-            |target| kill.iter().any(|selector| selector.means_target(inventory, target)),
-            self.now,
-        );
+        let after = self
+            .publisher
+            .without(|target| kill.iter().any(|selector| selector.means_target(inventory, target)), self.now);
         let is_down = |cluster, node| self.down.iter().any(|selector| selector.means(cluster, node));
         let falls = |cluster, node| kill.iter().any(|of| of.means(cluster, node)) && !is_down(cluster, node);
         let nodes = inventory.clusters.iter();
-        let nodes = nodes.map(|cluster| cluster.nodes.iter().filter(|node| falls(cluster, node)).count()).sum();
+        let nodes =
+            nodes.map(|cluster| cluster.nodes.iter().filter(|node| falls(cluster, node)).count()).sum();
         let words = |selectors: &[Selector]| selectors.iter().map(ToString::to_string).collect();
         Impact { killed: words(kill), down: words(&self.down), nodes, ..stage.impact(&after) }
     }

@@ -99,8 +99,13 @@ impl Real {
         };
         let socket = control::socket(&server.state);
         let kill = kill.iter().map(ToString::to_string).collect();
-        let request =
-            Request { kill, length: self.length.clone(), who: orders::logged_in(), force: self.force, dry: true };
+        let request = Request {
+            kill,
+            length: self.length.clone(),
+            who: orders::logged_in(),
+            force: self.force,
+            dry: true,
+        };
         match super::wait(self.drill(&socket, request)) {
             Ok(Ok(report)) => {
                 match format {
@@ -191,7 +196,10 @@ fn is_meant(dry: &Value, length: &str) -> Result<bool, String> {
         dry[key].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     };
     let services = dry["services"].as_array().map_or(0, Vec::len);
-    eprintln!("{} will fail at the probe for {length}; {services} services use them", words("nodes").join(", "));
+    eprintln!(
+        "{} will fail at the probe for {length}; {services} services use them",
+        words("nodes").join(", ")
+    );
     if !words("left").is_empty() {
         eprintln!("clients of {} will be left WITHOUT AN ANSWER", words("left").join(", "));
     }
@@ -309,7 +317,9 @@ impl Report {
         match self.removed_s {
             None => faults.push("not every address left the answers".to_owned()),
             Some(removed) if removed > ttl_s => {
-                faults.push(format!("the last address left the answers after {removed:.1} s: the TTL is {ttl_s} s"));
+                faults.push(format!(
+                    "the last address left the answers after {removed:.1} s: the TTL is {ttl_s} s"
+                ));
             }
             Some(_) => {}
         }

@@ -62,7 +62,8 @@ fn clients(
         let client = plan.client(route, subnet, resolver);
         let placed = plan.place(route, &client);
         let choice = snapshot.choose(route, &placed)?;
-        let turns = if matches!(client.whose, Whose::Subnet { .. }) || route.sticky { 1 } else { u32::from(SLOTS) };
+        let turns =
+            if matches!(client.whose, Whose::Subnet { .. }) || route.sticky { 1 } else { u32::from(SLOTS) };
         let holds = |turn| {
             let set = snapshot.addresses(route, &choice, placed.slot, client.whose, turn);
             felled.iter().any(|ip| set.holds(*ip))

@@ -1,6 +1,6 @@
 //! How a policy's clients are spread: each ranked list's share of the address space, slot by slot.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use crate::cluster::Family;
 use crate::geo::places::Places;
@@ -61,10 +61,8 @@ pub enum KnownBy {
 impl Ground {
     /// Measures it.
     pub fn new(mapped: &Mapped, by: KnownBy, places: &Places) -> Ground {
-        let mut ground = Ground {
-            lists: vec![[Share::default(); SLOTS as usize]; mapped.lists.len()],
-            known: [false; 2],
-        };
+        let mut ground =
+            Ground { lists: vec![[Share::default(); SLOTS as usize]; mapped.lists.len()], known: [false; 2] };
         for family in Family::ALL {
             let total = ground.lay(mapped, by, family, &placed(family, places));
             ground.known[family as usize] = total > 0.0;
@@ -112,12 +110,7 @@ impl Share {
 }
 
 /// Spreads the addresses from the first to the last over slots by their networks of `bits` bits; gives how many they are.
-fn spread(
-    slots: &mut [Share; SLOTS as usize],
-    family: Family,
-    (first, last): (u64, u64),
-    bits: u8,
-) -> f64 {
+fn spread(slots: &mut [Share; SLOTS as usize], family: Family, (first, last): (u64, u64), bits: u8) -> f64 {
     let shift = 64 - u32::from(bits.min(64));
     let number = |key: u64| key.checked_shr(shift).unwrap_or(0);
     let networks = number(last) - number(first);
@@ -210,6 +203,8 @@ fn public(family: Family) -> Vec<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
     use crate::cluster::ClusterId;
     use crate::geo::places::Stretch;
@@ -279,9 +274,11 @@ mod tests {
 
     #[test]
     fn the_public_internet_has_the_known_holes() {
-        let v4_addresses: u64 = public(Family::V4).iter().map(|(first, last)| ((last - first) >> 32) + 1).sum();
+        let v4_addresses: u64 =
+            public(Family::V4).iter().map(|(first, last)| ((last - first) >> 32) + 1).sum();
         // 2^32 less 0/8, 10/8, 100.64/10, 127/8, 169.254/16, 172.16/12, 192.0.0/24, 192.0.2/24, 192.168/16, 198.18/15, two /24, 224/3.
-        let special = (3 << 24) + (1 << 22) + (1 << 16) + (1 << 20) + (1 << 16) + (1 << 17) + (4 << 8) + (1u64 << 29);
+        let special =
+            (3 << 24) + (1 << 22) + (1 << 16) + (1 << 20) + (1 << 16) + (1 << 17) + (4 << 8) + (1u64 << 29);
         assert_eq!(v4_addresses, (1 << 32) - special);
         let v6 = public(Family::V6);
         assert_eq!(v6.first().unwrap().0, 0x2000 << 48);

@@ -155,7 +155,8 @@ impl Impact {
     /// Which of two is worse: whoever leaves more unanswered; then whoever fills a cluster more beyond what it can carry; then whoever
     /// adds more ms; then whoever moves more; then whoever takes more nodes out of answers.
     pub fn gravity(&self, other: &Impact) -> Ordering {
-        let over = |impact: &Impact| impact.over().filter_map(|cluster| cluster.full_after).fold(0.0, f64::max);
+        let over =
+            |impact: &Impact| impact.over().filter_map(|cluster| cluster.full_after).fold(0.0, f64::max);
         let lost = |impact: &Impact| {
             let thinned = impact.services.iter().flat_map(|of| &of.thinned);
             thinned.map(|thinned| thinned.lost).fold(0.0, f64::max)

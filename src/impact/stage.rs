@@ -188,8 +188,7 @@ impl<'s> Stage<'s> {
         if !plan.inventory.ids().any(|id| turned(&id)) {
             return Vec::new();
         }
-        let fallback_turned =
-            matches!(route.all_down, AllDown::Fallback(cluster) if turned(&cluster));
+        let fallback_turned = matches!(route.all_down, AllDown::Fallback(cluster) if turned(&cluster));
         let mut flows: BTreeMap<(Seat, Seat), Flow> = BTreeMap::new();
         let lists = &plan.maps[usize::from(route.map)].mapped.lists;
         for (list, slots) in lists.iter().zip(&group.ground.lists) {

@@ -25,7 +25,9 @@ impl Impact {
         if self.unanswered > 0.0 {
             let _ = write!(words, "; {} of a service's clients are NOT ANSWERED", percent(self.unanswered));
         }
-        if let Some(over) = self.over().max_by(|a, b| a.full_after.unwrap_or(0.0).total_cmp(&b.full_after.unwrap_or(0.0))) {
+        if let Some(over) =
+            self.over().max_by(|a, b| a.full_after.unwrap_or(0.0).total_cmp(&b.full_after.unwrap_or(0.0)))
+        {
             let _ = write!(words, "; {} is at {}", over.cluster, percent(over.full_after.unwrap_or(0.0)));
         }
         words
@@ -63,7 +65,8 @@ impl Impact {
             let [before, after] = [cluster.share_before, cluster.share_after].map(percent);
             let [full, fuller] = [cluster.full_before, cluster.full_after].map(full);
             let over = if cluster.is_over() { "  OVER CAPACITY" } else { "" };
-            let _ = writeln!(out, "{:<13} {before:>13} {after:>7} {full:>13} {fuller:>7}{over}", cluster.cluster);
+            let _ =
+                writeln!(out, "{:<13} {before:>13} {after:>7} {full:>13} {fuller:>7}{over}", cluster.cluster);
         }
         let _ = writeln!(out, "demand: {}", self.demand);
         out
@@ -78,7 +81,8 @@ impl Impact {
         for affected in &self.services {
             for of in &affected.moves {
                 let [from, to] = [&of.from, &of.to].map(|key| key.as_deref().unwrap_or("nobody"));
-                let (share, added) = (percent(of.part.share), of.added_ms.map_or("-".into(), |ms| three(ms, "")));
+                let (share, added) =
+                    (percent(of.part.share), of.added_ms.map_or("-".into(), |ms| three(ms, "")));
                 let gets = if of.gets == "answered" { String::new() } else { format!(" (**{}**)", of.gets) };
                 let _ = writeln!(out, "| {} | {from} | {to}{gets} | {share} | {added} |", heading(affected));
             }
@@ -86,7 +90,11 @@ impl Impact {
                 let _ = writeln!(out, "| {} | {} | | | {} |", heading(affected), of.cluster, thinned(of));
             }
             for cluster in &affected.short {
-                let _ = writeln!(out, "| {} | {cluster} | | | fewer nodes than its min_nodes |", heading(affected));
+                let _ = writeln!(
+                    out,
+                    "| {} | {cluster} | | | fewer nodes than its min_nodes |",
+                    heading(affected)
+                );
             }
         }
         out.push_str("\n| cluster | demand before | after | full before | after |\n| --- | ---: | ---: | ---: | ---: |\n");
@@ -102,9 +110,7 @@ impl Impact {
 
     /// The clusters that carry something else than before.
     fn shown(&self) -> impl Iterator<Item = &Carried> {
-        self.clusters.iter().filter(|of| {
-            (of.share_before - of.share_after).abs() >= NOTHING || of.is_over()
-        })
+        self.clusters.iter().filter(|of| (of.share_before - of.share_after).abs() >= NOTHING || of.is_over())
     }
 }
 

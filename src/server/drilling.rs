@@ -203,7 +203,8 @@ impl Drilling {
         now: Instant,
     ) -> Result<String, String> {
         let kill = selectors(&request.kill)?;
-        let length = duration::parse(&request.length).filter(|length| !length.is_zero() && *length <= DRILL_MAX);
+        let length =
+            duration::parse(&request.length).filter(|length| !length.is_zero() && *length <= DRILL_MAX);
         let length = length.ok_or_else(|| {
             format!("`{}` is no length of a drill: write e.g. `60s`, at most 10m", request.length)
         })?;
@@ -245,9 +246,8 @@ impl Drilling {
                 Family::of(*ip) == route.family && cluster(key).is_some_and(|id| clusters.contains(&id))
             })
         });
-        let services: Vec<Value> = hit
-            .map(|route| json!({ "service": name(&route), "ttl_s": route.ttl_s }))
-            .collect();
+        let services: Vec<Value> =
+            hit.map(|route| json!({ "service": name(&route), "ttl_s": route.ttl_s })).collect();
         let nodes: BTreeSet<_> = felled.values().cloned().collect();
         let mut told = json!({
             "kill": request.kill,
