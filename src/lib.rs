@@ -93,6 +93,8 @@ pub mod explain;
 
 pub mod export;
 
+pub mod impact;
+
 pub mod why;
 
 pub mod alert;

@@ -86,11 +86,16 @@ impl SlotSets {
 
     /// Whether any slot answers this address.
     pub fn holds(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(v4) => self.holds_octets(&v4.octets()),
+            IpAddr::V6(v6) => self.holds_octets(&v6.octets()),
+        }
+    }
+
+    /// The same, by its octets.
+    pub fn holds_octets(&self, address: &[u8]) -> bool {
         let octets = |set: &StoredSet| &self.octets[set.at as usize..][..usize::from(set.len)];
-        self.sets.iter().any(|set| match address {
-            IpAddr::V4(v4) => octets(set).chunks_exact(4).any(|own| own == v4.octets()),
-            IpAddr::V6(v6) => octets(set).chunks_exact(16).any(|own| own == v6.octets()),
-        })
+        self.sets.iter().any(|set| octets(set).chunks_exact(address.len()).any(|own| own == address))
     }
 
     /// What a slot answers.

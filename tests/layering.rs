@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["plan"],
     &["snapshot"],
     &["answer"],
-    &["explain", "export"],
+    &["explain", "export", "impact"],
     &["why"],
     &["alert"],
     &["bending"],

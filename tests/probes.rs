@@ -420,7 +420,7 @@ impl Watch {
         board.load(targets(kinds), Instant::now());
         let (aims, list) = watch::channel(board.aims().collect());
         let (tell, seen) = mpsc::channel(64);
-        tokio::spawn(schedule::run(list, tell, at_once));
+        tokio::spawn(schedule::run(list, watch::channel(None).1, tell, at_once));
         Watch { board, aims, seen }
     }
 
@@ -495,7 +495,7 @@ async fn beyond_the_limit_of_probes_nothing_is_said_of_the_target() {
 async fn it_ends_when_nobody_listens_any_more() {
     let (aims, list) = watch::channel(Aims::from([]));
     let (tell, _seen) = mpsc::channel(1);
-    let running = tokio::spawn(schedule::run(list, tell, 1));
+    let running = tokio::spawn(schedule::run(list, watch::channel(None).1, tell, 1));
     drop(aims);
     running.await.unwrap();
 }

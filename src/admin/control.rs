@@ -27,6 +27,8 @@ pub struct Desk {
     pub status: Arc<dyn Fn() -> Value + Send + Sync>,
     /// Takes what an operator says of nodes: what it means, in words.
     pub order: Arc<dyn Fn(String) -> Awaited + Send + Sync>,
+    /// Begins a drill, looks at it or ends it: what is to be said of it, as JSON.
+    pub drill: Arc<dyn Fn(String) -> Awaited + Send + Sync>,
     /// Explains an answer; the question as it was asked. It may take long, and read the disk.
     pub explain: Arc<dyn Fn(String) -> Result<String, String> + Send + Sync>,
 }
@@ -89,6 +91,7 @@ fn router(desk: Desk) -> Router {
         .route("/reload", post(reload))
         .route("/status", get(status))
         .route("/override", post(order))
+        .route("/drill", post(drill))
         .route("/explain", get(explain))
         .with_state(desk)
 }
@@ -99,6 +102,10 @@ async fn reload(State(desk): State<Desk>) -> Response {
 
 async fn order(State(desk): State<Desk>, body: String) -> Response {
     outcome((desk.order)(body).await)
+}
+
+async fn drill(State(desk): State<Desk>, body: String) -> Response {
+    outcome((desk.drill)(body).await)
 }
 
 async fn status(State(desk): State<Desk>) -> Json<Value> {

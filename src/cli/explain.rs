@@ -4,16 +4,15 @@
 use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{Config, ask_server, failed};
 use crate::asked::Asked;
 use crate::cluster::Inventory;
 use crate::files::show;
-use crate::health::rounds::Observation;
-use crate::health::verdict::{Cause, Outcome, Seen};
+use crate::health::target::Target;
 use crate::load::{Loaded, load};
-use crate::publisher::{Event, Publisher};
+use crate::publisher::Publisher;
 
 /// Explains an answer: whose address was used, what is known of it, which rule holds, the ranked list with costs, each
 /// node's verdict, the answer, its TTL and its scope. Asks the running server; without one, or with --down, the files
@@ -77,15 +76,11 @@ impl Explain {
             return Err(format!("no node and no cluster is called `{unknown}`"));
         }
         let now = Instant::now();
-        let mut publisher = Publisher::new(Arc::new(plan), &[], now);
-        for target in publisher.board().ids().collect::<Vec<_>>() {
-            let aim = Arc::clone(&publisher.board().target(target).aim);
-            let down = self.down.iter().any(|key| **key == *aim.key.node || **key == *aim.key.cluster);
-            let dead = Cause { layer: "application", what: "--down".into() };
-            let outcome = if down { Outcome::Failed(dead) } else { Outcome::Succeeded(Duration::ZERO) };
-            let seen = Seen { outcome, started: now, at: now, decided_by: now };
-            publisher.handle(Event::Observed(Observation { aim, seen }), now);
-        }
+        let dead = |target: &Target| {
+            let key = &target.aim.key;
+            self.down.iter().any(|down| **down == *key.node || **down == *key.cluster)
+        };
+        let mut publisher = Publisher::rehearsed(Arc::new(plan), dead, now);
         let (snapshot, _) = publisher.publish(now);
         let explanation = asked.explain(&snapshot.unwrap_or_default(), Some(&geography), now)?;
         Ok(asked.shown(&explanation))

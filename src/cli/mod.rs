@@ -4,6 +4,9 @@ mod alert;
 mod check;
 mod demo;
 mod demo_node;
+mod drill;
+mod drill_ask;
+mod drill_real;
 mod explain;
 mod orders;
 mod reload;
@@ -50,6 +53,7 @@ enum Word {
     Check(check::Check),
     Explain(explain::Explain),
     Demo(demo::Demo),
+    Drill(drill::Drill),
     Reload(reload::Reload),
     Status(status::Status),
     /// Takes nodes out of new answers; they are probed on, and those who use them stay.
@@ -82,6 +86,7 @@ impl Command {
             Some(Word::Check(check)) => check.run(),
             Some(Word::Explain(explain)) => explain.run(),
             Some(Word::Demo(demo)) => demo.run(),
+            Some(Word::Drill(drill)) => drill.run(),
             Some(Word::Reload(reload)) => reload.run(),
             Some(Word::Status(status)) => status.run(),
             Some(Word::Drain(say)) => say.run("drain"),

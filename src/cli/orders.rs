@@ -132,7 +132,7 @@ fn order(config: &Config, request: &Request) -> ExitCode {
 }
 
 /// Who is at the terminal, through `sudo`, too.
-fn logged_in() -> String {
+pub(super) fn logged_in() -> String {
     let names = ["SUDO_USER", "USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
     names.filter(|name| !name.is_empty()).next().unwrap_or_else(|| "unknown".into())
 }

@@ -256,6 +256,13 @@ impl Board {
         Some(Change { target, from, to, death })
     }
 
+    /// Holds a target to be down from now on, as if it had been so for ever: what a rehearsal is made of.
+    pub fn presume_down(&mut self, target: TargetId, now: Instant) {
+        let slot = &mut self.slots[target.0 as usize];
+        slot.tracker = Tracker::holding(Verdict::Down, now, None);
+        (slot.frozen, slot.likely) = (None, None);
+    }
+
     /// Takes what was learned of a target; of one that is gone, or is probed otherwise now, nothing. `Some` where it is another thing
     /// than before; a load within the same hundredth is the same.
     pub fn note(&mut self, aim: &Aim, note: &Note, now: Instant) -> Option<(TargetId, Look)> {

@@ -11,6 +11,7 @@ pub mod budget;
 pub mod certificate;
 pub mod check;
 pub mod doubt;
+pub mod drill;
 pub mod layers;
 pub mod load;
 pub mod note;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::target::Target;
 use crate::cluster::{Cluster, Inventory, Node, Word};
 
 /// The most orders at a time: whoever wants more writes them into the files.
@@ -77,6 +78,12 @@ impl Selector {
             }
             Selector::Region(_) => self.reaches(cluster),
         }
+    }
+
+    /// Whether it means the node of a target.
+    pub fn means_target(&self, inventory: &Inventory, target: &Target) -> bool {
+        let cluster = inventory.cluster(target.cluster);
+        cluster.nodes.get(usize::from(target.node)).is_some_and(|node| self.means(cluster, node))
     }
 
     /// How many nodes it means.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::check::Check;
-use super::verdict::{Cause, Held, Outcome, Seen, Verdict};
+use super::verdict::{Cause, DRILL, Held, Outcome, Seen, Verdict};
 
 /// One target's verdict, and how far it is from the next one.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +28,8 @@ pub struct Tracker {
     recovered: bool,
     /// Whether it went down from up, not from unknown.
     fell: bool,
+    /// Whether it last went down in a drill.
+    rehearsed: bool,
     /// How often in a row it fell soon after it had come back.
     relapses: u32,
     /// Until when it is held down, however well it answers.
@@ -53,6 +55,7 @@ impl Tracker {
             contrary: 0,
             recovered: false,
             fell: false,
+            rehearsed: false,
             relapses: 0,
             held_until: None,
         }
@@ -169,7 +172,11 @@ impl Tracker {
             Verdict::Up | Verdict::Suspect { .. } => self.contrary += 1,
         }
         if self.contrary >= check.fall {
-            self.count_relapse(seen.at, check);
+            match cause.layer {
+                // A fall that nobody saw is held against nobody, and neither is the return from it.
+                DRILL => self.rehearsed = true,
+                _ => self.count_relapse(seen.at, check),
+            }
             return self.settle(Verdict::Down, seen.at);
         }
         match &mut self.held.verdict {
@@ -184,7 +191,8 @@ impl Tracker {
     /// Counts a fall that came soon after a return, and holds it down for that.
     fn count_relapse(&mut self, at: Instant, check: &Check) {
         let stood = at.saturating_duration_since(self.stands);
-        self.relapses = match self.recovered && stood < check.hold_down.most {
+        let returned = self.recovered && !std::mem::take(&mut self.rehearsed);
+        self.relapses = match returned && stood < check.hold_down.most {
             true => self.relapses.saturating_add(1),
             false => 0,
         };
@@ -369,6 +377,20 @@ mod tests {
             assert_eq!(feed.see(SUCCEEDED), "up");
         }
         assert_eq!(feed.0.relapses(), (0, None));
+    }
+
+    #[test]
+    fn a_drill_is_held_against_nobody() {
+        let mut feed = Feed::new(1, 1);
+        feed.2.hold_down = HoldDown { first: Duration::from_secs(100), most: Duration::from_secs(1000) };
+        feed.see(SUCCEEDED);
+        let drill = || Outcome::Failed(Cause { layer: DRILL, what: "a drill".into() });
+        for _ in 0..3 {
+            assert_eq!(feed.see(drill()), "down");
+            assert_eq!(feed.see(SUCCEEDED), "up", "at once, each time");
+        }
+        assert_eq!(falls_and_returns(&mut feed, 5), 1, "the first fall of its own is no relapse");
+        assert_eq!(falls_and_returns(&mut feed, 5), 100, "but the second one is");
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub struct Seen {
     pub decided_by: Instant,
 }
 
-/// How far a probe can come, and `late` for one that has not ended yet.
+/// How far a probe can come; `late` for one that has not ended yet, [`DRILL`] for one that was not made.
 pub const LAYERS: &[&str] = &[
     "late",
     "connect",
@@ -97,7 +97,11 @@ pub const LAYERS: &[&str] = &[
     "echo",
     "command",
     "agent",
+    DRILL,
 ];
+
+/// The layer of failures that nobody saw: a drill says so.
+pub const DRILL: &str = "drill";
 
 /// Why a probe failed.
 #[derive(Clone, Debug, PartialEq)]

@@ -12,6 +12,7 @@ use super::memory::Memory;
 use super::once;
 use super::prepared::Prepared;
 use crate::health::check::Check;
+use crate::health::drill::Felled;
 use crate::health::note::Note;
 use crate::health::rounds::{Action, Observation, ProbeId, Rounds};
 use crate::health::target::{Aim, TargetKey};
@@ -25,6 +26,9 @@ pub const AT_ONCE_DEFAULT: usize = 4096;
 /// What is to be probed, each with what is held of it.
 pub type Aims = Arc<[(Arc<Aim>, Tracker)]>;
 
+/// The drill that is under way.
+pub type Drill = watch::Receiver<Option<Arc<Felled>>>;
+
 /// What the publisher is told.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
@@ -37,8 +41,8 @@ pub enum Told {
 /// Probes what `aims` holds, and goes over to the next list as soon as there is one; what stays in it is not
 /// probed anew. Ends when either channel is closed.
 ///
-/// `at_once` bounds the probes that are out; those beyond it are local failures.
-pub async fn run(mut aims: watch::Receiver<Aims>, seen: mpsc::Sender<Told>, at_once: usize) {
+/// `at_once` bounds the probes that are out; those beyond it are local failures. Probes of nodes of a drill are not made: they fail.
+pub async fn run(mut aims: watch::Receiver<Aims>, drill: Drill, seen: mpsc::Sender<Told>, at_once: usize) {
     let mut running = Running {
         rounds: Rounds::new(Instant::now()),
         prepared: HashMap::new(),
@@ -47,6 +51,7 @@ pub async fn run(mut aims: watch::Receiver<Aims>, seen: mpsc::Sender<Told>, at_o
         probes: HashMap::new(),
         out: HashMap::new(),
         at_once,
+        drill,
     };
     let first = aims.borrow_and_update().clone();
     let mut next = running.load(&first);
@@ -87,6 +92,7 @@ struct Running {
     /// How to end a probe.
     out: HashMap<ProbeId, AbortHandle>,
     at_once: usize,
+    drill: Drill,
 }
 
 /// What a probe came to.
@@ -179,6 +185,10 @@ impl Running {
     }
 
     fn start(&mut self, probe: ProbeId, aim: Arc<Aim>, allowed: Duration, actions: &mut Vec<Action>) {
+        let felled = self.drill.borrow().clone();
+        if let Some(felled) = felled.filter(|felled| felled.fells(&aim.key, Instant::now())) {
+            return self.rounds.ended(probe, felled.outcome(), Instant::now(), actions);
+        }
         if self.out.len() >= self.at_once {
             let what = format!("{} probes are out already", self.at_once);
             return self.rounds.ended(probe, Outcome::Local(what.into()), Instant::now(), actions);

@@ -1,6 +1,7 @@
 //! The one writer: routes an Event to its one owner; gives the next Snapshot, and the News.
 
 mod pools;
+mod rehearsal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -19,8 +20,8 @@ use crate::health::rounds::Observation;
 use crate::health::target::{Aim, TargetId};
 use crate::health::tracker::Tracker;
 use crate::health::verdict::{Cause, Verdict};
-use crate::plan::Plan;
 use crate::plan::served::ServedZone;
+use crate::plan::{Group, Plan};
 use crate::snapshot::{ClusterPools, Snapshot};
 use crate::steering::bend::Bends;
 use crate::steering::choose::Standing;
@@ -411,11 +412,7 @@ impl Publisher {
     /// Finds the groups of which all is down.
     fn count_down(&mut self) {
         for (group, down) in self.plan.groups.iter().zip(&mut self.all_down) {
-            let pool = |id: &ClusterId| &self.pools[usize::from(id.0)].pools[usize::from(group.kind)].pool;
-            let lives = |id: &ClusterId| {
-                matches!(pool(id).standing, Standing::Up | Standing::Short | Standing::Unknown)
-            };
-            let now = !group.candidates.iter().any(lives);
+            let now = is_down(group, &self.pools);
             if std::mem::replace(down, now) != now {
                 self.news.all_down.push(AllDownNews {
                     service: self.plan.services[group.services[0].0 as usize].owner.clone(),
@@ -426,6 +423,15 @@ impl Publisher {
             }
         }
     }
+}
+
+/// Whether none of a group's clusters is up or unknown.
+fn is_down(group: &Group, pools: &[Arc<ClusterPools>]) -> bool {
+    let lives = |id: &ClusterId| {
+        let pool = &pools[usize::from(id.0)].pools[usize::from(group.kind)].pool;
+        matches!(pool.standing, Standing::Up | Standing::Short | Standing::Unknown)
+    };
+    !group.candidates.iter().any(lives)
 }
 
 /// Where each cluster's targets stand among all: `targets` gives them cluster by cluster.

@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{oneshot, watch};
 
 use super::balancing::{Senses, senses};
+use super::drilling;
 use super::listening::cannot_listen;
 use super::ordering::Request;
 use super::start::{GeographyReader, Handle, NotStarted};
@@ -88,6 +89,7 @@ fn take_load(push: &Push, plan: &Plan, quality: &Senses) -> Result<(), Refused> 
     Ok(())
 }
 
+#[expect(clippy::too_many_arguments, reason = "all that commands ask of")]
 /// The Unix socket by which `steerdns reload`, `status` and `explain` reach this server.
 pub(super) fn control_socket(
     runtime: &Runtime,
@@ -96,12 +98,14 @@ pub(super) fn control_socket(
     record: &Arc<Record>,
     live: &Arc<Live>,
     read: &GeographyReader,
+    addresses: &[SocketAddr],
     ended: &watch::Receiver<bool>,
 ) -> Result<(), NotStarted> {
     let path = control::socket(&server.state);
     let (handle, record, live, read) =
         (handle.clone(), Arc::clone(record), Arc::clone(live), Arc::clone(read));
     let (now, orders) = (Arc::clone(&live), handle.clone());
+    let (stage, drills, addresses) = (Arc::clone(&live), handle.clone(), addresses.to_vec());
     let desk = control::Desk {
         reload: Arc::new(move || {
             let handle = handle.clone();
@@ -114,6 +118,10 @@ pub(super) fn control_socket(
                 let request = serde_json::from_str::<Request>(&request);
                 orders.order(&request.map_err(|error| format!("not an override: {error}"))?).await
             })
+        }),
+        drill: Arc::new(move |asked: String| {
+            let (stage, drills, addresses) = (Arc::clone(&stage), drills.clone(), addresses.clone());
+            Box::pin(async move { drilling::answer(&asked, &drills, &stage, &addresses).await })
         }),
         explain: Arc::new(move |asked: String| {
             let asked = Asked::parse(&asked)?;

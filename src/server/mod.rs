@@ -6,12 +6,14 @@
 //!                              \--News--> log, Record (metrics), state file (on its own thread), NOTIFY
 //! alerting: looks at Live, and at what became of reloads; Notifications --> couriers
 //! exporting --Edited-----------/    what secondaries of zones of health get, at most once a second
+//! drilling: rehearsed failures: what the prober takes to have failed, and when that was seen
 //! desks: the admin listener (/metrics, /status) and the control socket (reload, status, explain, overrides)
 //! ```
 
 mod alerting;
 mod balancing;
 mod desks;
+pub mod drilling;
 mod exporting;
 mod late;
 mod listening;

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::alerting::{Facts, since_1970};
 use super::balancing::{Senses, senses};
+use super::drilling::{self, Drilling};
 use super::exporting::{Ledger, Noticing, edit};
 use super::ordering::{self, OrderKeeper};
 use super::start::{Loader, named};
@@ -26,7 +27,7 @@ use crate::health::rounds::Observation;
 use crate::health::verdict::Outcome;
 use crate::load::Loaded;
 use crate::plan::Plan;
-use crate::probe::schedule::{self, Aims, Told};
+use crate::probe::schedule::{self, Aims, Drill, Told};
 use crate::publisher::{DoubtNews, Event, News, Publisher};
 use crate::record::Record;
 use crate::snapshot::{Live, Snapshot};
@@ -65,6 +66,7 @@ pub(super) struct Publishing {
     /// How ranked lists stand today.
     pub(super) bends: mpsc::Receiver<(Arc<Plan>, Arc<Bends>)>,
     pub(super) order_requests: mpsc::Receiver<(Change, Waiting)>,
+    pub(super) drill_requests: mpsc::Receiver<(drilling::Asked, Waiting)>,
     /// What the server was started with: what of it changes takes a restart.
     pub(super) started: ServerFile,
     pub(super) season: Season,
@@ -106,7 +108,8 @@ impl Season {
 /// Runs until `ended`. Nothing in it waits for a disk, a log or a compilation: a verdict must reach the answers.
 pub(super) async fn publish(mut own: Publishing) {
     let (targets, listed) = watch::channel(aims(&own.publisher));
-    let (mut probing, mut observations) = probe(listed.clone());
+    let (mut drilling, drill) = Drilling::new();
+    let (mut probing, mut observations) = probe(listed.clone(), drill.clone());
     let graves = graveyard();
     let keeper = Keeper::start(own.started.state.clone());
     let order_keeper = OrderKeeper::start(own.started.state.clone());
@@ -128,7 +131,7 @@ pub(super) async fn publish(mut own: Publishing) {
                 if count == 0 {
                     tracing::error!("probing ended, and begins anew: this is a bug");
                     probing.abort();
-                    (probing, observations) = probe(listed.clone());
+                    (probing, observations) = probe(listed.clone(), drill.clone());
                     tick.tick().await;
                 }
                 let now = Instant::now();
@@ -163,6 +166,9 @@ pub(super) async fn publish(mut own: Publishing) {
                         let _ = waiting.send(Err(words));
                     }
                 }
+            }
+            Some((asked, waiting)) = own.drill_requests.recv() => {
+                let _ = waiting.send(drilling.asked(&asked, &own.publisher, &own.live.now(), Instant::now()));
             }
             // One at a time: what is asked for last is read last.
             Some(waiting) = own.reload_requests.recv(), if !loading => {
@@ -215,6 +221,7 @@ pub(super) async fn publish(mut own: Publishing) {
             own.noticing.tell(&news.edited, &snapshot);
             own.changed.notify_one();
         }
+        drilling.watch(&own.live.now(), &news, Instant::now());
         unkept |= !news.turned.is_empty();
         tell(&news, &own.record, Instant::now());
         if let Some((waiting, words)) = told {
@@ -251,9 +258,9 @@ fn aims(publisher: &Publisher) -> Aims {
 }
 
 /// Starts probing whatever `listed` holds.
-fn probe(listed: watch::Receiver<Aims>) -> (JoinHandle<()>, mpsc::Receiver<Told>) {
+fn probe(listed: watch::Receiver<Aims>, drill: Drill) -> (JoinHandle<()>, mpsc::Receiver<Told>) {
     let (observed, observations) = mpsc::channel(EVENTS);
-    (tokio::spawn(schedule::run(listed, observed, PROBES)), observations)
+    (tokio::spawn(schedule::run(listed, drill, observed, PROBES)), observations)
 }
 
 /// Puts what was loaded in force with the next Snapshot.

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use super::alerting::{Facts, Watch, watch_over};
 use super::balancing::{self, BENDS, Senses};
 use super::desks::{admin, control_socket};
+use super::drilling;
 use super::exporting::{self, EDITIONS, Ledger, Noticing, edit};
 use super::late;
 use super::listening::{Listening, chance};
@@ -72,6 +73,7 @@ pub struct Server {
 pub struct Handle {
     reloads: mpsc::Sender<Waiting>,
     orders: mpsc::Sender<(Change, Waiting)>,
+    drills: mpsc::Sender<(drilling::Asked, Waiting)>,
 }
 
 impl Handle {
@@ -80,6 +82,14 @@ impl Handle {
         let (reply, told) = oneshot::channel();
         let ended = || "the server is ending".to_owned();
         self.reloads.send(reply).await.map_err(|_| ended())?;
+        told.await.unwrap_or_else(|_| Err(ended()))
+    }
+
+    /// Begins a drill, looks at it or ends it: what is to be said of it, as JSON.
+    pub(super) async fn drill(&self, asked: drilling::Asked) -> Result<String, String> {
+        let (reply, told) = oneshot::channel();
+        let ended = || "the server is ending".to_owned();
+        self.drills.send((asked, reply)).await.map_err(|_| ended())?;
         told.await.unwrap_or_else(|_| Err(ended()))
     }
 
@@ -154,12 +164,13 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     let (ending, ended) = watch::channel(false);
     let (reloads, reload_requests) = mpsc::channel(1);
     let (orders, order_requests) = mpsc::channel(1);
-    let handle = Handle { reloads, orders };
+    let (drills, drill_requests) = mpsc::channel(1);
+    let handle = Handle { reloads, orders, drills };
     let senses = Senses::default();
     let admin = admin(&runtime, &server, &record, &live, &senses, &ended)?;
     let geoip = Arc::clone(&record);
     let read: GeographyReader = Arc::new(move || load::geography(&geoip.geoip()));
-    control_socket(&runtime, &server, &handle, &record, &live, &read, &ended)?;
+    control_socket(&runtime, &server, &handle, &record, &live, &read, &addresses, &ended)?;
     let threads = listening.serve(&server, &answering, &record)?;
     let changed = Arc::new(Notify::new());
     let (edited, editions) = mpsc::channel(EDITIONS);
@@ -187,6 +198,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
         order_requests,
         senses,
         bends,
+        drill_requests,
         started: server,
         season,
         ledger,

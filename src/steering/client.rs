@@ -177,8 +177,8 @@ pub fn unroutable(address: IpAddr) -> Option<u8> {
     }
 }
 
-/// Every one of them, as networks.
-fn unroutable_blocks() -> impl Iterator<Item = Prefix> {
+/// Every one of them, as networks; some lie within others.
+pub fn unroutable_blocks() -> impl Iterator<Item = Prefix> {
     let v4 = UNROUTABLE_V4.iter().map(|(net, len)| Prefix::around(IpAddr::V4(*net), *len));
     v4.chain(UNROUTABLE_V6.iter().map(|(net, len)| Prefix::around(IpAddr::V6(*net), *len)))
 }

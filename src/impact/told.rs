@@ -1,0 +1,167 @@
+//! An Impact for people: as text, and as Markdown for a ticket.
+
+use std::fmt::Write as _;
+
+use super::result::{Affected, Carried, Impact, Move, Part, Spread, Thinned};
+
+/// Names of services that are listed; of more it is said how many they are.
+const NAMES: usize = 4;
+/// Less is nothing: it would be shown as 0.0 %.
+const NOTHING: f64 = 0.0005;
+
+impl Impact {
+    /// In one line: what fails, and what that means.
+    pub fn summary(&self) -> String {
+        let nodes = if self.nodes == 1 { "node" } else { "nodes" };
+        let mut words = format!("{} down ({} {nodes})", self.killed.join(", "), self.nodes);
+        if !self.down.is_empty() {
+            let _ = write!(words, ", on top of {}", self.down.join(", "));
+        }
+        let moved = match self.moved {
+            0.0 => "nobody changes the cluster".into(),
+            moved => format!("{} of all clients change the cluster", percent(moved)),
+        };
+        let _ = write!(words, ": {moved}");
+        if self.unanswered > 0.0 {
+            let _ = write!(words, "; {} of a service's clients are NOT ANSWERED", percent(self.unanswered));
+        }
+        if let Some(over) =
+            self.over().max_by(|a, b| a.full_after.unwrap_or(0.0).total_cmp(&b.full_after.unwrap_or(0.0)))
+        {
+            let _ = write!(words, "; {} is at {}", over.cluster, percent(over.full_after.unwrap_or(0.0)));
+        }
+        words
+    }
+
+    /// For a terminal.
+    pub fn text(&self) -> String {
+        let mut out = format!("{}\n", self.summary());
+        for affected in &self.services {
+            let _ = write!(out, "\n{}\n", heading(affected));
+            let _ = writeln!(out, "  moves       {}", share(&affected.moved));
+            for of in &affected.moves {
+                let _ = writeln!(out, "              {}", moving(of));
+            }
+            if affected.unanswered.share > 0.0 {
+                let _ = writeln!(
+                    out,
+                    "  UNANSWERED  {} (all_down: {})",
+                    share(&affected.unanswered),
+                    affected.all_down
+                );
+            }
+            for cluster in &affected.short {
+                let _ = writeln!(out, "  short       {cluster} has fewer nodes than its min_nodes");
+            }
+            for of in &affected.thinned {
+                let _ = writeln!(out, "  nodes       {}", thinned(of));
+            }
+        }
+        if self.is_none() {
+            out.push_str("\nno answer changes\n");
+        }
+        let _ = writeln!(out, "\ncluster       demand before   after   full before   after");
+        for cluster in self.shown() {
+            let [before, after] = [cluster.share_before, cluster.share_after].map(percent);
+            let [full, fuller] = [cluster.full_before, cluster.full_after].map(full);
+            let over = if cluster.is_over() { "  OVER CAPACITY" } else { "" };
+            let _ =
+                writeln!(out, "{:<13} {before:>13} {after:>7} {full:>13} {fuller:>7}{over}", cluster.cluster);
+        }
+        let _ = writeln!(out, "demand: {}", self.demand);
+        out
+    }
+
+    /// For a ticket.
+    pub fn markdown(&self) -> String {
+        let mut out = format!("### {}\n", self.summary());
+        if !self.services.is_empty() {
+            out.push_str("\n| services | from | to | share | added ms: median, p95, most |\n| --- | --- | --- | ---: | --- |\n");
+        }
+        for affected in &self.services {
+            for of in &affected.moves {
+                let [from, to] = [&of.from, &of.to].map(|key| key.as_deref().unwrap_or("nobody"));
+                let (share, added) =
+                    (percent(of.part.share), of.added_ms.map_or("-".into(), |ms| three(ms, "")));
+                let gets = if of.gets == "answered" { String::new() } else { format!(" (**{}**)", of.gets) };
+                let _ = writeln!(out, "| {} | {from} | {to}{gets} | {share} | {added} |", heading(affected));
+            }
+            for of in &affected.thinned {
+                let _ = writeln!(out, "| {} | {} | | | {} |", heading(affected), of.cluster, thinned(of));
+            }
+            for cluster in &affected.short {
+                let _ = writeln!(
+                    out,
+                    "| {} | {cluster} | | | fewer nodes than its min_nodes |",
+                    heading(affected)
+                );
+            }
+        }
+        out.push_str("\n| cluster | demand before | after | full before | after |\n| --- | ---: | ---: | ---: | ---: |\n");
+        for cluster in self.shown() {
+            let [before, after] = [cluster.share_before, cluster.share_after].map(percent);
+            let [full, fuller] = [cluster.full_before, cluster.full_after].map(full);
+            let over = if cluster.is_over() { " **over capacity**" } else { "" };
+            let _ = writeln!(out, "| {} | {before} | {after} | {full} | {fuller}{over} |", cluster.cluster);
+        }
+        let _ = writeln!(out, "\nDemand: {}.", self.demand);
+        out
+    }
+
+    /// The clusters that carry something else than before.
+    fn shown(&self) -> impl Iterator<Item = &Carried> {
+        self.clusters.iter().filter(|of| (of.share_before - of.share_after).abs() >= NOTHING || of.is_over())
+    }
+}
+
+fn heading(affected: &Affected) -> String {
+    let names: Vec<&str> = affected.services.iter().take(NAMES).map(String::as_str).collect();
+    let more = affected.services.len() - names.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more} {} (policy `{}`)", names.join(" "), affected.family, affected.policy)
+}
+
+fn moving(of: &Move) -> String {
+    let [from, to] = [&of.from, &of.to].map(|key| key.as_deref().unwrap_or("nobody"));
+    let mut words = format!("{from} -> {to}  {}", share(&of.part));
+    match (of.gets, of.added_ms) {
+        ("answered", Some(ms)) => {
+            let _ = write!(words, ", {} ms", three(ms, "+"));
+        }
+        ("answered", None) => {}
+        (gets, _) => {
+            let _ = write!(words, ", {gets}");
+        }
+    }
+    if let Some(km) = of.added_km {
+        let _ = write!(words, " (estimates: {} km)", three(km, "+"));
+    }
+    words
+}
+
+fn three(of: Spread, sign: &str) -> String {
+    format!("{sign}{:.0} median, {sign}{:.0} p95, {sign}{:.0} most", of.median, of.p95, of.max)
+}
+
+fn thinned(of: &Thinned) -> String {
+    let busiest = match of.busiest() {
+        Some((node, times)) => format!("; {} then gets {times:.2} times what it had", node.node),
+        None => String::new(),
+    };
+    format!("{}: {} of its answers lose a node{busiest}", of.cluster, percent(of.lost))
+}
+
+fn share(part: &Part) -> String {
+    format!("{} (IPv4 {}, IPv6 {})", percent(part.share), percent(part.ipv4), percent(part.ipv6))
+}
+
+fn percent(share: f64) -> String {
+    match share {
+        some if some > 0.0 && some < NOTHING => "<0.1 %".into(),
+        share => format!("{:.1} %", share * 100.0),
+    }
+}
+
+fn full(of: Option<f64>) -> String {
+    of.map_or("-".into(), percent)
+}
