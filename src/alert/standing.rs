@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::condition::{Condition, Identity, Kind, Label, Place, Region, one_line};
 use super::message::date;
 use crate::cluster::{CheckId, Cluster, ClusterId, Family, Inventory, Word};
-use crate::health::verdict::Verdict;
+use crate::health::verdict::{DRILL, Verdict};
 use crate::plan::Group;
 use crate::snapshot::{HeldTarget, Snapshot};
 use crate::steering::choose::Standing;
@@ -57,9 +57,10 @@ pub fn of_snapshot(snapshot: &Snapshot, now: Instant, unix: Duration) -> Option<
             ],
         };
         let summary = one_line(&format!(
-            "{} has no {} address up (check {check_key})",
+            "{} has no {} address up (check {check_key}){}",
             place.cluster,
-            family_name(family)
+            family_name(family),
+            drilled(snapshot, cluster, family)
         ));
         let is_said = dead.is_said(snapshot, cluster, check, family);
         found.push(Condition { identity, summary, since, place: Some(place), is_said });
@@ -169,8 +170,9 @@ fn all_down(snapshot: &Snapshot, group: &Group, since: Duration) -> Condition {
     };
     Condition {
         summary: one_line(&format!(
-            "{service} has no {} node up in any cluster{others}",
-            family_name(family)
+            "{service} has no {} node up in any cluster{others}{}",
+            family_name(family),
+            group.candidates.iter().map(|id| drilled(snapshot, *id, family)).max().unwrap_or_default()
         )),
         identity: Identity {
             kind: Kind::AllDown,
@@ -180,6 +182,15 @@ fn all_down(snapshot: &Snapshot, group: &Group, since: Duration) -> Condition {
         place: None,
         is_said: false,
     }
+}
+
+/// That a cluster's addresses are down in a drill, in words; nothing where none is.
+fn drilled(snapshot: &Snapshot, cluster: ClusterId, family: Family) -> &'static str {
+    let held = &snapshot.pools[usize::from(cluster.0)].held;
+    let in_drill = |held: &&HeldTarget| {
+        held.target.family() == family && held.held.cause_now().is_some_and(|cause| cause.layer == DRILL)
+    };
+    if held.iter().any(|held| in_drill(&held)) { ": this is a drill" } else { "" }
 }
 
 /// An address that is down. One that an operator took out of the answers is expected to be.
