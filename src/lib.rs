@@ -45,6 +45,7 @@
 //! - [`answer`]: packet -> Reply, and what is counted of it. Rare questions go aside: options and signatures, bindings (HTTPS, SVCB,
 //!   SRV), DNAME, other classes, transfers.
 //! - [`explain`], [`why`]: a choice in words, for people and for dig. [`export`]: what secondaries get, edition by edition.
+//! - [`impact`]: what a failure would mean, in numbers: two Snapshots of one Plan held against each other.
 //! - [`bending`]: how ranked lists stand today: penalties of quality, and what load divides.
 //! - [`alert`]: what stands wrong, when it is told, in which words. [`publisher`]: the one writer.
 //! - [`files`]: what operators write: text in, types or Issues out. The only place that knows TOML.

@@ -100,9 +100,9 @@ fn a_dead_cluster_s_quarter_of_the_world_goes_to_the_next_one() {
     near(full_after(&impact, "fra"), 0.8);
     near(full_after(&impact, "sin"), 0.0);
     assert_eq!(impact.over().count(), 0);
-    // From Singapore to Frankfurt are some 10,000 km more: 21 ms for each 1000 km.
+    // From Singapore to Frankfurt are up to 10,000 km more (costs are those of all clients of a list): 21 ms for each 1000 km.
     let (ms, km) = (of.added_ms.unwrap(), of.added_km.unwrap());
-    assert!((9_000.0..11_000.0).contains(&km.median), "{km:?}");
+    assert!((5_000.0..11_000.0).contains(&km.median), "{km:?}");
     assert!(
         (ms.median - km.median * 0.021).abs() < 0.01 && (impact.added_ms - ms.median / 4.0).abs() < 0.5,
         "{ms:?}"
@@ -165,18 +165,11 @@ fn on_top_of_what_is_down_only_what_is_new_counts() {
 
 #[test]
 fn services_that_are_answered_alike_stand_together_and_count_each() {
-    let services = SERVICES.to_owned()
-        + &SERVICES.replace("play", "ingest")
-        + &SERVICES.replace("play", "own").replace("\"everywhere\"", "{ clusters = [\"ams\"] }");
-    let impact = impact(&small(CLUSTERS, &services), &["sin"], &[]);
-    assert_eq!(
-        only(&impact).services,
-        ["ingest.live.example.com.", "own.live.example.com.", "play.live.example.com."]
-            .iter()
-            .filter(|name| !name.starts_with("own"))
-            .map(|name| (*name).to_owned())
-            .collect::<Vec<_>>()
-    );
+    let of = |name: &str, policy: &str| SERVICES.replace("play", name).replace("everywhere", policy);
+    let services = SERVICES.to_owned() + &of("ingest", "everywhere") + &of("own", "own");
+    let clusters = CLUSTERS.to_owned() + "[policy.own]\nclusters = [\"ams\"]\n";
+    let impact = impact(&small(&clusters, &services), &["sin"], &[]);
+    assert_eq!(only(&impact).services, ["play.live.example.com.", "ingest.live.example.com."]);
     // Two of three services lose a quarter.
     near(impact.moved, 0.25 * 2.0 / 3.0);
 }
@@ -196,7 +189,7 @@ fn cluster_of(plan: &Plan, addresses: &[IpAddr]) -> Option<String> {
 /// What a drill says is what the server then answers: whole packets of many clients, before and after the same nodes really fell.
 #[test]
 fn what_a_drill_says_is_what_clients_then_get() {
-    const CLIENTS: usize = 6000;
+    const CLIENTS: usize = 2000;
     let files = Files::default();
     let loaded = files.load().unwrap();
     let places = loaded.geography.places();

@@ -114,6 +114,11 @@ impl<'s> Judged<'s> {
         held.filter(|held| held.standing == Verdict::Down)
     }
 
+    /// What is held of all targets of its cluster.
+    pub(super) fn held(&self) -> &'s [HeldTarget] {
+        &self.pools.held
+    }
+
     /// Whether its check is made of others.
     pub(super) fn is_layered(&self) -> bool {
         matches!(self.plan.checks[usize::from(self.check.0)].kind, Kind::Several(_))

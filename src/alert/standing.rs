@@ -8,7 +8,7 @@ use super::condition::{Condition, Identity, Kind, Label, Place, Region, one_line
 use super::judged::{Judged, Member};
 use super::message::date;
 use crate::cluster::{CheckId, Cluster, ClusterId, Family, Inventory};
-use crate::health::verdict::Verdict;
+use crate::health::verdict::{DRILL, Verdict};
 use crate::plan::Group;
 use crate::snapshot::{HeldTarget, Snapshot};
 use crate::steering::choose::Standing;
@@ -145,7 +145,10 @@ fn lost(judged: &Judged<'_>) -> Option<Lost> {
         Standing::Up | Standing::Unknown | Standing::Withdrawn => None,
         Standing::Dead => Some(Lost {
             kind: Kind::ClusterDown,
-            summary: format!("{cluster} has no {family} address up (check {check})"),
+            summary: format!(
+                "{cluster} has no {family} address up (check {check}){}",
+                drilled(judged.held(), judged.family)
+            ),
             since: judged.gone().last().and_then(|(since, _)| *since),
         }),
         Standing::Short => {
@@ -156,8 +159,9 @@ fn lost(judged: &Judged<'_>) -> Option<Lost> {
                 kind: Kind::ClusterShort,
                 summary: format!(
                     "{cluster} is short of nodes: {up} of {needed} needed have an {family} address up (check \
-                     {check}); without {}",
-                    names.join(", ")
+                     {check}); without {}{}",
+                    names.join(", "),
+                    drilled(judged.held(), judged.family)
                 ),
                 // With this one too few were left.
                 since: gone.get(all.saturating_sub(needed)).and_then(|(since, _)| *since),
@@ -192,8 +196,14 @@ fn all_down(snapshot: &Snapshot, group: &Group, since: Duration) -> Condition {
     };
     Condition {
         summary: one_line(&format!(
-            "{service} has no {} node up in any cluster{others}",
-            family_name(family)
+            "{service} has no {} node up in any cluster{others}{}",
+            family_name(family),
+            group
+                .candidates
+                .iter()
+                .map(|id| drilled(&snapshot.pools[usize::from(id.0)].held, family))
+                .max()
+                .unwrap_or_default()
         )),
         identity: Identity {
             kind: Kind::AllDown,
@@ -256,6 +266,14 @@ pub(super) fn places(inventory: &Inventory) -> Vec<Place> {
         region: region(cluster),
     };
     inventory.clusters.iter().map(place).collect()
+}
+
+/// That addresses of a family are down in a drill, in words; nothing where none is.
+fn drilled(held: &[HeldTarget], family: Family) -> &'static str {
+    let in_drill = |held: &HeldTarget| {
+        held.target.family() == family && held.held.cause_now().is_some_and(|cause| cause.layer == DRILL)
+    };
+    if held.iter().any(in_drill) { ": this is a drill" } else { "" }
 }
 
 /// A family as labels have it.

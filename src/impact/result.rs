@@ -130,6 +130,14 @@ impl Carried {
     }
 }
 
+impl Affected {
+    /// Whether the same changes for others.
+    pub fn changes_as(&self, other: &Affected) -> bool {
+        let names = |of: &Affected| Affected { services: Vec::new(), family: "", ..of.clone() };
+        names(self) == names(other)
+    }
+}
+
 /// Full, and what arithmetic adds to it.
 const FULL: f64 = 1.0 + 1e-9;
 

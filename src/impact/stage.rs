@@ -25,6 +25,9 @@ pub enum Demand {
     Answered(BTreeMap<Arc<str>, u64>),
 }
 
+/// What sums of many shares may be off by.
+const ROUNDING: f64 = 1e-9;
+
 /// A Snapshot, and where all of its clients are.
 pub struct Stage<'s> {
     before: &'s Snapshot,
@@ -150,10 +153,12 @@ impl<'s> Stage<'s> {
             }
         }
         let total: f64 = self.asked.iter().sum();
+        // What sums of many shares leave over is nothing.
+        asked.iter_mut().filter(|asked| **asked < ROUNDING * total).for_each(|asked| *asked = 0.0);
         let clusters = plan.inventory.clusters.iter().zip(self.asked.iter().zip(&asked));
         let clusters = clusters.map(|(cluster, (before, after))| {
-            let share = |of: f64| if total > 0.0 { (of / total).max(0.0) } else { 0.0 };
-            let full = |of: f64| Some(of.max(0.0) * self.filling? / cluster.capacity? as f64);
+            let share = |of: f64| if total > 0.0 { of / total } else { 0.0 };
+            let full = |of: f64| Some(of * self.filling? / cluster.capacity? as f64);
             Carried {
                 cluster: cluster.key.to_string(),
                 share_before: share(*before),

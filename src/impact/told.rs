@@ -36,26 +36,12 @@ impl Impact {
     /// For a terminal.
     pub fn text(&self) -> String {
         let mut out = format!("{}\n", self.summary());
-        for affected in &self.services {
-            let _ = write!(out, "\n{}\n", heading(affected));
-            let _ = writeln!(out, "  moves       {}", share(&affected.moved));
-            for of in &affected.moves {
-                let _ = writeln!(out, "              {}", moving(of));
+        for alike in alike(&self.services) {
+            out.push('\n');
+            for affected in &alike {
+                let _ = writeln!(out, "{}", heading(affected));
             }
-            if affected.unanswered.share > 0.0 {
-                let _ = writeln!(
-                    out,
-                    "  UNANSWERED  {} (all_down: {})",
-                    share(&affected.unanswered),
-                    affected.all_down
-                );
-            }
-            for cluster in &affected.short {
-                let _ = writeln!(out, "  short       {cluster} has fewer nodes than its min_nodes");
-            }
-            for of in &affected.thinned {
-                let _ = writeln!(out, "  nodes       {}", thinned(of));
-            }
+            changes(&mut out, alike[0]);
         }
         if self.is_none() {
             out.push_str("\nno answer changes\n");
@@ -78,23 +64,22 @@ impl Impact {
         if !self.services.is_empty() {
             out.push_str("\n| services | from | to | share | added ms: median, p95, most |\n| --- | --- | --- | ---: | --- |\n");
         }
-        for affected in &self.services {
+        for alike in alike(&self.services) {
+            let affected = alike[0];
+            let headings: Vec<String> = alike.iter().map(|affected| heading(affected)).collect();
+            let heading = headings.join("; ");
             for of in &affected.moves {
                 let [from, to] = [&of.from, &of.to].map(|key| key.as_deref().unwrap_or("nobody"));
                 let (share, added) =
                     (percent(of.part.share), of.added_ms.map_or("-".into(), |ms| three(ms, "")));
                 let gets = if of.gets == "answered" { String::new() } else { format!(" (**{}**)", of.gets) };
-                let _ = writeln!(out, "| {} | {from} | {to}{gets} | {share} | {added} |", heading(affected));
+                let _ = writeln!(out, "| {} | {from} | {to}{gets} | {share} | {added} |", heading);
             }
             for of in &affected.thinned {
-                let _ = writeln!(out, "| {} | {} | | | {} |", heading(affected), of.cluster, thinned(of));
+                let _ = writeln!(out, "| {} | {} | | | {} |", heading, of.cluster, thinned(of));
             }
             for cluster in &affected.short {
-                let _ = writeln!(
-                    out,
-                    "| {} | {cluster} | | | fewer nodes than its min_nodes |",
-                    heading(affected)
-                );
+                let _ = writeln!(out, "| {} | {cluster} | | | fewer nodes than its min_nodes |", heading);
             }
         }
         out.push_str("\n| cluster | demand before | after | full before | after |\n| --- | ---: | ---: | ---: | ---: |\n");
@@ -111,6 +96,38 @@ impl Impact {
     /// The clusters that carry something else than before.
     fn shown(&self) -> impl Iterator<Item = &Carried> {
         self.clusters.iter().filter(|of| (of.share_before - of.share_after).abs() >= NOTHING || of.is_over())
+    }
+}
+
+/// Services for which the same changes, together.
+fn alike(services: &[Affected]) -> Vec<Vec<&Affected>> {
+    let mut all: Vec<Vec<&Affected>> = Vec::new();
+    for affected in services {
+        match all.iter_mut().find(|known| known[0].changes_as(affected)) {
+            Some(known) => known.push(affected),
+            None => all.push(vec![affected]),
+        }
+    }
+    all
+}
+
+/// What changes, line by line.
+fn changes(out: &mut String, affected: &Affected) {
+    if !affected.moves.is_empty() {
+        let _ = writeln!(out, "  moves       {}", share(&affected.moved));
+    }
+    for of in &affected.moves {
+        let _ = writeln!(out, "              {}", moving(of));
+    }
+    if affected.unanswered.share > 0.0 {
+        let (share, said) = (share(&affected.unanswered), &affected.all_down);
+        let _ = writeln!(out, "  UNANSWERED  {share} (all_down: {said})");
+    }
+    for cluster in &affected.short {
+        let _ = writeln!(out, "  short       {cluster} has fewer nodes than its min_nodes");
+    }
+    for of in &affected.thinned {
+        let _ = writeln!(out, "  nodes       {}", thinned(of));
     }
 }
 

@@ -76,12 +76,6 @@ fn on_paper_the_worst_single_failures_are_found_and_told_in_every_form() {
         assert!(text.contains(words), "{words} is not in {text}");
     }
     assert!(!text.contains("region"), "there is none: {text}");
-    let worst = json(&steerdns(&["drill", "--worst", "cluster", "--format", "json"], &world.config()));
-    let worst = &worst["worst"]["cluster"];
-    let single = |key: &str| json(&steerdns(&["drill", "--kill", key, "--format", "json"], &world.config()));
-    let heavier =
-        if share(&single("sin")["added_ms"]) > share(&single("fra")["added_ms"]) { "sin" } else { "fra" };
-    assert_eq!(worst["killed"][0], heavier);
     let markdown = stdout(&steerdns(&["drill", "--kill", "sin", "--format", "markdown"], &world.config()));
     assert!(markdown.contains("| sin | fra |"), "{markdown}");
 }
@@ -116,7 +110,6 @@ fn gates_fail_with_status_1_and_words_that_mean_nothing_with_2() {
     ] {
         assert_eq!(code(wrong).0, Some(2), "{wrong:?}");
     }
-    assert!(code(&["--kill", "fra2"]).1.contains("there is `fra`"));
 }
 
 #[test]
