@@ -83,7 +83,7 @@ impl Farm {
         let [http, rtmp, node_http, node_rtmp, srt, stun] =
             [(); 6].map(|()| SocketAddr::new(ip, free_port().port()));
         let at = Ports { http, rtmp, node_http, node_rtmp, srt, stun };
-        let scratch = tempfile::tempdir().unwrap();
+        let scratch = in_memory();
         fs::write(scratch.path().join("alive"), "alive").unwrap();
         let mut farm = Farm { at, home, running: Vec::new(), scratch, modules };
         Role::ALL.into_iter().for_each(|role| farm.run(role));
@@ -149,6 +149,12 @@ impl Farm {
             Role::ToNode => media::publisher(at.node_rtmp, "show"),
         }
     }
+}
+
+/// A directory in memory, where there is one: nginx writes its segments in the process that answers, and so a busy disk is one
+/// more fault.
+fn in_memory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 fn listens(at: SocketAddr) {

@@ -39,7 +39,7 @@ pub(crate) fn prove(long: bool) {
         return super::record::record(std::path::Path::new(&directory));
     }
     let extent = match long {
-        true => Extent { addresses: 100, lossy: Duration::from_secs(1200) },
+        true => Extent { addresses: 100, lossy: Duration::from_secs(900) },
         false => Extent { addresses: 30, lossy: Duration::from_secs(30) },
     };
     let [http, rtmp] = [(); 2].map(|()| free_port().port());

@@ -22,12 +22,15 @@ const LINK: &str = "limit rate over 1000/second burst 100 packets drop";
 /// 1000 packets a second that other traffic of 4000 fills for 50 to 400 ms, every second or two. A bit that is set is a packet that
 /// came, the lowest bit of an octet first.
 pub(crate) fn record(directory: &Path) {
-    for percent in [1, 5, 10] {
-        let bits = lost(&format!("numgen random mod 100 < {percent} drop"), false);
-        tell(directory, &format!("even-{percent}.bits"), &bits);
-    }
-    let bits = lost(LINK, true);
-    tell(directory, "bursts.bits", &bits);
+    thread::scope(|all| {
+        for percent in [1, 5, 10] {
+            all.spawn(move || {
+                let bits = lost(&format!("numgen random mod 100 < {percent} drop"), false);
+                tell(directory, &format!("even-{percent}.bits"), &bits);
+            });
+        }
+        all.spawn(|| tell(directory, "bursts.bits", &lost(LINK, true)));
+    });
 }
 
 fn tell(directory: &Path, name: &str, bits: &[u8]) {
@@ -41,13 +44,9 @@ fn lost(rule: &str, crowded: bool) -> Vec<u8> {
     let hears = UdpSocket::bind("127.0.0.1:0").unwrap();
     hears.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
     let to = hears.local_addr().unwrap();
-    run(&[
-        "nft",
-        &format!(
-            "table inet record {{ chain arriving {{ type filter hook input priority 0; udp dport {} {rule}; }} }}",
-            to.port()
-        ),
-    ]);
+    let table = format!("record{}", to.port());
+    let chain = format!("type filter hook input priority 0;\n udp dport {} {rule}\n", to.port());
+    run(&["nft", &format!("table inet {table} {{ chain arriving {{ {chain} }}\n }}\n")]);
     let over = Arc::new(AtomicBool::new(false));
     let listening = {
         let over = over.clone();
@@ -75,7 +74,7 @@ fn lost(rule: &str, crowded: bool) -> Vec<u8> {
     }
     over.store(true, Ordering::Relaxed);
     let bits = listening.join().unwrap();
-    run(&["nft", "delete", "table", "inet", "record"]);
+    run(&["nft", "delete", "table", "inet", &table]);
     bits
 }
 
