@@ -10,13 +10,15 @@
 
 #[path = "deaths/asking.rs"]
 mod asking;
-#[path = "deaths/chance.rs"]
+#[path = "support/chance.rs"]
 mod chance;
+#[path = "support/home.rs"]
+mod home;
 #[path = "support/nginx.rs"]
 mod nginx;
 #[path = "deaths/nodes.rs"]
 mod nodes;
-#[path = "deaths/pulse.rs"]
+#[path = "support/pulse.rs"]
 mod pulse;
 #[path = "deaths/report.rs"]
 mod report;
@@ -25,10 +27,8 @@ mod support;
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -36,16 +36,14 @@ use std::time::{Duration, Instant};
 
 use asking::{CLUSTERS, SERVICES, Seen, TTL_S, askers, networks};
 use chance::Chance;
-use nodes::{Death, Land, NAME, Node, Ports, run};
+use home::{Land, within_land};
+use nodes::{Death, NAME, Node, Ports};
 use pulse::Pulse;
 use report::{Measured, Report};
 use support::served::{Served, until};
 
-/// How this test is called, and the variable that says where it runs.
+/// How this test is called.
 const TEST: &str = "dead_nodes_leave_the_answers_in_time_and_no_answer_is_wrong_or_lost";
-const LAND: &str = "STEERDNS_TEST_LAND";
-/// Everything in new namespaces ends with the process that made them.
-const UNSHARE: [&str; 6] = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
 /// Nodes of a cluster.
 const NODES: usize = 2;
 /// Questions that are asked at least.
@@ -72,41 +70,13 @@ impl Extent {
 
 #[test]
 fn dead_nodes_leave_the_answers_in_time_and_no_answer_is_wrong_or_lost() {
-    if env::var(LAND).as_deref() == Ok("namespaces") {
-        run(&["ip", "link", "set", "lo", "up"]);
-        return prove(Land::Namespaces);
-    }
-    let wanted = env::var("STEERDNS_REQUIRE_PEERS");
-    if wanted.is_err() {
-        // It takes minutes, and the machine for itself.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: a part of `./check peers`");
-        return;
-    }
-    if !nginx::installed() {
-        return;
-    }
-    let Some(unshare) = namespaces() else {
-        assert_ne!(wanted.as_deref(), Ok("1"), "network namespaces cannot be made");
-        eprintln!("SKIPPED in part: no network namespaces here, so no cable is cut and no packet lost");
-        return prove(Land::Loopback);
-    };
-    let mut again = Command::new(unshare[0]);
-    again.args(&unshare[1..]).arg(env::current_exe().unwrap()).args(["--exact", TEST, "--nocapture"]);
-    assert!(again.env(LAND, "namespaces").status().unwrap().success(), "see above");
-}
-
-/// The words that make namespaces in which cables and firewalls work, if there are any.
-fn namespaces() -> Option<Vec<&'static str>> {
-    let as_root = UNSHARE.to_vec();
-    let as_user = [&UNSHARE[..], &["--map-root-user"]].concat();
-    let trial = "ip link set lo up && ip link add n0 type veth peer name eth0 && nft list ruleset && nsenter --version";
-    [as_root, as_user].into_iter().find(|unshare| {
-        let tried = Command::new(unshare[0]).args(&unshare[1..]).args(["sh", "-c", trial]).output();
-        tried.is_ok_and(|output| output.status.success())
-    })
+    within_land(TEST, prove);
 }
 
 fn prove(land: Land) {
+    if !nginx::installed() {
+        return;
+    }
     let extent = Extent::asked_for();
     let seed = env::var("STEERDNS_SEED").map_or(1, |seed| seed.parse().unwrap());
     let mut chance = Chance(seed);
@@ -258,11 +228,11 @@ impl Stage {
         let doubts = || self.turned("suspect");
         let before = (doubts(), self.turned("down"));
         for node in &self.nodes {
-            node.lose(LOSS_PERCENT);
+            node.home().lose(LOSS_PERCENT);
         }
         thread::sleep(how_long);
         for node in &self.nodes {
-            node.drop_nothing();
+            node.home().drop_nothing();
         }
         let (doubts, deaths) = (doubts() - before.0, self.turned("down") - before.1);
         let targets = self.nodes.len() * self.shown_of(0).len();

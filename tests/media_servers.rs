@@ -11,7 +11,9 @@
 #[path = "support/web.rs"]
 mod web;
 
-#[path = "media_servers/programs.rs"]
+#[path = "support/media.rs"]
+mod media;
+#[path = "support/programs.rs"]
 mod programs;
 
 use std::net::SocketAddr;
@@ -46,40 +48,18 @@ fn succeeded(outcome: &str) -> bool {
     outcome == "succeeded"
 }
 
-/// A test picture and a tone, sent by RTMP as fast as they are played.
 fn publish(to: SocketAddr, stream: &str) -> Program {
-    let url = format!("rtmp://{to}/live/{stream}");
-    let words = "-re -f lavfi -i testsrc=size=128x72:rate=10 -f lavfi -i sine -c:v libx264 -preset ultrafast -tune zerolatency \
-                 -g 10 -pix_fmt yuv420p -c:a aac -f flv";
-    let words: Vec<&str> =
-        ["-nostdin", "-loglevel", "error"].into_iter().chain(words.split_whitespace()).collect();
-    Program::start("ffmpeg", &[&words[..], &[&url]].concat())
+    Program::run(media::publisher(to, stream))
 }
 
 #[tokio::test]
 async fn a_playlist_of_nginx_advances_while_somebody_publishes_and_stands_still_when_nobody_does() {
-    const MODULE: &str = "/usr/lib/nginx/modules/ngx_rtmp_module.so";
-    if !found(&["/usr/sbin/nginx", MODULE, "/usr/bin/ffmpeg"]) {
+    if !found(&[media::NGINX, media::RTMP_MODULE, "/usr/bin/ffmpeg"]) {
         return;
     }
     let scratch = tempfile::tempdir().unwrap();
     let [rtmp, http] = [(); 2].map(|()| free_port());
-    let config = format!(
-        "daemon off; master_process off; user root root; pid nginx.pid; error_log error.log; load_module {MODULE};
-        events {{ worker_connections 64; }}
-        http {{
-            access_log off; client_body_temp_path body; proxy_temp_path proxy;
-            fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-            server {{ listen {http}; location / {{ root {root}; }} }}
-        }}
-        rtmp {{ access_log off; server {{ listen {rtmp}; application live {{
-            live on; hls on; hls_path {root}/hls; hls_fragment 1s; hls_playlist_length 6s; hls_cleanup off;
-        }} }} }}",
-        root = scratch.path().display(),
-    );
-    std::fs::write(scratch.path().join("nginx.conf"), config).unwrap();
-    let prefix = scratch.path().to_str().unwrap();
-    let _nginx = Program::start("/usr/sbin/nginx", &["-p", prefix, "-c", "nginx.conf", "-e", "error.log"]);
+    let _nginx = Program::run(media::nginx(scratch.path(), rtmp, http));
     rtmp_listens(rtmp).await;
     let hls = |live| Hls { at: at("/hls/show.m3u8"), live, max_age: Some(Duration::from_secs(4)) };
     let prober = Prober::new(Kind::Hls(hls(true)), http).within(Duration::from_secs(2));
@@ -122,15 +102,8 @@ async fn node_media_server_says_200_for_a_stream_that_is_not_there_and_is_not_be
         return;
     }
     let [rtmp, http] = [(); 2].map(|()| free_port());
-    let script = format!(
-        "const Server = require('node-media-server');
-        new Server({{ bind: '127.0.0.1', rtmp: {{ port: {} }}, http: {{ port: {} }}, auth: {{ play: false, publish: false }},
-            static: {{ router: '/static', root: '{}' }}, record: {{ path: '' }} }}).run();",
-        rtmp.port(),
-        http.port(),
-        std::env::temp_dir().display(),
-    );
-    let _server = Program::start_in("node", &["-e", &script], &modules);
+    let words = media::node_media_server(rtmp, http);
+    let _server = Program::start_in(&words[0], &words[1..], &modules);
     rtmp_listens(rtmp).await;
     let flv = |tags, patience| {
         let kind = Kind::Flv(Flv { at: at("/live/show.flv"), tags });

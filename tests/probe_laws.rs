@@ -8,10 +8,10 @@ use std::time::Duration;
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 use steerdns::health::check::Check;
 use steerdns::health::promise::{Detection, PUBLICATION_MAX};
-use world::{Dying, HTTP, Path, RTMP, TCP, World, check};
+use world::{Dying, HTTP, Loss, Path, RTMP, TCP, World, check};
 
 fn path(loss: f64, rtt_ms: u64, answers: &'static [u32]) -> Path {
-    Path { loss, rtt: Duration::from_millis(rtt_ms), jitter: 0.3, answers }
+    Path { loss: Loss::Even(loss), rtt: Duration::from_millis(rtt_ms), jitter: 0.3, answers }
 }
 
 proptest! {
@@ -114,6 +114,36 @@ fn packets_lost_now_and_then_kill_nobody() {
         assert_eq!(world.deaths.len(), first);
         assert!(world.doubts > 0 && world.started > 12_000);
         assert_eq!(world.overdue, Duration::ZERO);
+    }
+}
+
+/// Recorded at a firewall that lost these packets (tests/faults/record.rs): a share of all, each by itself; and those that found a
+/// narrow link full, for up to 400 ms at a time.
+const RECORDED: [(&str, &[u8]); 4] = [
+    ("even, 1 %", include_bytes!("data/loss/even-1.bits")),
+    ("even, 5 %", include_bytes!("data/loss/even-5.bits")),
+    ("even, 10 %", include_bytes!("data/loss/even-10.bits")),
+    ("bursts", include_bytes!("data/loss/bursts.bits")),
+];
+
+#[test]
+fn packets_lost_as_recorded_hold_fewer_than_one_living_address_dead_in_an_hour() {
+    for (word, recorded) in RECORDED {
+        for (check_word, answers) in [("tcp", TCP), ("http", HTTP), ("rtmp", RTMP)] {
+            let path = Path { loss: Loss::Recorded(recorded), ..path(0.0, 20, answers) };
+            let mut world = World::new(20, check(1000, 2500, 5, 5), path, 3);
+            world.run(Duration::from_secs(60));
+            let first = world.deaths.len();
+            world.run(Duration::from_secs(360));
+            let deaths = world.deaths.len() - first;
+            println!(
+                "{word}, {check_word}: {} doubts, {deaths} false deaths in 2 address-hours",
+                world.doubts
+            );
+            assert!(deaths < 2, "{word}, {check_word}: {deaths}");
+            assert!(world.doubts > 0 && world.started > 7200);
+            assert_eq!(world.overdue, Duration::ZERO);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ mod world;
 
 use std::time::Duration;
 
-use world::{Dying, HTTP, Path, RTMP, TCP, World, check};
+use world::{Dying, HTTP, Loss, Path, RTMP, TCP, World, check};
 
 fn main() {
     let hours: u64 = std::env::args().nth(1).map_or(1000, |hours| hours.parse().unwrap());
@@ -22,6 +22,13 @@ fn main() {
             for rtt_ms in [1, 20, 100, 190, 300] {
                 false_deaths(word, path(loss, rtt_ms, answers), hours);
             }
+        }
+    }
+    println!("The same in bursts, as recorded (tests/data/loss/bursts.bits)");
+    for (word, answers) in [("tcp", TCP), ("http", HTTP), ("rtmp", RTMP)] {
+        for rtt_ms in [1, 20, 100, 190, 300] {
+            let bursts = Loss::Recorded(include_bytes!("../../tests/data/loss/bursts.bits"));
+            false_deaths(word, Path { loss: bursts, ..path(0.0, rtt_ms, answers) }, hours);
         }
     }
     println!("\nFrom death to verdict, 2000 deaths each, at random phases");
@@ -49,7 +56,7 @@ fn main() {
 }
 
 fn path(loss: f64, rtt_ms: u64, answers: &'static [u32]) -> Path {
-    Path { loss, rtt: Duration::from_millis(rtt_ms), jitter: 0.2, answers }
+    Path { loss: Loss::Even(loss), rtt: Duration::from_millis(rtt_ms), jitter: 0.2, answers }
 }
 
 fn false_deaths(word: &str, path: Path, hours: u64) {

@@ -1,13 +1,14 @@
 //! A world of paths that lose packets and servers that die, in virtual time: what `Rounds` and `Board` make of it.
 //!
 //! The kernel's part is modelled: a SYN goes again after 1 s, 3 s, 7 s; data after RTT + max(200 ms, 2 RTT), then
-//! twice as long each time. Every packet is lost by itself, each way with the same chance.
+//! twice as long each time. Every packet is lost by itself, each way with the same chance; or as was recorded.
 
 #![allow(dead_code, reason = "the example and the tests each use their part")]
 #![allow(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,11 +42,32 @@ impl Dice {
     }
 }
 
+/// How packets are lost, each way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Loss {
+    /// Each by itself, with this chance: 0.0 ..= 1.0.
+    Even(f64),
+    /// As was recorded (tests/data/loss): a bit for each [`RECORDED_EVERY`], set where a packet came. Each server's path begins
+    /// somewhere else in it.
+    Recorded(&'static [u8]),
+}
+
+/// The time that a bit of a recording stands for.
+pub(crate) const RECORDED_EVERY: Duration = Duration::from_millis(2);
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Loss::Even(chance) => chance.fmt(f),
+            Loss::Recorded(_) => f.pad("rec"),
+        }
+    }
+}
+
 /// The path to the servers, and what a probe exchanges over it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Path {
-    /// Of each packet, each way: 0.0 ..= 1.0.
-    pub(crate) loss: f64,
+    pub(crate) loss: Loss,
     pub(crate) rtt: Duration,
     /// Each round trip takes up to so much of itself longer.
     pub(crate) jitter: f64,
@@ -59,20 +81,42 @@ pub(crate) const HTTP: &[u32] = &[1];
 pub(crate) const RTMP: &[u32] = &[3, 1];
 
 impl Path {
-    /// How long a probe takes, or `None` where it takes longer than `longest`.
-    fn probe(&self, dice: &mut Dice, longest: Duration) -> Option<Duration> {
-        let mut took = self.exchange(dice, Duration::from_secs(1), 1, longest)?;
+    /// How long a probe takes that starts at `start` on the path's own clock, or `None` where it takes longer than `longest`.
+    fn probe(&self, dice: &mut Dice, start: Duration, longest: Duration) -> Option<Duration> {
+        let mut took = self.exchange(dice, start, Duration::from_secs(1), 1, longest)?;
         for segments in self.answers {
             let first_wait = self.rtt + (self.rtt * 2).max(Duration::from_millis(200));
-            took += self.exchange(dice, first_wait, *segments, longest)?;
+            took += self.exchange(dice, start + took, first_wait, *segments, longest)?;
         }
         (took <= longest).then_some(took)
     }
 
-    fn exchange(&self, dice: &mut Dice, wait: Duration, answer: u32, longest: Duration) -> Option<Duration> {
+    /// Whether the packet is lost that is sent then.
+    fn lost(&self, dice: &mut Dice, at: Duration) -> bool {
+        match self.loss {
+            Loss::Even(chance) => dice.unit() < chance,
+            Loss::Recorded(bits) => {
+                let bit = (at.as_micros() / RECORDED_EVERY.as_micros()) as usize % (bits.len() * 8);
+                bits[bit / 8] >> (bit % 8) & 1 == 0
+            }
+        }
+    }
+
+    fn exchange(
+        &self,
+        dice: &mut Dice,
+        start: Duration,
+        wait: Duration,
+        answer: u32,
+        longest: Duration,
+    ) -> Option<Duration> {
         let (mut sent, mut wait) = (Duration::ZERO, wait);
         while sent <= longest {
-            let lost = (0..=answer).any(|_| dice.unit() < self.loss);
+            // The question leaves now, the answer's segments half a round trip later: each in a bit of its own.
+            let lost = (0..=answer).any(|packet| {
+                let way = if packet == 0 { Duration::ZERO } else { self.rtt / 2 };
+                self.lost(dice, start + sent + way + RECORDED_EVERY * packet)
+            });
             if !lost {
                 return Some(sent + self.rtt.mul_f64(1.0 + self.jitter * dice.unit()));
             }
@@ -104,6 +148,7 @@ pub(crate) struct World {
     /// The longest that a doubt outlived its date.
     pub(crate) overdue: Duration,
     check: Arc<Check>,
+    began: Instant,
     path: Path,
     died: Vec<Option<(Instant, Dying)>>,
     /// When each was last raised from down.
@@ -167,6 +212,7 @@ impl World {
             doubts: 0,
             overdue: Duration::ZERO,
             check,
+            began: now,
             path,
             died: vec![None; servers as usize],
             raised: vec![None; servers as usize],
@@ -285,7 +331,9 @@ impl World {
     /// When a probe that starts now ends, and how, if its server lives.
     fn end(&mut self, probe: ProbeId, server: u32, longest: Duration) -> End {
         let deadline = self.now + longest;
-        let (at, ended) = match self.path.probe(&mut self.dice, longest) {
+        // Far apart: no two paths lose the same packets at once.
+        let start = self.now - self.began + Duration::from_millis(7919) * server;
+        let (at, ended) = match self.path.probe(&mut self.dice, start, longest) {
             Some(took) => (self.now + took, Ended::Well(took)),
             None => (deadline, Ended::Unanswered),
         };

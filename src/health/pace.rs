@@ -274,9 +274,13 @@ impl Pace {
         REPROBE_EVERY.min(self.check.interval)
     }
 
-    /// How long a probe that starts now may take.
+    /// How long a probe that starts now may take. While down there is no usual time yet: of a server that has just come back,
+    /// one fast answer (what it had kept) must not fail the others.
     fn deadline(&self) -> Duration {
-        self.usual.deadline(self.check.timeout)
+        match self.tracker.held().verdict {
+            Verdict::Down => self.check.timeout,
+            _ => self.usual.deadline(self.check.timeout),
+        }
     }
 
     /// At least `fall`, so that this limit delays no decision.
@@ -519,6 +523,23 @@ mod tests {
         bench.pace.tick(bench.at(1000), &mut bench.budget, &mut bench.steps);
         let start = Step::Start { probe: 2, allowed: Duration::from_millis(2500) };
         assert!(bench.steps.contains(&start));
+    }
+
+    #[test]
+    fn one_fast_answer_while_down_shortens_no_deadline() {
+        let mut bench = Bench::up(check(1000, 2500, 1));
+        let probe = bench.starts(0)[0];
+        bench.ended(probe, failed(), 1);
+        assert_eq!(bench.word(), "down");
+        let probe = bench.starts(1000)[0];
+        bench.ended(probe, succeeded(10), 1010);
+        assert_eq!(bench.word(), "down");
+        bench.pace.tick(bench.at(2000), &mut bench.budget, &mut bench.steps);
+        let allowed = bench.steps.iter().find_map(|step| match step {
+            Step::Start { allowed, .. } => Some(*allowed),
+            _ => None,
+        });
+        assert_eq!(allowed, Some(Duration::from_millis(2500)));
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! Chance that is the same each time (SplitMix64, Steele, Lea and Flood 2014).
+#![allow(dead_code)] // Each test binary uses its own part.
 
 /// Chance.
 #[derive(Clone, Debug)]

@@ -1,5 +1,8 @@
-//! Programs that a test starts, on loopback, and that end with it.
+//! Programs that a test starts, and that end with it.
+#![allow(dead_code)] // Each test binary uses its own part.
+#![allow(clippy::disallowed_methods, reason = "a shell: it starts programs")]
 
+use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -54,17 +57,29 @@ pub(crate) fn free_port() -> SocketAddr {
 }
 
 /// A program that runs.
+#[derive(Debug)]
 pub(crate) struct Program(Child);
 
 impl Program {
-    pub(crate) fn start(program: &str, words: &[&str]) -> Program {
+    pub(crate) fn start(program: &str, words: &[impl AsRef<OsStr>]) -> Program {
         Program::start_in(program, words, Path::new("/"))
     }
 
+    /// The program is the first of the words.
+    pub(crate) fn run(words: Vec<String>) -> Program {
+        Program::start(&words[0], &words[1..])
+    }
+
     /// In this directory.
-    pub(crate) fn start_in(program: &str, words: &[&str], directory: &Path) -> Program {
+    pub(crate) fn start_in(program: &str, words: &[impl AsRef<OsStr>], directory: &Path) -> Program {
         let mut command = Command::new(program);
-        command.args(words).current_dir(directory).stdin(Stdio::null()).stdout(Stdio::null());
+        command.args(words).current_dir(directory);
+        Program::spawn(command)
+    }
+
+    /// That says nothing here, but for errors.
+    pub(crate) fn spawn(mut command: Command) -> Program {
+        command.stdin(Stdio::null()).stdout(Stdio::null());
         // A group of its own: what it starts ends with it.
         Program(command.process_group(0).spawn().unwrap())
     }
