@@ -82,7 +82,7 @@ async fn measure(targets: u32, port: u16, http: bool, serving: tokio::task::Join
     });
     let (_aims, list) = watch::channel::<Aims>(aims.collect());
     let (tell, mut seen) = mpsc::channel(4096);
-    tokio::spawn(run(list, tell, AT_ONCE_DEFAULT));
+    tokio::spawn(run(list, watch::channel(None).1, tell, AT_ONCE_DEFAULT));
     println!(
         "{:>10} {:>10} {:>8} {:>8} {:>8} {:>12}",
         "", "succeeded", "late", "failed", "local", "cpu (all)"

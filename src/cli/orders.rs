@@ -131,6 +131,6 @@ fn order(config: &Config, request: &Request) -> ExitCode {
 
 /// Who is at the terminal, through `sudo`, too.
 pub(super) fn logged_in() -> String {
-    let names = ["SUDO_USER", "USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
-    names.filter(|name| !name.is_empty()).next().unwrap_or_else(|| "unknown".into())
+    let mut names = ["SUDO_USER", "USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
+    names.find(|name| !name.is_empty()).unwrap_or_else(|| "unknown".into())
 }

@@ -135,16 +135,19 @@ pub(super) fn log(news: &OrderNews) {
     tracing::warn!(%target, %who, %why, "override {what}: {target} {word}");
 }
 
+/// Orders as they outlive the program, and who waits for that, with what is then said.
+type Keeping = (Vec<KeptOrder>, Option<(Waiting, String)>);
+
 /// Writes orders on a thread of its own: a slow disk keeps nobody from publishing. Whoever gave one hears of it when it
 /// is on the disk.
 pub(super) struct OrderKeeper {
-    orders: std_mpsc::Sender<(Vec<KeptOrder>, Option<(Waiting, String)>)>,
+    orders: std_mpsc::Sender<Keeping>,
     thread: JoinHandle<()>,
 }
 
 impl OrderKeeper {
     pub(super) fn start(directory: PathBuf) -> OrderKeeper {
-        let (orders, waiting) = std_mpsc::channel::<(Vec<KeptOrder>, Option<(Waiting, String)>)>();
+        let (orders, waiting) = std_mpsc::channel::<Keeping>();
         let thread = named("orders", move || {
             for (kept, told) in waiting {
                 let written = state::write_orders(&directory, &kept, SystemTime::now());
