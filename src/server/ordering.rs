@@ -148,7 +148,7 @@ pub(super) fn log(news: &OrderNews) {
     tracing::warn!(%target, %who, %why, "override {what}: {target} {word}");
 }
 
-/// What is to be kept, and who waits for it with which words.
+/// Orders as they outlive the program, and who waits for that, with what is then said.
 type Keeping = (Vec<KeptOrder>, Option<(Waiting, String)>);
 
 /// Writes orders on a thread of its own: a slow disk keeps nobody from publishing. Whoever gave one hears of it when it
