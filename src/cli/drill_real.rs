@@ -132,16 +132,20 @@ impl Real {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut look, mut interrupted) = (Value::Null, false);
         loop {
-            tokio::select! {
-                _ = tick.tick() => {
-                    watching.ask(look["state"] == "over").await;
-                    look = socket.ask(&Asked::Look).await?;
-                }
+            let turn = async {
+                tick.tick().await;
+                watching.ask(look["state"] == "over").await;
+                socket.ask(&Asked::Look).await
+            };
+            // A server that is slow to answer delays no end.
+            let seen = tokio::select! {
+                told = turn => told?,
                 () = end.received() => {
-                    look = socket.ask(&Asked::End).await?;
                     interrupted = true;
+                    socket.ask(&Asked::End).await?
                 }
-            }
+            };
+            look = seen;
             let seconds = |key: &str| look[key].as_f64();
             let waited = seconds("elapsed_s").zip(seconds("ended_s")).map(|(now, ended)| now - ended);
             let is_late = waited.is_some_and(|waited| waited > RECOVERY_MAX.as_secs_f64());
