@@ -277,7 +277,7 @@ fn receive_buffer_errors() -> u64 {
     values.split(' ').nth(at).unwrap().parse().unwrap()
 }
 
-/// What an operator would write of these nodes; checks have their defaults.
+/// What an operator would write of these nodes; checks have their defaults, but that nobody is held down for falling again and again.
 fn write_files(directory: &Path, nodes: &[Node], ports: Ports) -> PathBuf {
     let file = |name: &str, text: &str| fs::write(directory.join(name), text).unwrap();
     fs::create_dir(directory.join("zones")).unwrap();
@@ -291,9 +291,9 @@ fn write_files(directory: &Path, nodes: &[Node], ports: Ports) -> PathBuf {
     file("own.csv", &feed.collect::<String>());
     file("roots.pem", &nodes.iter().map(|node| &*node.roots).collect::<String>());
     let mut clusters = format!(
-        "[check.http]\nkind = \"http\"\nport = {}\nexpect = {{ body = \"alive\" }}\n\
-         [check.https]\nkind = \"https\"\nport = {}\nsni = \"{NAME}\"\nroots = \"../roots.pem\"\n\
-         [check.rtmp]\nkind = \"rtmp\"\nport = {}\n",
+        "[check.http]\nkind = \"http\"\nport = {}\nexpect = {{ body = \"alive\" }}\nhold_down = \"0s\"\n\
+         [check.https]\nkind = \"https\"\nport = {}\nsni = \"{NAME}\"\nroots = \"../roots.pem\"\nhold_down = \"0s\"\n\
+         [check.rtmp]\nkind = \"rtmp\"\nport = {}\nhold_down = \"0s\"\n",
         ports.http, ports.https, ports.rtmp,
     );
     let places = ["[1.35, 103.82]", "[50.11, 8.68]", "[39.04, -77.49]"];

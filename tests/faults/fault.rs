@@ -55,7 +55,7 @@ impl Fault {
             Fault::Held => "held with -STOP",
             Fault::Dropped => "all packets dropped",
             Fault::Hung => "accepts and says nothing",
-            Fault::HungFar => "the same, 40 to 80 ms away",
+            Fault::HungFar => "says nothing, 40 to 80 ms away",
             Fault::Wrong => "answers an error",
             Fault::PublisherHeld => "publisher held with -STOP",
             Fault::PublisherGone => "publisher killed with -9",
