@@ -3,12 +3,15 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use steerdns::alert::condition::{Condition, Kind, Label};
 use steerdns::alert::standing::{Dated, of_databases, of_snapshot};
 use steerdns::alert::term::of_terms;
 use steerdns::health::note::Note;
+use steerdns::publisher::Event;
+use steerdns::steering::bend::Bends;
 use support::world::{Files, World};
 
 const NOW: Duration = Duration::from_secs(1_800_000_000);
@@ -244,6 +247,19 @@ fn what_operators_say_today_counts_as_what_the_files_say() {
     assert!(conditions[0].summary.contains("and answered all the same (override up)"), "{conditions:?}");
     world.order("clear", "sin/sin-2", None).unwrap();
     assert!(!standing(&world)[0].summary.contains("override"));
+}
+
+#[test]
+fn more_than_all_clusters_can_carry_is_told_until_it_fits_again() {
+    let mut world = World::start(&files(CLUSTERS)).unwrap();
+    world.all_up();
+    let plan = Arc::clone(&world.snapshot.plan);
+    world.handle(Event::Bent(Arc::clone(&plan), Arc::new(Bends { short: 40.0, ..Bends::default() })));
+    let conditions = standing(&world);
+    assert_eq!(told(&conditions), [(Kind::CapacityShort, "", false)]);
+    assert!(conditions[0].summary.starts_with("clients ask for 40 more than"), "{}", conditions[0].summary);
+    world.handle(Event::Bent(plan, Arc::default()));
+    assert_eq!(told(&standing(&world)), []);
 }
 
 #[test]

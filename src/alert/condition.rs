@@ -41,6 +41,8 @@ pub enum Kind {
     ClusterDown,
     /// Fewer nodes are up in a cluster than it needs, and some are.
     ClusterShort,
+    /// More is asked for than all clusters that are up can carry.
+    CapacityShort,
     /// An address of a node is down under the check by which services judge it.
     NodeDown,
     /// A certificate ends within two days, or has ended.
@@ -61,11 +63,12 @@ pub enum Kind {
 
 impl Kind {
     /// All that can stand by itself.
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 12] = [
         Kind::AllDown,
         Kind::VantageInDoubt,
         Kind::ClusterDown,
         Kind::ClusterShort,
+        Kind::CapacityShort,
         Kind::NodeDown,
         Kind::CertificateLastDays,
         Kind::CertificateExpiring,
@@ -82,6 +85,7 @@ impl Kind {
             Kind::VantageInDoubt => "VantageInDoubt",
             Kind::ClusterDown => "ClusterDown",
             Kind::ClusterShort => "ClusterShort",
+            Kind::CapacityShort => "CapacityShort",
             Kind::NodeDown => "NodeDown",
             Kind::CertificateLastDays => "CertificateLastDays",
             Kind::CertificateExpiring => "CertificateExpiring",
@@ -100,6 +104,7 @@ impl Kind {
             | Kind::VantageInDoubt
             | Kind::ClusterDown
             | Kind::ClusterShort
+            | Kind::CapacityShort
             | Kind::CertificateLastDays => Severity::Critical,
             Kind::NodeDown | Kind::CertificateExpiring | Kind::ReloadRefused | Kind::DatabaseTooOld => {
                 Severity::Warning

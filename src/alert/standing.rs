@@ -42,6 +42,7 @@ pub fn of_snapshot(snapshot: &Snapshot, now: Instant, unix: Duration) -> Option<
     let (all, places) = (Judged::all(snapshot), places(&snapshot.plan.inventory));
     let lost: BTreeMap<_, _> = all.iter().filter_map(|judged| Some((judged.key(), lost(judged)?))).collect();
     let mut found = Vec::new();
+    found.extend(capacity_short(snapshot, unix));
     found.extend(snapshot.doubting.map(|since| in_doubt(snapshot, ago(since))));
     let groups = snapshot.plan.groups.iter().zip(&snapshot.all_down);
     for (group, _) in groups.filter(|(_, down)| **down) {
@@ -113,6 +114,24 @@ pub fn of_reload(refused: &Refused) -> Condition {
         place: None,
         is_said: false,
     }
+}
+
+/// More is asked for than can be carried.
+fn capacity_short(snapshot: &Snapshot, now: Duration) -> Option<Condition> {
+    let bends = &snapshot.bends;
+    if bends.short <= 0.0 {
+        return None;
+    }
+    let capacity: f64 = bends.shares.iter().map(|share| share.capacity).sum();
+    let known = bends.shares.iter().any(|share| share.is_known);
+    let basis = if known { "reports of load" } else { "what is assumed, since no node reports its load" };
+    let short = bends.short;
+    let summary = format!(
+        "clients ask for {short:.0} more than the {capacity:.0} that all clusters that are up can carry, by {basis}: \
+         all of them are overloaded alike"
+    );
+    let identity = Identity { kind: Kind::CapacityShort, labels: Vec::new() };
+    Some(Condition { identity, summary, since: now, place: None, is_said: false })
 }
 
 /// The server doubts what it sees.
