@@ -29,7 +29,11 @@
 //! Alerts come of what stands, not of what happened: `server::alerting` looks at the Snapshot in force, [`alert::desk`] says
 //! when that is told, [`courier`] carries it.
 //!
-//! Reload comes by the same door (`Event::Loaded`), so a server's life can be replayed as a list of events with times.
+//! Beside it, once a second and off that path: `server::balancing` reads what probes told of ways and of load
+//! ([`health::quality`]), [`bending`] says how ranked lists stand today, and `Event::Bent` puts it in force.
+//!
+//! Reload, what operators say today (`Event::Overridden`), and what probes learn beside their outcome (`Event::Noted`) come by the same
+//! door, so a server's life can be replayed as a list of events with times.
 //!
 //! # Modules, bottom first: each may use those above it
 //!
