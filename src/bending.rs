@@ -16,6 +16,7 @@ use crate::steering::balance::table::Summary;
 use crate::steering::balance::world::{Cluster as Carrier, List, Report, World};
 use crate::steering::bend::{Bends, BentGroup, BentList, Penalty, bend};
 use crate::steering::choose::Standing;
+use crate::steering::kinds::RankedList;
 use crate::steering::rules::{Policy, QualityWeight};
 
 /// How ranked lists stand today, and what is remembered for tomorrow's calm.
@@ -53,8 +54,8 @@ impl Bending {
             .iter()
             .zip(&penalties)
             .map(|(group, of_group)| {
-                let lists = &plan.maps[usize::from(group.map)].mapped.lists;
-                let bent = |list| match none(of_group) {
+                let (lists, is_calm) = (lists_of(&plan, group), none(of_group));
+                let bent = |list| match is_calm {
                     true => Bent::default(),
                     false => {
                         let (order, costs_ms) = bend(list, |id| of_group[usize::from(id.0)]);
@@ -137,8 +138,7 @@ impl Bending {
             .collect::<Option<_>>()?;
         let mut lists = Vec::new();
         for ((group, bent), weights) in plan.groups.iter().zip(bent).zip(&self.weights) {
-            let of_map = &plan.maps[usize::from(group.map)].mapped.lists;
-            for ((list, bent), weight) in of_map.iter().zip(bent).zip(weights) {
+            for ((list, bent), weight) in lists_of(plan, group).iter().zip(bent).zip(weights) {
                 let order = bent.order.as_deref().unwrap_or(&list.clusters);
                 let costs = bent.costs_ms.as_deref().unwrap_or(&list.costs_ms);
                 lists.push(List::new(order, costs, *weight, usize::from(group.kind))?);
@@ -154,8 +154,7 @@ impl Bending {
         let table = self.balance.as_ref().map(Balance::table);
         let mut row = 0;
         let group = |(group, bent): (&Group, Vec<Bent>)| {
-            let of_map = &plan.maps[usize::from(group.map)].mapped.lists;
-            let lists = of_map.iter().zip(bent).map(|(list, bent)| {
+            let lists = lists_of(plan, group).iter().zip(bent).map(|(list, bent)| {
                 let first = table.and_then(|table| table.row(row)).cloned();
                 row += 1;
                 if bent.order.is_none() && first.is_none() {
@@ -185,19 +184,21 @@ fn policy_of<'p>(plan: &'p Plan, group: &Group) -> &'p Policy {
     &plan.policies[usize::from(service.policy.0)]
 }
 
+/// The ranked lists of a group's clients.
+fn lists_of<'p>(plan: &'p Plan, group: &Group) -> &'p [RankedList] {
+    &plan.maps[usize::from(group.map)].mapped.lists
+}
+
 /// Whether two Plans have the same groups of services, and these the same ranked lists of the same clusters.
 pub fn same_lists(one: &Plan, other: &Plan) -> bool {
-    let keys = |plan: &Plan| -> Vec<Arc<str>> {
-        plan.inventory.clusters.iter().map(|cluster| cluster.key.clone()).collect()
-    };
+    let (clusters, others) = (&one.inventory.clusters, &other.inventory.clusters);
     let same = |(group, other_group): (&Group, &Group)| {
-        let lists = |plan: &'_ Plan, group: &Group| plan.maps[usize::from(group.map)].mapped.lists.clone();
         let kinds = |plan: &Plan, group: &Group| plan.kinds[usize::from(group.kind)];
         policy_of(one, group).key == policy_of(other, other_group).key
             && kinds(one, group) == kinds(other, other_group)
-            && lists(one, group) == lists(other, other_group)
+            && lists_of(one, group) == lists_of(other, other_group)
     };
-    keys(one) == keys(other)
+    clusters.iter().map(|cluster| &cluster.key).eq(others.iter().map(|cluster| &cluster.key))
         && one.groups.len() == other.groups.len()
         && one.groups.iter().zip(&other.groups).all(same)
 }
