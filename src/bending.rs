@@ -3,10 +3,12 @@
 //! Told once a second what is up and what was measured, it says how lists stand. It runs off the publisher's path.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::cluster::{Cluster, Family};
+use crate::geo::place::Prefix;
 use crate::health::quality::{Load, Measure};
 use crate::health::verdict::Verdict;
 use crate::plan::{Group, Plan};
@@ -16,6 +18,7 @@ use crate::steering::balance::table::Summary;
 use crate::steering::balance::world::{Cluster as Carrier, List, Report, World};
 use crate::steering::bend::{Bends, BentGroup, BentList, Penalty, bend};
 use crate::steering::choose::Standing;
+use crate::steering::client::unroutable_blocks;
 use crate::steering::kinds::RankedList;
 use crate::steering::rules::{Policy, QualityWeight};
 
@@ -208,13 +211,14 @@ pub fn same_lists(one: &Plan, other: &Plan) -> bool {
 fn weights(plan: &Plan) -> Vec<Vec<f64>> {
     let total: f64 = plan.groups.iter().map(|group| group.demand).sum();
     let mut of_maps: HashMap<(u16, Family), Vec<f64>> = HashMap::new();
+    let blocks: Vec<Prefix> = unroutable_blocks().collect();
     let weights = plan.groups.iter().map(|group| {
         let family = plan.kinds[usize::from(group.kind)].family;
         let mapped = &plan.maps[usize::from(group.map)].mapped;
         let shares = of_maps.entry((group.map, family)).or_insert_with(|| {
             let mut shares = vec![0.0; mapped.lists.len()];
             let map = if family == Family::V4 { &mapped.v4 } else { &mapped.v6 };
-            for tile in map.tiles().filter(|tile| is_public(tile.key, tile.bits, family)) {
+            for tile in map.tiles().filter(|tile| is_public(tile.key, tile.bits, family, &blocks)) {
                 shares[tile.value as usize] += (-f64::from(tile.bits)).exp2();
             }
             let all: f64 = shares.iter().sum();
@@ -227,26 +231,19 @@ fn weights(plan: &Plan) -> Vec<Vec<f64>> {
     weights.collect()
 }
 
-/// Whether clients may be in a network: it is not wholly special-purpose (RFC 6890), nor multicast. `key` are its leading 64 bits.
-fn is_public(key: u64, bits: u8, family: Family) -> bool {
-    let within = |network: u32, length: u8| {
-        bits >= length && key >> 32 >> (32 - length) == u64::from(network) >> (32 - length)
+/// Whether clients may be in a network: of IPv4, it does not lie in one of the special-purpose `blocks`; of IPv6, it is global unicast
+/// (2000::/3). `key` are its leading 64 bits.
+fn is_public(key: u64, bits: u8, family: Family, blocks: &[Prefix]) -> bool {
+    let around = |block: &Prefix| match block.address() {
+        IpAddr::V4(network) => {
+            let shift = 64 - u32::from(block.bits());
+            bits >= block.bits() && key >> shift == u64::from(u32::from(network)) << 32 >> shift
+        }
+        IpAddr::V6(_) => false,
     };
     match family {
+        Family::V4 => !blocks.iter().any(around),
         Family::V6 => bits < 3 || key >> 61 == 1,
-        Family::V4 => {
-            let special = [
-                (0x0000_0000, 8),
-                (0x0a00_0000, 8),
-                (0x6440_0000, 10),
-                (0x7f00_0000, 8),
-                (0xa9fe_0000, 16),
-                (0xac10_0000, 12),
-                (0xc0a8_0000, 16),
-                (0xe000_0000, 3),
-            ];
-            !special.iter().any(|(network, length)| within(*network, *length))
-        }
     }
 }
 
