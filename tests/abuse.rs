@@ -159,13 +159,16 @@ fn floods_within_a_message_leave_no_memory_behind() {
             (0..packets.len()).for_each(|_| _ = socket.recv(&mut [0; 2048]).unwrap());
         }
     };
-    flood(500);
-    let before = memory_kib(&served);
-    flood(25_000);
     let mut stream = connect([127, 0, 0, 2], served.addresses[0]);
-    (0..1000).for_each(|_| assert_eq!(over(&mut stream, &records(300)).unwrap()[3] & 15, 1));
-    let after = memory_kib(&served);
-    assert!(after < before + 1024, "{before} KiB, then {after} KiB");
+    let mut round = || {
+        let before = memory_kib(&served);
+        flood(6000);
+        (0..500).for_each(|_| assert_eq!(over(&mut stream, &records(300)).unwrap()[3] & 15, 1));
+        memory_kib(&served).saturating_sub(before)
+    };
+    // What leaks grows in each round, by 250 KiB if ten octets of a message stay; what is merely touched first, once.
+    let grown = [round(), round(), round(), round(), round()];
+    assert!(grown[1..].iter().min() < Some(&128), "{grown:?} KiB");
     is_well(&served);
 }
 
