@@ -12,6 +12,14 @@ pub struct Pool {
     pub standing: Standing,
 }
 
+impl Pool {
+    /// Whether it is up, and open for a slot.
+    #[inline]
+    fn takes(self, slot: u8) -> bool {
+        self.standing == Standing::Up && self.open >> (slot & 63) & 1 == 1
+    }
+}
+
 /// What can be had of a pool at best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -91,19 +99,24 @@ impl Reason {
 /// [`last_resort`].
 #[inline]
 pub fn choose(list: &[ClusterId], first: u8, slot: u8, pool: impl Fn(ClusterId) -> Pool) -> Option<Choice> {
+    // Nearly every choice ends here.
+    let at_first = list.get(usize::from(first));
+    if let Some(&cluster) = at_first
+        && pool(cluster).takes(slot)
+    {
+        return Some(Choice { cluster, reason: if first == 0 { Reason::First } else { Reason::Load } });
+    }
+    later(list, first, slot, pool)
+}
+
+/// The same, where the first one does not take the slot.
+fn later(list: &[ClusterId], first: u8, slot: u8, pool: impl Fn(ClusterId) -> Pool) -> Option<Choice> {
     let (mut closed, mut short, mut unknown) = (None, None, None);
     let (top, rest) = list.split_at_checked(usize::from(first)).unwrap_or((list, &[]));
-    for (at, &cluster) in rest.iter().chain(top).enumerate() {
-        let Pool { open, standing } = pool(cluster);
-        match standing {
-            Standing::Up if open >> (slot & 63) & 1 == 1 => {
-                let reason = match (at, first) {
-                    (0, 0) => Reason::First,
-                    (0, _) => Reason::Load,
-                    _ => Reason::Next,
-                };
-                return Some(Choice { cluster, reason });
-            }
+    for &cluster in rest.iter().chain(top) {
+        let pool = pool(cluster);
+        match pool.standing {
+            Standing::Up if pool.takes(slot) => return Some(Choice { cluster, reason: Reason::Next }),
             Standing::Up => closed = closed.or(Some(Choice { cluster, reason: Reason::Closed })),
             Standing::Short => short = short.or(Some(Choice { cluster, reason: Reason::Short })),
             Standing::Unknown => unknown = unknown.or(Some(Choice { cluster, reason: Reason::Unknown })),
@@ -199,7 +212,7 @@ mod tests {
         assert_eq!(from([UP, UP, UP], 2), (2, Reason::Load));
         assert_eq!(from([UP, DEAD, UP], 1), (2, Reason::Next));
         assert_eq!(from([UP, DEAD, DEAD], 1), (4, Reason::Next));
-        assert_eq!(from([UP, UP, UP], 200), (4, Reason::Load), "a rank that is not there: from the top");
+        assert_eq!(from([UP, UP, UP], 200), (4, Reason::Next), "a rank that is not there: from the top");
     }
 
     #[test]
