@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::cluster::Family;
-use crate::explain::{Explanation, explain};
+use crate::explain::{Beside, Explanation, explain};
+use crate::health::quality::Measure;
 use crate::load::Geography;
 use crate::plan::{Plan, Route};
 use crate::snapshot::Snapshot;
@@ -66,7 +67,7 @@ impl Asked {
         )
     }
 
-    /// Explains it.
+    /// Explains it. `ways` are what those to clusters cost, cluster by cluster, if that was measured.
     ///
     /// # Errors
     /// A sentence, where the name is not steered.
@@ -74,6 +75,7 @@ impl Asked {
         &self,
         snapshot: &Snapshot,
         geography: Option<&Geography>,
+        ways: &[Option<Measure>],
         now: Instant,
     ) -> Result<Explanation, String> {
         let plan = &*snapshot.plan;
@@ -81,8 +83,8 @@ impl Asked {
         let subnet = self.client.and_then(|(address, bits)| Subnet::new(address, bits));
         let client = plan.client(route, subnet.as_ref(), self.resolver);
         let told = geography.map(|geography| geography.of(client.address));
-        let told = told.as_ref().map(|(known, place)| (&known[..], place));
-        Ok(explain(snapshot, route, subnet.as_ref(), self.resolver, now, told))
+        let known = told.as_ref().map(|(known, place)| (&known[..], place));
+        Ok(explain(snapshot, route, subnet.as_ref(), self.resolver, now, &Beside { known, ways }))
     }
 
     /// In the form that was asked for.

@@ -11,13 +11,15 @@ use crate::geo::place::Place;
 use crate::geo::sources::Known;
 use crate::health::check::probing;
 use crate::health::overrides::Said;
+use crate::health::quality::Measure;
 use crate::plan::{Placed, Plan, Route};
 use crate::snapshot::{HeldTarget, Snapshot};
+use crate::steering::bend::wanted_ms;
 use crate::steering::choose::{Choice, Standing};
 use crate::steering::client::{Client, Whose};
 use crate::steering::rank::{Ranking, rank};
 use crate::steering::ranker::{Basis, Why};
-use crate::steering::rules::{Order, Policy};
+use crate::steering::rules::{Order, Policy, QualityWeight};
 use crate::wire::edns::Subnet;
 
 /// Everything that led to an answer.
@@ -70,12 +72,54 @@ pub struct Listed {
     pub cost_ms: f32,
     /// What is held against it because its way is worse than usual, in ms.
     pub penalty_ms: f32,
+    /// What its way costs now; `None`: the policy does not ask, or too little is known.
+    pub way: Option<ListedWay>,
     /// Why it stands there; empty where no source was asked.
     pub why: String,
     /// Its pool: `up`, `short` (of nodes), `unknown`, `dead` or `withdrawn`.
     pub standing: &'static str,
     /// Its nodes.
     pub nodes: Vec<ListedNode>,
+}
+
+/// What the way to a cluster costs now, term by term: docs/steering.md, "Quality".
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ListedWay {
+    /// The median time of probes, in ms.
+    pub time_ms: f32,
+    /// The share of probes that lost a packet.
+    pub loss: f32,
+    /// Both together, in ms.
+    pub now_ms: f32,
+    /// What that usually is.
+    pub usual_ms: f32,
+    /// What all ways have risen by.
+    pub common_ms: f32,
+    /// By how much it is more than usual, less what is common.
+    pub rise_ms: f32,
+    /// What of it is tolerated, by the policy.
+    pub tolerate_ms: f32,
+    /// What the rest counts, by the policy.
+    pub weight: f32,
+}
+
+impl ListedWay {
+    fn of(way: &Measure, quality: QualityWeight) -> ListedWay {
+        let Measure { time_ms, loss, now_ms, usual_ms, common_ms, rise_ms } = *way;
+        let QualityWeight { weight, tolerate_ms } = quality;
+        ListedWay { time_ms, loss, now_ms, usual_ms, common_ms, rise_ms, tolerate_ms, weight }
+    }
+}
+
+impl fmt::Display for ListedWay {
+    /// The formula, filled in.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ListedWay { time_ms, now_ms, usual_ms, common_ms, rise_ms, tolerate_ms, weight, .. } = self;
+        write!(f, "way {time_ms:.0} ms, {:.1} % lost: {now_ms:.0} ms", 100.0 * self.loss)?;
+        write!(f, " - usual {usual_ms:.0} - common {common_ms:.0} = rise {rise_ms:.0};")?;
+        let penalty_ms = wanted_ms(*rise_ms, QualityWeight { weight: *weight, tolerate_ms: *tolerate_ms });
+        write!(f, " {weight} * (rise - {tolerate_ms}) = {penalty_ms:.0} ms")
+    }
 }
 
 /// An address of a cluster.
@@ -99,16 +143,25 @@ pub struct ListedNode {
     pub pinned: String,
 }
 
-/// Explains what a client gets from a route. `known` is what sources say of the address that decides, if they were
-/// asked.
+/// What is told beside the Snapshot: what no answer needs to know.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beside<'b> {
+    /// What each source says of the address that decides, and all of them together, if they were asked.
+    pub known: Option<(&'b [Known], &'b Place)>,
+    /// Cluster by cluster: what the way there costs, if that was measured.
+    pub ways: &'b [Option<Measure>],
+}
+
+/// Explains what a client gets from a route.
 pub fn explain(
     snapshot: &Snapshot,
     route: &Route,
     subnet: Option<&Subnet>,
     peer: IpAddr,
     now: Instant,
-    known: Option<(&[Known], &Place)>,
+    beside: &Beside<'_>,
 ) -> Explanation {
+    let known = beside.known;
     let plan = &*snapshot.plan;
     let service = &plan.services[route.service.0 as usize];
     let policy = &plan.policies[usize::from(service.policy.0)];
@@ -121,6 +174,10 @@ pub fn explain(
         let candidates: Vec<_> = policy.clusters.iter().copied().filter(having).collect();
         rank(policy, &candidates, &plan.inventory, place, client.address)
     });
+    let way = |id: ClusterId| {
+        let way = beside.ways.get(usize::from(id.0)).copied().flatten();
+        policy.quality.zip(way).map(|(quality, way)| ListedWay::of(&way, quality))
+    };
     let ttl_s = set.map_or(0, |set| set.ttl_s(route.ttl_s, now));
     Explanation {
         service: service.owner.to_string(),
@@ -135,7 +192,7 @@ pub fn explain(
             Basis::Measured => "measured round-trip times",
             Basis::File => "the order of the file: no coordinates are known",
         }),
-        list: listed(snapshot, route, &placed, ranking.as_ref(), now),
+        list: listed(snapshot, route, &placed, ranking.as_ref(), way, now),
         slot: placed.slot,
         begins: snapshot.list(route, &placed).1,
         scope: if subnet.is_some() { placed.scope } else { 0 },
@@ -228,6 +285,7 @@ fn listed(
     route: &Route,
     placed: &Placed<'_>,
     ranking: Option<&Ranking>,
+    way: impl Fn(ClusterId) -> Option<ListedWay>,
     now: Instant,
 ) -> Vec<Listed> {
     let (clusters, _) = snapshot.list(route, placed);
@@ -254,6 +312,7 @@ fn listed(
             cluster: cluster.key.to_string(),
             cost_ms: cost(id),
             penalty_ms: snapshot.bends.penalty_ms(route.group, *id),
+            way: way(*id),
             why: why.unwrap_or_default(),
             standing: match snapshot.pool(*id, route).pool.standing {
                 Standing::Up => "up",
@@ -366,6 +425,8 @@ impl Explanation {
             },
             format!("answer {cluster} ({}) ttl {}: {}", self.reason, self.ttl_s, answer.join(" ")),
         ]);
+        let held = self.list.iter().take(SHORT_LIST).filter(|listed| listed.penalty_ms > 0.0);
+        lines.extend(held.filter_map(|listed| Some(format!("{} {}", listed.cluster, listed.way?))));
         let failing = self.list.iter().flat_map(|listed| &listed.nodes).filter(|node| !node.cause.is_empty());
         lines.extend(failing.take(SHORT_FAILING).map(|node| {
             format!("{} {} {} {} s: {}", node.node, node.address, node.verdict, node.age_s, node.cause)
@@ -407,6 +468,9 @@ impl fmt::Display for Explanation {
                 write!(line, ", {:.0} ms held against it: its way is worse than usual", listed.penalty_ms)?;
             }
             writeln!(f, "{line}")?;
+            if let Some(way) = &listed.way {
+                writeln!(f, "            {way}")?;
+            }
             for node in &listed.nodes {
                 let mut line = format!(
                     "            {:<12} {:<24} {} for {} s",

@@ -135,6 +135,13 @@ impl Record {
         *locked(&self.today) = Some(Today { plan: Arc::clone(plan), bends: Arc::clone(bends), ways });
     }
 
+    /// What the ways to the clusters of a Plan cost, cluster by cluster; empty: nothing was measured under it yet.
+    pub fn ways(&self, plan: &Arc<Plan>) -> Vec<Option<Measure>> {
+        let today = locked(&self.today);
+        let today = today.as_ref().filter(|today| Arc::ptr_eq(&today.plan, plan));
+        today.map(|today| today.ways.clone()).unwrap_or_default()
+    }
+
     /// Where they are.
     pub fn geoip(&self) -> Geoip {
         locked(&self.geoip).clone()
@@ -289,7 +296,8 @@ impl Record {
                 "place": [cluster.place.lat(), cluster.place.lon()],
                 "capacity": cluster.capacity,
                 "way": today.and_then(|today| today.ways.get(at)?.as_ref()).map(|way| json!({
-                    "time_ms": way.time_ms, "loss": way.loss, "usual_ms": way.usual_ms, "rise_ms": way.rise_ms,
+                    "time_ms": way.time_ms, "loss": way.loss, "now_ms": way.now_ms, "usual_ms": way.usual_ms,
+                    "common_ms": way.common_ms, "rise_ms": way.rise_ms,
                 })),
                 "load": today.and_then(|today| today.bends.shares.get(at)).map(|share| json!({
                     "demand": share.demand, "assigned": share.assigned, "capacity": share.capacity,

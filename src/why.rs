@@ -5,15 +5,16 @@ use std::time::Instant;
 
 use crate::answer::respond::why_route;
 use crate::answer::worker::Why;
-use crate::explain::explain;
+use crate::explain::{Beside, explain};
 use crate::geo::place::Place;
 use crate::geo::sources::Known;
+use crate::health::quality::Measure;
 use crate::snapshot::Snapshot;
 use crate::wire::lowered::Lowered;
 use crate::wire::query::{self, BUFFER_MIN};
 
 /// What a query is told that `respond` found to ask why; `None` where the Snapshot has no such service. `known` tells what
-/// sources say of an address, if they can be asked.
+/// sources say of an address, if they can be asked; `ways` are what those to clusters cost, if that was measured.
 ///
 /// The scope is that of the answer which is explained.
 pub fn why(
@@ -21,6 +22,7 @@ pub fn why(
     query: &[u8],
     peer: IpAddr,
     now: Instant,
+    ways: &[Option<Measure>],
     known: impl Fn(IpAddr) -> Option<(Vec<Known>, Place)>,
 ) -> Option<Why> {
     let mut message = query.to_vec();
@@ -31,7 +33,7 @@ pub fn why(
     let route = plan.route(why_route(plan, &name)?);
     let subnet = asked.edns.as_ref().and_then(|edns| edns.subnet.as_ref());
     let told = known(plan.client(route, subnet, peer).address);
-    let told = told.as_ref().map(|(known, place)| (&known[..], place));
-    let explanation = explain(snapshot, route, subnet, peer, now, told);
+    let known = told.as_ref().map(|(known, place)| (&known[..], place));
+    let explanation = explain(snapshot, route, subnet, peer, now, &Beside { known, ways });
     Some(Why { lines: explanation.short(), scope: explanation.scope })
 }

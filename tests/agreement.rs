@@ -81,7 +81,7 @@ fn story(world: &mut World) -> Story {
 
     let query = "name=play.live.example.com&type=A&client=20.2.1.0/24&resolver=192.0.2.53";
     let asked = Asked::parse(query).unwrap();
-    let explained = asked.explain(&world.snapshot, Some(&world.geography), world.now).unwrap();
+    let explained = asked.explain(&world.snapshot, Some(&world.geography), &[], world.now).unwrap();
 
     let peer: IpAddr = "127.0.0.1".parse().unwrap();
     let question = Question { peer, ..Question::new(&format!("_why.{SERVICE}"), "TXT").subnet(CLIENT) };
@@ -94,7 +94,7 @@ fn story(world: &mut World) -> Story {
         (respond(&world.snapshot, worker, now, &mut buf, len, peer, Transport::Udp), buf.clone())
     };
     let (Reply::Later(later), _) = ask(&mut worker) else { panic!("it waits") };
-    worker.why = why(&world.snapshot, &later.query, peer, world.now, |_| None).map(Box::new);
+    worker.why = why(&world.snapshot, &later.query, peer, world.now, &[], |_| None).map(Box::new);
     let (Reply::Done(len, _), told) = ask(&mut worker) else { panic!("it is answered") };
     let why = Answer::read(&told[..len], None);
     assert_eq!(why.scope, dig.scope, "the reason is told with the scope of what it explains");

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use steerdns::bending::{Bending, Measured};
+use steerdns::explain::{Beside, explain};
 use steerdns::health::quality::{Load, Measure};
 use steerdns::publisher::Event;
 use steerdns::wire::edns::Subnet;
@@ -99,7 +100,10 @@ fn all(key: &str) -> BTreeMap<String, u32> {
 
 /// The ways to sin, jkt, bkk, fra: this much worse than usual, in ms.
 fn ways(rises: [f32; 4]) -> Measured {
-    let way = |rise_ms| Some(Measure { rise_ms, ..Measure::default() });
+    let way = |rise_ms| {
+        let (time_ms, loss, usual_ms) = (20.0, 0.0, 15.0);
+        Some(Measure { time_ms, loss, now_ms: rise_ms + 20.0, usual_ms, common_ms: 5.0, rise_ms })
+    };
     Measured { ways: rises.map(way).into(), loads: Vec::new() }
 }
 
@@ -138,12 +142,19 @@ fn explain_tells_what_is_held_against_a_cluster() {
     let route = world.snapshot.plan.routes[0];
     let subnet = Subnet::new("65.1.0.0".parse().unwrap(), 16).unwrap();
     let peer = "192.0.2.53".parse().unwrap();
-    let told = steerdns::explain::explain(&world.snapshot, &route, Some(&subnet), peer, world.now, None);
+    let measured = ways([0.0, 60.0, 0.0, 0.0]);
+    let beside = Beside { ways: &measured.ways, ..Beside::default() };
+    let told = explain(&world.snapshot, &route, Some(&subnet), peer, world.now, &beside);
     assert_eq!(told.list[0].cluster, "sin");
     let jkt = told.list.iter().find(|listed| listed.cluster == "jkt").unwrap();
     assert_eq!(jkt.penalty_ms, 50.0);
     let text = told.to_string();
     assert!(text.contains("50 ms held against it: its way is worse than usual"), "{text}");
+    let terms = "way 20 ms, 0.0 % lost: 80 ms - usual 15 - common 5 = rise 60; 1 * (rise - 10) = 50 ms";
+    assert!(text.contains(terms), "{text}");
+    assert!(told.short().contains(&format!("jkt {terms}")), "{:?}", told.short());
+    // Where nothing is held against a cluster, the terms say why.
+    assert!(text.contains("20 ms - usual 15 - common 5 = rise 0; 1 * (rise - 10) = 0 ms"), "{text}");
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl Explain {
         };
         let mut publisher = Publisher::rehearsed(Arc::new(plan), dead, now);
         let (snapshot, _) = publisher.publish(now);
-        let explanation = asked.explain(&snapshot.unwrap_or_default(), Some(&geography), now)?;
+        let explanation = asked.explain(&snapshot.unwrap_or_default(), Some(&geography), &[], now)?;
         Ok(asked.shown(&explanation))
     }
 }

@@ -82,7 +82,9 @@ pub struct Measure {
     pub now_ms: f32,
     /// What that usually is.
     pub usual_ms: f32,
-    /// By how much it is more than usual, less what all clusters together have risen.
+    /// What all clusters together have risen: our own network's fault.
+    pub common_ms: f32,
+    /// By how much it is more than usual, less what is common.
     pub rise_ms: f32,
 }
 
@@ -140,10 +142,19 @@ impl Quality {
     }
 
     /// What the ways to these clusters cost now; once a second, since baselines are made of it. `None`: too little is known.
-    pub fn measure(&mut self, clusters: &[Arc<str>], now: Instant) -> Vec<Option<Measure>> {
+    ///
+    /// Whoever is down gets nobody, and says nothing of the way of those that stand beside it.
+    pub fn measure(
+        &mut self,
+        clusters: &[Arc<str>],
+        is_down: impl Fn(&TargetKey) -> bool,
+        now: Instant,
+    ) -> Vec<Option<Measure>> {
         let mut ways: HashMap<&Arc<str>, Vec<(f32, f64)>> = HashMap::new();
-        for (key, way) in &self.targets {
-            if let Some(known) = way.known() {
+        for (key, way) in &mut self.targets {
+            if is_down(key) {
+                way.forget();
+            } else if let Some(known) = way.known() {
                 ways.entry(&key.cluster).or_default().push(known);
             }
         }
@@ -154,14 +165,18 @@ impl Quality {
                 let loss = ways.iter().map(|(_, loss)| loss).sum::<f64>() / ways.len() as f64;
                 let now_ms = time_ms + loss_ms(loss) as f32;
                 let usual_ms = self.clusters.entry(cluster.clone()).or_default().usual(now_ms, now);
-                Measure { time_ms, loss: loss as f32, now_ms, usual_ms, rise_ms: now_ms - usual_ms }
+                let rise_ms = now_ms - usual_ms;
+                Measure { time_ms, loss: loss as f32, now_ms, usual_ms, common_ms: 0.0, rise_ms }
             });
             measures.push(measure);
         }
         let mut rises: Vec<f32> = measures.iter().flatten().map(|measure| measure.rise_ms).collect();
         if rises.len() >= CLUSTERS_MIN {
-            let ours = median(&mut rises).max(0.0);
-            measures.iter_mut().flatten().for_each(|measure| measure.rise_ms -= ours);
+            let common_ms = median(&mut rises).max(0.0);
+            for measure in measures.iter_mut().flatten() {
+                measure.common_ms = common_ms;
+                measure.rise_ms -= common_ms;
+            }
         }
         measures
     }
@@ -201,6 +216,12 @@ impl Way {
 
     fn failed(&mut self) {
         self.probed(true);
+    }
+
+    /// When it is back, it is measured anew.
+    fn forget(&mut self) {
+        self.times.clear();
+        (self.lost, self.probes) = (0, 0);
     }
 
     fn probed(&mut self, lost: bool) {
@@ -269,13 +290,15 @@ mod tests {
     struct Bench {
         quality: Quality,
         keys: Vec<Arc<str>>,
+        /// Nodes that are down.
+        down: Vec<Arc<str>>,
         now: Instant,
     }
 
     impl Bench {
         fn new(keys: &[&str]) -> Bench {
             let keys = keys.iter().map(|key| Arc::from(*key)).collect();
-            Bench { quality: Quality::default(), keys, now: Instant::now() }
+            Bench { quality: Quality::default(), keys, down: Vec::new(), now: Instant::now() }
         }
 
         /// So many seconds; each cluster's probes take so long, or are lost where `None`.
@@ -292,7 +315,7 @@ mod tests {
                         self.observe(cluster.clone(), node, outcome);
                     }
                 }
-                last = self.quality.measure(&self.keys, self.now);
+                last = self.quality.measure(&self.keys, |key| self.down.contains(&key.node), self.now);
             }
             last
         }
@@ -363,6 +386,33 @@ mod tests {
         assert_eq!(measure.time_ms, 10.0, "the median does not see it");
         assert!((0.04..0.07).contains(&measure.loss), "{measure:?}");
         assert!((40.0..75.0).contains(&measure.rise_ms), "{measure:?}");
+    }
+
+    #[test]
+    fn a_dead_node_says_nothing_of_the_way_to_those_beside_it() {
+        let mut bench = Bench::new(&["a", "b", "c"]);
+        let usual = [Some(10), Some(20), Some(30)];
+        bench.pass(600, &usual);
+        // Node `b` of the first cluster dies: until that is decided, three probes are lost …
+        let die = |bench: &mut Bench| {
+            bench.pass(1, &usual);
+            let lost = Outcome::Failed(Cause { layer: "connect", what: "timed out".into() });
+            bench.observe(bench.keys[0].clone(), "b", lost);
+        };
+        (0..3).for_each(|_| die(&mut bench));
+        bench.down = vec!["b".into()];
+        for _ in 0..100 {
+            die(&mut bench);
+        }
+        let measures = bench.pass(1, &usual);
+        assert_eq!((rises(&measures), measures[0].unwrap().loss), (vec![0, 0, 0], 0.0));
+        // … and when it is back, what it lost while it was dead is forgotten.
+        bench.down.clear();
+        let measures = bench.pass(30, &usual);
+        assert_eq!((rises(&measures), measures[0].unwrap().loss), (vec![0, 0, 0], 0.0));
+        // Where all are down, nothing is known.
+        bench.down = vec!["a".into(), "b".into()];
+        assert_eq!(bench.pass(1, &usual), [None, None, None]);
     }
 
     #[test]

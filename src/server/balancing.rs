@@ -1,6 +1,7 @@
 //! How ranked lists stand today, once a second: what probes told of ways and of load, and what follows.
 #![allow(clippy::disallowed_methods)] // It hands the clock to everybody.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::bending::{Bending, Measured};
 use crate::health::quality::Quality;
+use crate::health::verdict::Verdict;
 use crate::plan::Plan;
 use crate::record::Record;
 use crate::snapshot::Live;
@@ -50,8 +52,12 @@ pub(super) async fn run(
             let keys: Vec<_> =
                 snapshot.plan.inventory.clusters.iter().map(|cluster| cluster.key.clone()).collect();
             let measured = {
+                let held = snapshot.pools.iter().flat_map(|pools| &pools.held);
+                let down = held.filter(|held| held.held.verdict == Verdict::Down);
+                let down: HashSet<_> = down.map(|held| &held.target.aim.key).collect();
                 let mut quality = senses(&quality);
-                Measured { ways: quality.measure(&keys, now), loads: quality.loads(now) }
+                let ways = quality.measure(&keys, |key| down.contains(key), now);
+                Measured { ways, loads: quality.loads(now) }
             };
             let bends = bending.step(&snapshot, &measured, now);
             (bending, snapshot, measured, bends)

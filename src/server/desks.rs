@@ -104,7 +104,7 @@ pub(super) fn control_socket(
     let path = control::socket(&server.state);
     let (handle, record, live, read) =
         (handle.clone(), Arc::clone(record), Arc::clone(live), Arc::clone(read));
-    let (now, orders) = (Arc::clone(&live), handle.clone());
+    let (now, measured, orders) = (Arc::clone(&live), Arc::clone(&record), handle.clone());
     let (stage, drills, addresses) = (Arc::clone(&live), handle.clone(), addresses.to_vec());
     let desk = control::Desk {
         reload: Arc::new(move || {
@@ -126,7 +126,9 @@ pub(super) fn control_socket(
         explain: Arc::new(move |asked: String| {
             let asked = Asked::parse(&asked)?;
             let geography = read().map_err(|issues| show::issues(&issues, show::Format::Short))?;
-            let explanation = asked.explain(&live.now(), Some(&geography), Instant::now())?;
+            let snapshot = live.now();
+            let ways = measured.ways(&snapshot.plan);
+            let explanation = asked.explain(&snapshot, Some(&geography), &ways, Instant::now())?;
             Ok(asked.shown(&explanation))
         }),
     };

@@ -65,12 +65,13 @@ pub(super) async fn serve(
         let now = clocks.now();
         let Some(errand) = desk.answer(&snapshot, errand, now) else { continue };
         let Ok(seat) = Arc::clone(&explaining).try_acquire_owned() else { continue };
+        let ways = record.ways(&snapshot.plan);
         let (may_read, read) = (Arc::clone(&reading).try_acquire_owned(), read.clone());
         let explained = explained.clone();
         tokio::task::spawn_blocking(move || {
             let geography = may_read.is_ok().then(|| read().ok()).flatten();
             let known = |address: IpAddr| geography.as_ref().map(|geography| geography.of(address));
-            if let Some(why) = why(&snapshot, &errand.ask.query, errand.peer, now.instant, known) {
+            if let Some(why) = why(&snapshot, &errand.ask.query, errand.peer, now.instant, &ways, known) {
                 // There is room: as many may explain at a time.
                 let _ = explained.try_send(Explained { errand, snapshot, why });
             }

@@ -31,14 +31,19 @@ pub struct Penalty {
 impl Penalty {
     /// Follows a rise over what is usual, in ms; `None`: nothing is known, and nothing held against it.
     pub fn follow(&mut self, rise_ms: Option<f32>, quality: QualityWeight, now: Instant) {
-        let beyond = (rise_ms.unwrap_or(0.0) - quality.tolerate_ms).max(0.0);
-        let fresh = (beyond * quality.weight).min(PENALTY_MAX_MS).round();
+        let fresh = wanted_ms(rise_ms.unwrap_or(0.0), quality);
         let is_other = (fresh - self.ms).abs() >= (self.ms * PENALTY_STEP).max(PENALTY_STEP_MS);
         let held = |changed: Instant| now.saturating_duration_since(changed) < PENALTY_HOLD;
         if is_other && !self.changed.is_some_and(held) {
             *self = Penalty { ms: fresh, changed: Some(now) };
         }
     }
+}
+
+/// The penalty that a rise over what is usual asks for, in whole ms: [`Penalty::follow`] comes to it with calm.
+pub fn wanted_ms(rise_ms: f32, quality: QualityWeight) -> f32 {
+    let beyond = (rise_ms - quality.tolerate_ms).max(0.0);
+    (beyond * quality.weight).min(PENALTY_MAX_MS).round()
 }
 
 /// One list as it stands today.

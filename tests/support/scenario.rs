@@ -276,7 +276,7 @@ pub fn answer(world: &World, question: &Question, turn: u32) -> Vec<String> {
         Reply::Done(len, fact) => shown(question, &Answer::read(&buf[..len], Some(fact))),
         Reply::Later(_) if world.snapshot.warming => vec!["later".into()],
         Reply::Later(ask) => {
-            let why = why(&world.snapshot, &ask.query, question.peer, world.now, |_| None);
+            let why = why(&world.snapshot, &ask.query, question.peer, world.now, &[], |_| None);
             worker.why = why.map(Box::new);
             buf[..query.len()].copy_from_slice(&query);
             let reply = respond(
