@@ -444,7 +444,7 @@ mod tests {
         assert_eq!(dns, &Kind::Dns(asked));
         assert_eq!(icmp, &Kind::Icmp(Icmp { loss: Some(Loss { max: 0.2, window: 20 }) }));
         let command = vec!["/bin/true".into(), "${NODE}".into()];
-        assert_eq!(exec, &Kind::Exec(Exec { command, load: "load".into() }));
+        assert_eq!(exec, &Kind::Exec(Exec { command, load: "load".into(), unknown_fails: false }));
         assert_eq!((stun, agent), (&Kind::Stun, &Kind::Agent));
     }
 

@@ -317,6 +317,9 @@ pub struct Exec {
     pub command: Vec<String>,
     /// The label of the performance data that tells the load; default `load`.
     pub load: String,
+    /// Whether 3 (UNKNOWN) is the target's failure, as with plugins that say so where they cannot connect; else it says nothing
+    /// of the target, and its verdict stands.
+    pub unknown_fails: bool,
 }
 
 /// What a command is told in its environment and in arguments: the probed address and port, the node, its cluster, and the
@@ -326,11 +329,13 @@ pub const VARIABLES: [&str; 5] = ["TARGET", "PORT", "NODE", "CLUSTER", "ADDRESS"
 /// The checks that probe for this one: itself, or those that it is made of, each once.
 pub fn probing(checks: &[Arc<Check>], check: CheckId) -> Vec<CheckId> {
     let mut found = Vec::new();
-    let mut next = vec![check];
+    let (mut next, mut seen) = (vec![check], vec![false; checks.len()]);
     while let Some(id) = next.pop() {
+        if std::mem::replace(&mut seen[usize::from(id.0)], true) {
+            continue;
+        }
         match &checks[usize::from(id.0)].kind {
             Kind::Several(several) => next.extend(several.of.iter().rev()),
-            _ if found.contains(&id) => {}
             _ => found.push(id),
         }
     }

@@ -10,6 +10,9 @@ use super::ended::Ended;
 /// So much of a body is read, in octets, where nothing else is said.
 pub(super) const BODY_MAX: usize = 64 * 1024;
 
+/// So much of what is exposed for Prometheus.
+pub(super) const EXPOSITION_MAX: usize = 1024 * 1024;
+
 /// A body of which some was read.
 pub(super) struct Reading<B = Incoming> {
     body: B,

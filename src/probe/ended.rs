@@ -44,6 +44,7 @@ pub(super) fn told(error: &io::Error) -> String {
         io::ErrorKind::HostUnreachable => "host unreachable".into(),
         io::ErrorKind::NetworkUnreachable => "network unreachable".into(),
         io::ErrorKind::TimedOut => "timed out".into(),
+        io::ErrorKind::PermissionDenied => "forbidden by a firewall on the way".into(),
         _ => error.to_string(),
     }
 }

@@ -25,6 +25,8 @@ pub(super) const AT_ONCE: usize = 32;
 const OUTPUT_MAX: usize = 4096;
 /// How long what it wrote before its end is waited for, where a process that left its group holds the pipe open.
 const REST_WITHIN: Duration = Duration::from_millis(100);
+/// A command whose turn came when less than this part of its time was left is not blamed for taking the rest of it.
+const WAITED: f64 = 0.9;
 /// All that it has of our environment, beside what tells it of the target.
 const ENVIRONMENT: [(&str, &str); 2] =
     [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("LC_ALL", "C")];
@@ -37,14 +39,19 @@ pub(super) async fn run(
     notes: &mut Vec<Note>,
     limit: &Limit,
 ) -> Result<(), Ended> {
-    // Half of its time is enough for a command: twice what it usually takes. That no turn came says nothing of the target.
-    let turn = tokio::time::timeout(limit.left() / 2, at_once.acquire()).await;
-    let _turn = turn.map_err(|_| ours(&format!("{AT_ONCE} commands of this check run already")))?;
-    let (status, output) = limit.step(LAYER, ran(aim, exec)).await?;
+    // That no turn came, or late, says nothing of the target.
+    let (allowed, busy) = (limit.left(), || ours(&format!("{AT_ONCE} commands of this check run already")));
+    let turn = tokio::time::timeout(allowed / 2, at_once.acquire()).await;
+    let _turn = turn.map_err(|_| busy())?;
+    let has_waited = limit.left() < allowed.mul_f64(WAITED);
+    let (status, output) = match limit.step(LAYER, ran(aim, exec)).await {
+        Err(Ended::Failed(_)) if has_waited => return Err(busy()),
+        ended => ended?,
+    };
     let output = String::from_utf8_lossy(&output);
     let line = output.lines().next().unwrap_or_default();
     let (words, perfdata) = line.split_once('|').unwrap_or((line, ""));
-    let ended = judge(status, words.trim());
+    let ended = judge(status, words.trim(), exec.unknown_fails);
     if ended.is_ok() {
         let warns = status.code() == Some(1);
         notes.push(Note::Warning(warns.then(|| super::ended::one_line(words))));
@@ -56,11 +63,12 @@ pub(super) async fn run(
 }
 
 /// What an exit status means (Monitoring Plugins Development Guidelines, "Plugin Return Codes").
-fn judge(status: ExitStatus, words: &str) -> Result<(), Ended> {
+fn judge(status: ExitStatus, words: &str, unknown_fails: bool) -> Result<(), Ended> {
     let said = |otherwise: String| if words.is_empty() { otherwise } else { words.to_owned() };
     match (status.code(), status.signal()) {
         (Some(0 | 1), _) => Ok(()),
         (Some(2), _) => Err(Ended::at(LAYER, said("critical".into()))),
+        (Some(3), _) if unknown_fails => Err(Ended::at(LAYER, said("unknown".into()))),
         // It could not look: what it is for says nothing of the target.
         (Some(3), _) => Err(ours(&said("unknown".into()))),
         // No word of the contract: not found, not executable, a script with a mistake, a crash.
@@ -155,7 +163,11 @@ mod tests {
     use super::*;
 
     fn told(raw: i32, words: &str) -> String {
-        match judge(ExitStatus::from_raw(raw), words) {
+        told_of(judge(ExitStatus::from_raw(raw), words, false))
+    }
+
+    fn told_of(judged: Result<(), Ended>) -> String {
+        match judged {
             Ok(()) => "succeeded".into(),
             Err(Ended::Failed(cause)) => cause.to_string(),
             Err(Ended::Local(what)) => format!("local: {what}"),
@@ -170,6 +182,8 @@ mod tests {
         assert_eq!(told(exit(2), "disk full"), "command: disk full");
         assert_eq!(told(exit(2), ""), "command: critical");
         assert_eq!(told(exit(3), "no such host"), "local: no such host");
+        let fails = judge(ExitStatus::from_raw(exit(3)), "Connection refused", true);
+        assert_eq!(told_of(fails), "command: Connection refused");
         assert_eq!(told(exit(127), ""), "local: the command exits with 127");
         assert_eq!(told(11, ""), "local: the command is ended by signal 11");
     }

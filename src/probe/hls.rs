@@ -4,6 +4,8 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
+use hyper::header::{self, HeaderMap};
+
 use super::body::Reading;
 use super::conversation::{Origin, Question};
 use super::ended::Ended;
@@ -31,13 +33,13 @@ pub(super) struct Position {
 /// Fetches the playlist, or the first variant that it names, and sees whether it has advanced.
 pub(super) async fn look(probe: &Probe<'_>, hls: &Hls, notes: &mut Vec<Note>) -> Result<(), Ended> {
     let origin = Origin::of(probe, hls.at.host.as_deref(), HttpVersion::One)?;
-    let mut text = fetch(probe, hls, &origin, &hls.at.path, notes).await?;
+    let (mut text, mut age) = fetch(probe, hls, &origin, &hls.at.path, notes).await?;
     let media = match read(&text)? {
         Playlist::Media(media) => media,
         Playlist::Master(variant) => {
             let path = reference::followed(variant, &hls.at.path, origin.scheme(), &origin.authority)
                 .map_err(|why| Ended::at(LAYER, format!("the first variant is `{variant}`: {why}")))?;
-            text = fetch(probe, hls, &origin, &path, notes).await?;
+            (text, age) = fetch(probe, hls, &origin, &path, notes).await?;
             match read(&text)? {
                 Playlist::Media(media) => media,
                 Playlist::Master(_) => {
@@ -47,7 +49,7 @@ pub(super) async fn look(probe: &Probe<'_>, hls: &Hls, notes: &mut Vec<Note>) ->
         }
     };
     let mut last = probe.memory.playlist.lock().unwrap_or_else(PoisonError::into_inner);
-    judge(hls, &media, &mut last, Instant::now())
+    judge(hls, &media, age, &mut last, Instant::now())
 }
 
 async fn fetch(
@@ -56,16 +58,24 @@ async fn fetch(
     origin: &Origin,
     path: &str,
     notes: &mut Vec<Note>,
-) -> Result<Vec<u8>, Ended> {
+) -> Result<(Vec<u8>, Duration), Ended> {
     let mut conversation = origin.open(&probe.limit, notes).await?;
     let question = Question { headers: &hls.at.headers, ..Question::get(path) };
     let response = conversation.ask(question, &probe.limit).await?;
     if !response.status().is_success() {
         return Err(Ended::at("status", format!("status {} of `{path}`", response.status().as_u16())));
     }
+    let age = age(response.headers());
     let mut body = Reading::new(response.into_body(), PLAYLIST_MAX);
     probe.limit.step("body", body.whole()).await?;
-    Ok(body.into_read())
+    Ok((body.into_read(), age))
+}
+
+/// How long ago the answer was last changed, by the server's own clock (RFC 9110 §6.6.1, §8.8.2); zero where it does not say.
+fn age(headers: &HeaderMap) -> Duration {
+    let time = |name| httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok();
+    let changed = time(header::DATE).zip(time(header::LAST_MODIFIED));
+    changed.and_then(|(date, changed)| date.duration_since(changed).ok()).unwrap_or_default()
 }
 
 fn read(text: &[u8]) -> Result<Playlist<'_>, Ended> {
@@ -74,7 +84,15 @@ fn read(text: &[u8]) -> Result<Playlist<'_>, Ended> {
 
 /// Whether a playlist is one to play, and where it is. Anything but standing still is a change: one that goes back was
 /// begun anew.
-fn judge(hls: &Hls, media: &Media, last: &mut Option<Position>, now: Instant) -> Result<(), Ended> {
+///
+/// One that was `age` old when it was first seen is not taken for one that advances, nor for one that does not: the next look tells.
+fn judge(
+    hls: &Hls,
+    media: &Media,
+    age: Duration,
+    last: &mut Option<Position>,
+    now: Instant,
+) -> Result<(), Ended> {
     if media.segments == 0 && media.parts == 0 {
         return Err(Ended::at(LAYER, format!("empty at sequence {}", media.sequence)));
     }
@@ -87,13 +105,18 @@ fn judge(hls: &Hls, media: &Media, last: &mut Option<Position>, now: Instant) ->
     let next = (media.next(), media.parts);
     let since = match last {
         Some(position) if position.next == next => position.since,
-        _ => now,
+        Some(_) => now,
+        None => now.checked_sub(age).unwrap_or(now),
     };
-    *last = Some(Position { next, since });
+    let is_first = last.replace(Position { next, since }).is_none();
     let stands = now.saturating_duration_since(since);
     let allowed = hls.max_age.unwrap_or(media.target.saturating_mul(STANDSTILL_MAX));
     if stands <= allowed {
         return Ok(());
+    }
+    if is_first {
+        let what = format!("the playlist is {} old: not seen to advance yet", seconds(stands));
+        return Err(Ended::Local(what.into()));
     }
     let parts = if media.parts > 0 { format!(" ({} parts of it)", media.parts) } else { String::new() };
     Err(Ended::at(
@@ -127,18 +150,51 @@ mod tests {
 
     /// What is told of a playlist seen at these seconds.
     fn told(hls: &Hls, looks: &[(u64, Media)]) -> Vec<Option<String>> {
-        let (start, mut last) = (Instant::now(), None);
-        let look = |(second, media): &(u64, Media)| match judge(
-            hls,
-            media,
-            &mut last,
-            start + Duration::from_secs(*second),
-        ) {
-            Ok(()) => None,
-            Err(Ended::Failed(cause)) => Some(cause.to_string()),
-            Err(local) => panic!("{local:?}"),
+        told_when(hls, Duration::ZERO, looks)
+    }
+
+    /// The same, of one that was so old at first.
+    fn told_when(hls: &Hls, age: Duration, looks: &[(u64, Media)]) -> Vec<Option<String>> {
+        let (start, mut last) = (Instant::now() + age, None);
+        let look = |(second, media): &(u64, Media)| {
+            let now = start + Duration::from_secs(*second);
+            match judge(hls, media, age, &mut last, now) {
+                Ok(()) => None,
+                Err(Ended::Failed(cause)) => Some(cause.to_string()),
+                Err(Ended::Local(what)) => Some(format!("local: {what}")),
+            }
         };
         looks.iter().map(look).collect()
+    }
+
+    #[test]
+    fn one_that_is_old_when_it_is_first_seen_must_be_seen_to_advance() {
+        let stood = Duration::from_secs(3600);
+        let stands = [(0, media(5, 3, 0)), (1, media(5, 3, 0)), (2, media(6, 3, 0))];
+        let words = [
+            Some("local: the playlist is 3600.0 s old: not seen to advance yet".into()),
+            Some("playlist: has not advanced for 3601.0 s, at most 6.0 s: still before sequence 8".into()),
+            None,
+        ];
+        assert_eq!(told_when(&hls(None), stood, &stands), words);
+        assert_eq!(told_when(&hls(None), Duration::from_secs(6), &stands[..1]), [None]);
+        // What a server that tells no true time serves is good as soon as it advances.
+        assert_eq!(told_when(&hls(None), stood, &[(0, media(5, 3, 0)), (1, media(6, 3, 0))])[1], None);
+    }
+
+    #[test]
+    fn the_age_is_told_by_the_servers_own_clock() {
+        let told = |date: &str, changed: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::DATE, date.parse().unwrap());
+            headers.insert(header::LAST_MODIFIED, changed.parse().unwrap());
+            age(&headers).as_secs()
+        };
+        let (earlier, later) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:50:00 GMT");
+        assert_eq!(told(later, earlier), 23);
+        assert_eq!(told(earlier, later), 0);
+        assert_eq!(told(later, "yesterday"), 0);
+        assert_eq!(age(&HeaderMap::new()), Duration::ZERO);
     }
 
     #[test]

@@ -4,11 +4,12 @@ use hyper::body::Incoming;
 use hyper::{Method, Response};
 use serde_json::Value;
 
-use super::body::{BODY_MAX, Reading, position};
+use super::body::{BODY_MAX, EXPOSITION_MAX, Reading, position};
 use super::conversation::{Origin, Question};
 use super::ended::Ended;
 use super::{Probe, load};
 use crate::health::check::{Http, HttpMethod, Wanted};
+use crate::health::load::Figure;
 use crate::health::note::Note;
 
 /// Asks, and compares what comes back with what must.
@@ -23,7 +24,7 @@ pub(super) async fn exchange(probe: &Probe<'_>, http: &Http, notes: &mut Vec<Not
     let response = conversation.ask(question, &probe.limit).await?;
     notes.extend(load::told(response.headers()));
     judge_head(&response, http)?;
-    let mut body = Reading::new(response.into_body(), BODY_MAX);
+    let mut body = Reading::new(response.into_body(), octets_max(http));
     if let Some(wanted) = &http.body {
         probe.limit.step("body", body.find(wanted)).await?;
     }
@@ -31,9 +32,17 @@ pub(super) async fn exchange(probe: &Probe<'_>, http: &Http, notes: &mut Vec<Not
         judge_json(probe.limit.step("body", body.whole()).await?, &http.json)?;
     }
     if let Some(source) = &http.load {
-        notes.extend(load::read(probe, source, &mut body).await);
+        load::read(probe, source, &mut body, notes).await;
     }
     Ok(())
+}
+
+/// What a program exposes for Prometheus is often longer than what is read of other answers.
+fn octets_max(http: &Http) -> usize {
+    match http.load.as_ref().map(|source| &source.figure) {
+        Some(Figure::Prometheus(_)) => EXPOSITION_MAX,
+        _ => BODY_MAX,
+    }
 }
 
 fn judge_head(response: &Response<Incoming>, http: &Http) -> Result<(), Ended> {

@@ -1,21 +1,15 @@
 //! One connectivity check of ICE (RFC 8445 §7): a STUN Binding (RFC 8489) with the credentials of both sides.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
-use tokio::net::UdpSocket;
 
 use super::ended::{Ended, Limit};
 use super::sdp::Credentials;
-use super::tcp;
+use super::udp;
 
 const LAYER: &str = "ice";
-/// How soon the same is sent once more: UDP loses.
-const AGAIN: Duration = Duration::from_millis(200);
-/// The longest datagram that is looked at, in octets.
-const DATAGRAM_MAX: usize = 2048;
 
 const REQUEST: u16 = 0x0001;
 const SUCCESS: u16 = 0x0101;
@@ -36,7 +30,7 @@ pub(super) struct Chance {
     pub(super) tie_breaker: [u8; 8],
 }
 
-/// Sends checks until one is answered.
+/// Sends a check, and once more where nothing comes for a while.
 pub(super) async fn bind(
     to: SocketAddr,
     own: &Credentials,
@@ -45,38 +39,9 @@ pub(super) async fn bind(
     limit: &Limit,
 ) -> Result<(), Ended> {
     let request = request(own, theirs, chance);
-    let any: SocketAddr = match to {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = UdpSocket::bind(any).await;
-    let socket = socket.map_err(|error| Ended::Local(format!("no socket: {error}").into()))?;
-    socket.connect(to).await.map_err(|error| tcp::sort(&error, to))?;
-    let answered = async {
-        loop {
-            socket.send(&request).await.map_err(|error| Ended::io(LAYER, &error))?;
-            if let Ok(answered) = tokio::time::timeout(AGAIN, answer(&socket, theirs, chance)).await {
-                return answered;
-            }
-        }
-    };
-    match limit.wait(answered).await {
-        Some(answered) => answered,
-        None => Err(Ended::at(LAYER, format!("{to} does not answer {}", limit.told()))),
-    }
-}
-
-/// Reads until there is an answer of ours; what else comes is skipped.
-async fn answer(socket: &UdpSocket, theirs: &Credentials, chance: &Chance) -> Result<(), Ended> {
-    let mut octets = [0; DATAGRAM_MAX];
-    loop {
-        let length = socket.recv(&mut octets).await.map_err(|error| Ended::io(LAYER, &error))?;
-        match judge(&octets[..length], theirs, chance) {
-            None => {}
-            Some(Ok(())) => return Ok(()),
-            Some(Err(what)) => return Err(Ended::at(LAYER, what)),
-        }
-    }
+    let socket = udp::connect(to).await?;
+    let answered = socket.ask(LAYER, &request, limit, |datagram| judge(datagram, theirs, chance)).await?;
+    answered.map_err(|what| Ended::at(LAYER, what))
 }
 
 /// A Binding request (RFC 8445 §7.1).

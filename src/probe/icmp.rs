@@ -59,10 +59,11 @@ pub(super) async fn echo(
     let token = super::chance()?;
     let mut awaited = port.await_echo(token, to.ip());
     let to_host = SocketAddr::new(to.ip(), 0);
-    port.socket
-        .send_to(&request(to.ip(), token), to_host)
-        .await
-        .map_err(|error| tcp::sort(&error, to_host))?;
+    // All targets share the socket: what fills its buffer is not this one's fault.
+    let request = request(to.ip(), token);
+    let went = limit.wait(port.socket.send_to(&request, to_host)).await;
+    let went = went.ok_or_else(|| Ended::Local("no room to send an echo".into()))?;
+    went.map_err(|error| tcp::sort(&error, to_host))?;
     let mut sent = memory.echo_sent(icmp);
     let returned = async {
         // The other end goes where the socket broke: ours to bear.

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::Probe;
 use super::body::Reading;
+use super::ended::{Ended, one_line};
 use crate::health::load::{Figure, LoadSource, Series};
 use crate::health::note::Note;
 
@@ -16,6 +17,8 @@ use crate::health::note::Note;
 const HEADER: &str = "endpoint-load-metrics";
 /// Numbers that were read closer together than this tell no rate: probes of a doubt follow one another within 200 ms.
 const APART_MIN: Duration = Duration::from_millis(500);
+/// A body is waited for so long at least, by its deadline: near targets answer within a millisecond.
+const PATIENCE_MIN: Duration = Duration::from_millis(200);
 
 /// A number that only grows, and when it was read.
 #[derive(Clone, Copy, Debug)]
@@ -29,18 +32,34 @@ pub(super) fn told(headers: &HeaderMap) -> Option<Note> {
     noted(orca(headers.get(HEADER)?.to_str().ok()?)?)
 }
 
-/// What the body tells, of an answer that was good. It is waited for as long again as the probe took so far, so that no
-/// probe is late for it; what goes wrong is the load's absence, and nothing else.
-pub(super) async fn read(probe: &Probe<'_>, source: &LoadSource, body: &mut Reading) -> Option<Note> {
-    let patience = probe.limit.passed();
-    let whole = probe.limit.step("body", body.whole());
-    let whole = tokio::time::timeout(patience, whole).await.ok()?.ok()?;
-    let number = figure(&source.figure, whole)?;
-    if !source.rate {
-        return noted(number / source.max);
-    }
-    let mut last = probe.memory.load.lock().unwrap_or_else(PoisonError::into_inner);
-    noted(rate(&mut last, Sample { number, at: Instant::now() })? / source.max)
+/// What the body tells, of an answer that was good. It is waited for as long again as the probe took so far, and a moment at
+/// least; what goes wrong is the load's absence, of which the target is warned, and nothing else.
+pub(super) async fn read(probe: &Probe<'_>, source: &LoadSource, body: &mut Reading, notes: &mut Vec<Note>) {
+    let told = number(probe, source, body).await.and_then(|number| {
+        let number = match source.rate {
+            false => Some(number),
+            true => {
+                let mut last = probe.memory.load.lock().unwrap_or_else(PoisonError::into_inner);
+                rate(&mut last, Sample { number, at: Instant::now() })
+            }
+        };
+        let note = |number: f64| noted(number / source.max).ok_or_else(|| format!("{number} is none"));
+        number.map(note).transpose()
+    });
+    notes.push(Note::Warning(told.as_ref().err().map(|what| one_line(&format!("no load: {what}")))));
+    notes.extend(told.ok().flatten());
+}
+
+async fn number(probe: &Probe<'_>, source: &LoadSource, body: &mut Reading) -> Result<f64, String> {
+    let patience = probe.limit.passed().max(PATIENCE_MIN);
+    let whole = probe.limit.wait(tokio::time::timeout(patience, body.whole())).await;
+    let whole = match whole {
+        Some(Ok(Ok(whole))) => whole,
+        Some(Ok(Err(Ended::Failed(cause)))) => return Err(cause.to_string()),
+        Some(Ok(Err(Ended::Local(what)))) => return Err(what.to_string()),
+        Some(Err(_)) | None => return Err("the body came too late".into()),
+    };
+    figure(&source.figure, whole).ok_or_else(|| "the body does not tell it".into())
 }
 
 /// How fast a number grew, a second; `None` where nothing is to compare it with.

@@ -71,8 +71,8 @@ async fn media<S: AsyncRead + AsyncWrite + Unpin>(
     Err(Ended::at(LAYER, "64 KiB, and neither sound nor picture"))
 }
 
-/// Whether this is a sound or a picture, or its beginning: not what only configures a decoder.
-fn is_media(kind: u8, body: &[u8]) -> bool {
+/// Whether this is a sound or a picture, or the first two octets of one: not what only configures a decoder.
+pub(super) fn is_media(kind: u8, body: &[u8]) -> bool {
     let Some((first, rest)) = body.split_first() else { return false };
     let packet = rest.first();
     match kind {

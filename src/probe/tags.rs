@@ -1,10 +1,9 @@
 //! The tags of an FLV stream (Adobe's FLV specification 10.1, annex E): counted while they come, kept nowhere.
 
+use super::play::is_media;
+
 /// The longest header that is skipped, in octets; it has 9.
 const HEADER_MAX: u32 = 64 * 1024;
-
-const AUDIO: u8 = 8;
-const VIDEO: u8 = 9;
 
 /// Reads an FLV stream.
 #[derive(Debug)]
@@ -111,20 +110,6 @@ impl Tags {
         let same = begin.iter().zip(b"FLV").all(|(is, must)| is == must);
         if same { Ok(()) } else { Err("no FLV: it does not begin with `FLV`") }
     }
-}
-
-/// Whether a tag carries sound or picture, and not what sets up a decoder. `first`: up to two octets of it.
-fn is_media(kind: u8, first: &[u8]) -> bool {
-    let sets_up = match (kind, first) {
-        // AAC: its packet type follows. Enhanced RTMP (format 9): it is in the first octet.
-        (AUDIO, [form, 0, ..]) if form >> 4 == 10 => true,
-        (AUDIO, [form, ..]) if form >> 4 == 9 => form & 0x0F == 0,
-        // Enhanced RTMP has the top bit set; else AVC (7) and HEVC (12) say the packet type behind.
-        (VIDEO, [form, ..]) if form & 0x80 != 0 => form & 0x0F == 0,
-        (VIDEO, [form, 0, ..]) => matches!(form & 0x0F, 7 | 12),
-        _ => false,
-    };
-    matches!(kind, AUDIO | VIDEO) && !sets_up
 }
 
 #[cfg(test)]

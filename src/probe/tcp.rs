@@ -53,11 +53,12 @@ pub(super) fn sort(error: &io::Error, to: SocketAddr) -> Ended {
             | libc::EADDRNOTAVAIL
             | libc::EAFNOSUPPORT
             | libc::EPERM
-            | libc::EACCES
             | libc::ENETDOWN
             | libc::EINVAL,
         ) => true,
         // From our own routing table, or from a router on the way?
+        // So a firewall on the way says that it forbids an IPv6 address (RFC 4443 §3.1), as does a forbidden route of our own.
+        Some(libc::EACCES) => !routed(to.ip()),
         Some(libc::ENETUNREACH) => !routed(to.ip()) && !routed(elsewhere(to.ip())),
         _ => false,
     };
@@ -107,6 +108,7 @@ mod tests {
             (libc::EHOSTUNREACH, "host unreachable"),
             (libc::ENETUNREACH, "network unreachable"),
             (libc::ETIMEDOUT, "timed out"),
+            (libc::EACCES, "forbidden by a firewall on the way"),
         ];
         for (errno, what) in words {
             let Ended::Failed(cause) = sorted(errno) else { panic!("{what} is no local failure") };

@@ -150,7 +150,7 @@ async fn a_session_that_fails_is_ended_too() {
     let elsewhere = Server::start(Ice::Answers, "1 1 udp 1 192.0.2.7 {port} typ host").await;
     let over_tcp = Server::start(Ice::Answers, "1 1 tcp 1 127.0.0.1 {port} typ host").await;
     let cases = [
-        (mute, "does not answer within 400 ms"),
+        (mute, "ice: no answer within 400 ms"),
         (other, "ice: answered, but not by who knows the password (MESSAGE-INTEGRITY)"),
         (elsewhere, "ice: no UDP candidate at 127.0.0.1; the answer has: 192.0.2.7:"),
         (over_tcp, "ice: no UDP candidate at 127.0.0.1; the answer has: none"),

@@ -15,7 +15,11 @@ use super::peer::installed;
 use super::{LONG, SHORT, aim, learned};
 
 fn exec(words: &[&str]) -> Kind {
-    Kind::Exec(Exec { command: words.iter().map(|word| (*word).to_owned()).collect(), load: "load".into() })
+    Kind::Exec(Exec {
+        command: words.iter().map(|word| (*word).to_owned()).collect(),
+        load: "load".into(),
+        unknown_fails: false,
+    })
 }
 
 fn shell(script: &str) -> Kind {
@@ -193,6 +197,7 @@ async fn check_tcp_of_the_monitoring_plugins_is_understood() {
     let timed = Kind::Exec(Exec {
         command: [PLUGIN, "-H", "${TARGET}", "-p", "${PORT}"].map(String::from).into(),
         load: "time".into(),
+        unknown_fails: false,
     });
     let (_, notes) = learned(timed, open, LONG).await;
     assert!(matches!(notes[..], [_, Note::Load { used }] if (0.0..0.5).contains(&used)), "{notes:?}");

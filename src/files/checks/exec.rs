@@ -14,7 +14,9 @@ pub(super) fn exec(table: &mut Table<'_>, issues: &mut Vec<Issue>) -> Exec {
     let command = table.need("command", example, issues);
     let command = command.map(|value| command_of(&value, issues)).unwrap_or_default();
     let load = table.take("load").and_then(|value| value.filled(issues));
-    Exec { command, load: load.unwrap_or(default::LOAD).into() }
+    let unknown = table.take("unknown");
+    let unknown = unknown.and_then(|value| value.word(&[("stands", false), ("fails", true)], issues));
+    Exec { command, load: load.unwrap_or(default::LOAD).into(), unknown_fails: unknown.unwrap_or(false) }
 }
 
 fn command_of(value: &Value<'_>, issues: &mut Vec<Issue>) -> Vec<String> {

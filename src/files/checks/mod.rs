@@ -107,6 +107,7 @@ const KEYS_OF_KINDS: &[(&str, &[&str])] = &[
     ("alpn", &["tls"]),
     ("http", &["http", "https"]),
     ("load", &["http", "https", "exec"]),
+    ("unknown", &["exec"]),
     ("tls", &["hls", "flv", "whip", "grpc"]),
     ("live", &["hls"]),
     ("max_age", &["hls"]),

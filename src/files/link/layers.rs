@@ -10,6 +10,9 @@ use crate::files::issue::Issue;
 use crate::files::words::shown;
 use crate::health::check::{Check, Kind};
 
+/// More would be gone through for each verdict.
+const PROBES_MAX: usize = 64;
+
 /// The checks: those that probe with the roots that they trust, those that are made of others with their ids.
 pub(super) fn checks(world: &World, names: &Names<'_>, issues: &mut Vec<Issue>) -> Vec<Arc<Check>> {
     let written = &world.clusters.checks;
@@ -23,6 +26,19 @@ pub(super) fn checks(world: &World, names: &Names<'_>, issues: &mut Vec<Issue>) 
             let what = format!("check {} is made of itself{by}", name(own));
             issues.push(Issue::error(layers.at.clone(), what).remedy("a check is made of others"));
             // An issue keeps all of it from being used; whoever goes through the layers must still come to an end.
+            let Kind::Several(several) = &mut checks[at].kind else { continue };
+            several.of.clear();
+        }
+    }
+    for (at, written) in written.iter().enumerate() {
+        let Some(layers) = &written.layers else { continue };
+        let probes = probes(&checks, at);
+        if probes > PROBES_MAX {
+            let what = format!(
+                "check `{}` is made of more than {PROBES_MAX} probes, all levels together",
+                shown(&checks[at].key)
+            );
+            issues.push(Issue::error(layers.at.clone(), what));
             let Kind::Several(several) = &mut checks[at].kind else { continue };
             several.of.clear();
         }
@@ -45,6 +61,19 @@ fn one(written: &WrittenCheck, world: &World, names: &Names<'_>, issues: &mut Ve
         several.of = of.filter_map(|key| names.check(key, issues)).collect();
     }
     check
+}
+
+/// How many probes a check is made of, all levels together, each as often as it is named; more than [`PROBES_MAX`] are not counted.
+fn probes(checks: &[Check], at: usize) -> usize {
+    let Kind::Several(several) = &checks[at].kind else { return 1 };
+    let mut sum = 0;
+    for layer in &several.of {
+        sum += probes(checks, usize::from(layer.0));
+        if sum > PROBES_MAX {
+            break;
+        }
+    }
+    sum
 }
 
 /// The layers from a check down to itself, where there is such a way.
