@@ -139,6 +139,8 @@ pub struct ListedNode {
     pub check: String,
     /// For how long yet it is held down because it keeps falling, in seconds.
     pub held_down_s: Option<u64>,
+    /// Whether it says itself that it wants no newcomers.
+    pub drains: bool,
     /// The operator's word over it; empty without one.
     pub pinned: String,
 }
@@ -355,6 +357,7 @@ fn nodes(snapshot: &Snapshot, route: &Route, id: ClusterId, now: Instant) -> Vec
                 .get(usize::from(of.target.node))
                 .and_then(Option::as_ref)
                 .map_or_else(String::new, words_of),
+            drains: of.says.drain,
             held_down_s: of.held_until.map(|until| until.saturating_duration_since(now).as_secs()),
         }
     });
@@ -487,6 +490,9 @@ impl fmt::Display for Explanation {
                 }
                 if let Some(seconds) = node.held_down_s {
                     write!(line, ", held down for {seconds} s more: it keeps falling")?;
+                }
+                if node.drains {
+                    line += ", drains by its own word";
                 }
                 if !node.pinned.is_empty() {
                     write!(line, ", override {}", node.pinned)?;

@@ -176,6 +176,8 @@ fn what_a_node_says_of_itself_is_shown_until_it_says_another_thing() {
     let mut world = running();
     let one = world.targets("fra/fra-1", None)[0].clone();
     let shown = |world: &mut World| {
+        // What no answer rests on is shown within a second.
+        world.after(Duration::from_secs(1));
         let status = story(world).status;
         let targets = status["clusters"].as_array().unwrap().iter();
         let mut targets = targets.flat_map(|cluster| cluster["targets"].as_array().unwrap().clone());
@@ -190,6 +192,29 @@ fn what_a_node_says_of_itself_is_shown_until_it_says_another_thing() {
     world.noted(&one, Note::Drain(false));
     world.noted(&one, Note::Warning(None));
     assert_eq!(shown(&mut world), ["0.42", "false", "null"]);
+}
+
+#[test]
+fn who_asks_for_no_newcomers_gets_none_while_others_are_there() {
+    let mut world = running();
+    let [one, two] = ["fra/fra-1", "fra/fra-2"].map(|node| world.targets(node, None)[0].clone());
+    let answers = |world: &mut World, cluster: &str, reason: &str, addresses: &[&str]| {
+        story(world).tells(cluster, reason, addresses, 20);
+    };
+    world.noted(&one, Note::Drain(true));
+    answers(&mut world, "fra", "first", &["198.51.100.22"]);
+    world.noted(&two, Note::Drain(true));
+    answers(&mut world, "lhr", "next", &["198.51.100.31"]);
+    // Where nobody else is left, they serve yet: they are up.
+    for other in ["lhr", "sin"].map(|cluster| world.targets(cluster, None)).concat() {
+        world.down(&other);
+    }
+    answers(&mut world, "fra", "short", &["198.51.100.21", "198.51.100.22"]);
+    world.noted(&two, Note::Drain(false));
+    answers(&mut world, "fra", "first", &["198.51.100.22"]);
+    // An operator's word goes over it.
+    world.order("hold-up", "fra/fra-1", None).unwrap();
+    answers(&mut world, "fra", "first", &["198.51.100.21", "198.51.100.22"]);
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Self-doubt: a vantage that sees much of the world fail, and with it what always answers, doubts itself.
 //!
 //! ```text
-//! trusting --more than `share` of the targets fall within WINDOW, and most canaries fail--> doubting: verdicts are frozen
-//! doubting --most canaries answer--> calm: what answers again thaws --nothing is frozen, or GRACE is over--> trusting
-//! calm     --most canaries fail--> doubting
+//! trusting --more than `share` of the targets fall at once, and most canaries fail--> doubting: verdicts are frozen
+//! doubting --most canaries, or all but `share` of the targets, answer--> calm: what answers again thaws, and the rest
+//!            when it had its time to--> trusting
+//! calm     --neither does--> doubting
 //! ```
+//!
+//! Of IPv4 and of IPv6 apart: one of them may be broken alone.
 //!
 //! What succeeds meanwhile is up at once: a success proves itself, whatever else is in doubt.
 
@@ -16,9 +19,9 @@ use super::check::{Check, HoldDown, Kind};
 use super::target::{Aim, Target, TargetKey};
 use crate::cluster::{CheckId, ClusterId};
 
-/// Falls that lie no further apart are one event.
+/// Falls that lie no further apart than this and the interval of their check are one event.
 pub const WINDOW: Duration = Duration::from_secs(10);
-/// How long targets are waited for once the canaries answer again: what is down then is down.
+/// How long targets are waited for at least once the canaries answer again: what could have come up by then, and is down, is down.
 pub const GRACE: Duration = Duration::from_secs(30);
 /// The most canaries.
 pub const CANARIES_MAX: usize = 16;
@@ -26,7 +29,7 @@ pub const CANARIES_MAX: usize = 16;
 /// When a vantage doubts itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Distrust {
-    /// The share of the targets that must fall within [`WINDOW`]; 0..=1.
+    /// The share of a family's targets that must fall at once; 0..=1.
     pub share: f64,
     /// What always answers, connected to over TCP; none: it never doubts itself, since nothing says otherwise.
     pub canaries: Vec<SocketAddr>,
@@ -78,13 +81,24 @@ impl Share {
     }
 }
 
-/// What a vantage thinks of itself.
+/// What a vantage thinks of itself, over one family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Doubt {
     /// Since when it doubts itself; `None`: it does not.
     pub since: Option<Instant>,
-    /// Since when the canaries answer again.
+    /// Since when the canaries, or nearly all targets, answer again.
     calm: Option<Instant>,
+}
+
+/// What is seen of the world.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// The targets that fell of late.
+    pub fallen: Share,
+    /// The targets that count as up while verdicts are frozen, and are not seen so.
+    pub astray: Share,
+    /// The canaries that fail.
+    pub failing: Share,
 }
 
 /// What is to be done with verdicts.
@@ -94,33 +108,30 @@ pub enum Step {
     Stay,
     /// It doubts itself from now on: freeze them.
     Freeze,
-    /// Thaw those of targets that answer again.
-    Thaw,
-    /// Thaw them all: the time is over.
-    ThawAll,
+    /// It has been calm for so long: thaw those of targets that answer again, or had the time to.
+    Thaw(Duration),
 }
 
 impl Doubt {
-    /// What follows from what is seen at `now`: the targets that fell of late, the canaries that fail.
-    pub fn step(&mut self, distrust: &Distrust, fallen: Share, failing: Share, now: Instant) -> Step {
+    /// What follows from what is seen at `now`.
+    pub fn step(&mut self, distrust: &Distrust, sight: Sight, now: Instant) -> Step {
+        let Sight { fallen, astray, failing } = sight;
         let cut_off = failing.all > 0 && failing.exceeds(0.5);
-        match (self.since, cut_off) {
-            (None, true) if fallen.all > 0 && fallen.exceeds(distrust.share) => {
+        match self.since {
+            None if cut_off && fallen.all > 0 && fallen.exceeds(distrust.share) => {
                 *self = Doubt { since: Some(now), calm: None };
                 Step::Freeze
             }
-            (None, _) => Step::Stay,
-            (Some(_), true) => {
+            None => Step::Stay,
+            // Canaries may stay away alone: somebody has shut them off.
+            Some(_) if cut_off && astray.exceeds(distrust.share) => {
                 self.calm = None;
                 // What fell since is frozen, too.
                 Step::Freeze
             }
-            (Some(_), false) => {
+            Some(_) => {
                 let calm = *self.calm.get_or_insert(now);
-                match now.saturating_duration_since(calm) >= GRACE {
-                    true => Step::ThawAll,
-                    false => Step::Thaw,
-                }
+                Step::Thaw(now.saturating_duration_since(calm))
             }
         }
     }
@@ -140,11 +151,16 @@ mod tests {
         Share { some, all }
     }
 
+    fn sight(fallen: Share, astray: Share, failing: Share) -> Sight {
+        Sight { fallen, astray, failing }
+    }
+
     #[test]
     fn it_doubts_itself_only_where_canaries_fail_too() {
         let distrust = Distrust { share: 0.5, canaries: Vec::new() };
         let now = Instant::now();
-        let step = |fallen, failing| Doubt::default().step(&distrust, fallen, failing, now);
+        let step =
+            |fallen, failing| Doubt::default().step(&distrust, sight(fallen, share(0, 0), failing), now);
         assert_eq!(step(share(51, 100), share(2, 3)), Step::Freeze);
         assert_eq!(step(share(51, 100), share(1, 3)), Step::Stay, "the world is dying");
         assert_eq!(step(share(50, 100), share(3, 3)), Step::Stay, "one canary's network is away");
@@ -157,16 +173,26 @@ mod tests {
         let distrust = Distrust { share: 0.5, canaries: Vec::new() };
         let start = Instant::now();
         let mut doubt = Doubt::default();
-        let mut step = |second, fallen: usize, failing: usize| {
+        let mut step = |second, fallen: usize, astray: usize, failing: usize| {
             let now = start + Duration::from_secs(second);
-            doubt.step(&distrust, share(fallen, 10), share(failing, 3), now)
+            let sight = sight(share(fallen, 10), share(astray, 10), share(failing, 3));
+            doubt.step(&distrust, sight, now)
         };
-        assert_eq!(step(0, 9, 3), Step::Freeze);
-        assert_eq!(step(60, 0, 3), Step::Freeze, "as long as it lasts, it does not matter when they fell");
-        assert_eq!(step(61, 0, 1), Step::Thaw);
-        assert_eq!(step(80, 0, 2), Step::Freeze, "away again");
-        assert_eq!(step(81, 0, 0), Step::Thaw);
-        assert_eq!(step(110, 0, 0), Step::Thaw);
-        assert_eq!(step(111, 0, 0), Step::ThawAll);
+        let thaw = |seconds| Step::Thaw(Duration::from_secs(seconds));
+        assert_eq!(step(0, 9, 9, 3), Step::Freeze);
+        assert_eq!(step(60, 0, 9, 3), Step::Freeze, "as long as it lasts, it does not matter when they fell");
+        assert_eq!(step(61, 0, 9, 1), thaw(0));
+        assert_eq!(step(80, 0, 6, 2), Step::Freeze, "away again");
+        assert_eq!(step(81, 0, 6, 0), thaw(0));
+        assert_eq!(step(111, 0, 6, 0), thaw(30));
+    }
+
+    #[test]
+    fn it_comes_back_when_the_world_does_though_its_canaries_stay_away() {
+        let distrust = Distrust { share: 0.5, canaries: Vec::new() };
+        let (mut doubt, now) = (Doubt::default(), Instant::now());
+        let mut step =
+            |astray| doubt.step(&distrust, sight(share(9, 10), share(astray, 10), share(3, 3)), now);
+        assert_eq!([step(9), step(6), step(5)], [Step::Freeze, Step::Freeze, Step::Thaw(Duration::ZERO)]);
     }
 }

@@ -105,8 +105,7 @@ impl Pace {
 
     /// Takes over how often it has relapsed: whoever holds the verdicts may have forgiven it.
     pub fn agree(&mut self, tracker: &Tracker) {
-        let (relapses, held_until) = tracker.relapses();
-        self.tracker = self.tracker.clone().relapsed(relapses, held_until);
+        self.tracker.agree(tracker);
     }
 
     /// The check in force.

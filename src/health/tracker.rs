@@ -30,6 +30,8 @@ pub struct Tracker {
     fell: bool,
     /// Whether it last went down in a drill.
     rehearsed: bool,
+    /// Whether it last went down in nobody's eyes but those of a vantage in doubt.
+    forgiven: bool,
     /// How often in a row it fell soon after it had come back.
     relapses: u32,
     /// Until when it is held down, however well it answers.
@@ -56,6 +58,7 @@ impl Tracker {
             recovered: false,
             fell: false,
             rehearsed: false,
+            forgiven: false,
             relapses: 0,
             held_until: None,
         }
@@ -106,11 +109,30 @@ impl Tracker {
         (self.relapses, self.held_until)
     }
 
-    /// Forgets that the last fall was a relapse: it was not the target's. Whether anything was to be forgotten.
+    /// Forgets the last fall: it was not the target's. It is no relapse, and neither does the return from it count. Whether anything
+    /// was to be forgotten.
     pub fn forgive(&mut self) -> bool {
-        let held = self.held.verdict == Verdict::Down && self.held_until.take().is_some();
+        if self.held.verdict != Verdict::Down || self.forgiven {
+            return false;
+        }
+        self.forgiven = true;
+        let held = self.held_until.take().is_some();
         self.relapses -= u32::from(held && self.relapses > 0);
-        held
+        true
+    }
+
+    /// Takes over what another one of the same target was told of its falls.
+    pub fn agree(&mut self, other: &Tracker) {
+        (self.relapses, self.held_until) = (other.relapses, other.held_until);
+        self.forgiven = other.forgiven && self.held.verdict == Verdict::Down;
+    }
+
+    /// Ends a doubt that nothing decided: it stands as before, and so many failures as were seen are not forgotten.
+    pub fn undecided(&mut self) {
+        if let Verdict::Suspect { .. } = self.held.verdict {
+            self.held.verdict = Verdict::Up;
+            self.held.since = self.stands;
+        }
     }
 
     /// Failures that are still wanting until down, were they to come in a row from now; at least 1.
@@ -135,7 +157,7 @@ impl Tracker {
 
     fn succeeded(&mut self, at: Instant, check: &Check) {
         match self.held.verdict {
-            Verdict::Up => {}
+            Verdict::Up => self.contrary = 0,
             Verdict::Unknown => self.settle(Verdict::Up, at),
             Verdict::Suspect { .. } => {
                 self.held.verdict = Verdict::Up;
@@ -201,7 +223,8 @@ impl Tracker {
     }
 
     fn settle(&mut self, verdict: Verdict, at: Instant) {
-        self.recovered = verdict == Verdict::Up && self.held.verdict == Verdict::Down;
+        let forgiven = std::mem::take(&mut self.forgiven);
+        self.recovered = verdict == Verdict::Up && self.held.verdict == Verdict::Down && !forgiven;
         self.fell = verdict == Verdict::Down && self.held.verdict != Verdict::Unknown;
         if verdict == Verdict::Up {
             self.held_until = None;
@@ -377,6 +400,37 @@ mod tests {
             assert_eq!(feed.see(SUCCEEDED), "up");
         }
         assert_eq!(feed.0.relapses(), (0, None));
+    }
+
+    #[test]
+    fn a_return_from_a_fall_that_was_forgiven_is_none() {
+        let mut feed = Feed::new(1, 1);
+        feed.2.hold_down = HoldDown { first: Duration::from_secs(100), most: Duration::from_secs(1000) };
+        feed.see(SUCCEEDED);
+        feed.see(failed("refused"));
+        let mut paced = feed.0.clone();
+        assert!(feed.0.forgive() && !feed.0.forgive());
+        paced.agree(&feed.0);
+        assert_eq!(feed.see(SUCCEEDED), "up");
+        assert_eq!((feed.0.recovered(), paced.forgiven), (None, true));
+        assert_eq!(feed.see(failed("refused")), "down");
+        assert_eq!(feed.see(SUCCEEDED), "up", "its first own fall is no relapse");
+        assert!(feed.0.recovered().is_some());
+    }
+
+    #[test]
+    fn a_doubt_that_nothing_decides_ends_and_its_failures_count_on() {
+        let mut feed = Feed::new(2, 1);
+        feed.see(SUCCEEDED);
+        assert_eq!(feed.see(failed("refused")), "suspect");
+        feed.0.undecided();
+        assert_eq!(feed.0.held().verdict, Verdict::Up);
+        assert_eq!(feed.see(failed("refused")), "down");
+        feed.see(SUCCEEDED);
+        feed.see(failed("refused"));
+        feed.0.undecided();
+        feed.see(SUCCEEDED);
+        assert_eq!(feed.see(failed("refused")), "suspect", "a success between makes them count anew");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::bending::same_lists;
 use crate::cluster::{ClusterId, Family};
 use crate::health::board::{Board, Change, Death, Kept};
 use crate::health::certificate::Look;
-use crate::health::doubt::{Doubt, Share, Step};
+use crate::health::doubt::{Doubt, Share, Sight, Step};
 use crate::health::note::Note;
 use crate::health::overrides::{Change as OrderChange, KeptOrder, OrderNews, Orders};
 use crate::health::rounds::Observation;
@@ -30,6 +30,9 @@ use crate::zone::edition::{Edition, is_newer};
 
 /// How long steered answers wait for the first outcomes.
 pub const WARMING_MAX: Duration = Duration::from_secs(1);
+
+/// How often what no answer rests on is shown, and what is not known any more is let go.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Whatever changes the world.
 #[derive(Debug)]
@@ -59,8 +62,8 @@ pub struct News {
     pub all_down: Vec<AllDownNews>,
     /// What became of what operators said.
     pub orders: Vec<OrderNews>,
-    /// Whether the vantage doubts itself from now on, or does so no more.
-    pub doubt: Option<DoubtNews>,
+    /// Where the vantage doubts itself from now on, or does so no more.
+    pub doubts: Vec<DoubtNews>,
     /// Whether falls were forgiven: whoever paces the probes must know.
     pub forgiven: bool,
     /// Whether a new Plan is in force.
@@ -99,6 +102,8 @@ pub struct AllDownNews {
 /// The vantage doubts itself, or does so no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DoubtNews {
+    /// Of which family.
+    pub family: Family,
     /// Whether it does from now on.
     pub began: bool,
     /// The targets that fell of late.
@@ -127,9 +132,9 @@ pub struct Turned {
 pub struct Publisher {
     plan: Arc<Plan>,
     board: Board,
-    /// What always answers, and what the vantage thinks of itself.
+    /// What always answers, and what the vantage thinks of itself over each family.
     canaries: Board,
-    doubt: Doubt,
+    doubts: [Doubt; 2],
     /// Whether that is to be thought over before the next Snapshot.
     ponder: bool,
     pools: Vec<Arc<ClusterPools>>,
@@ -143,6 +148,10 @@ pub struct Publisher {
     bends: Arc<Bends>,
     /// Clusters whose pools are not what the board says.
     dirty: BTreeSet<ClusterId>,
+    /// Clusters whose nodes said something that no answer rests on.
+    noted: BTreeSet<ClusterId>,
+    /// When these, and what is not known any more, are looked at next.
+    look: Instant,
     /// Clusters in which a slow start is under way: when its next step is due.
     steps: BTreeMap<ClusterId, Instant>,
     /// Until when steered answers wait at the latest; `None`: they do not.
@@ -160,7 +169,7 @@ impl Publisher {
             plan: plan.clone(),
             board: Board::default(),
             canaries: Board::default(),
-            doubt: Doubt::default(),
+            doubts: Default::default(),
             ponder: false,
             pools: Vec::new(),
             targets: Vec::new(),
@@ -168,6 +177,8 @@ impl Publisher {
             orders: Orders::default(),
             bends: Arc::default(),
             dirty: BTreeSet::new(),
+            noted: BTreeSet::new(),
+            look: now + LOOK,
             steps: BTreeMap::new(),
             warming: Some(now + WARMING_MAX),
             changed: true,
@@ -194,7 +205,10 @@ impl Publisher {
             Event::Edited(edition) => self.edit(edition),
             Event::Overridden(change) => self.order(change),
             Event::Bent(plan, bends) => self.bend(&plan, bends),
-            Event::Tick => self.ponder = true,
+            Event::Tick => {
+                self.ponder = true;
+                self.look(now);
+            }
         }
     }
 
@@ -223,7 +237,7 @@ impl Publisher {
         let news = std::mem::take(&mut self.news);
         let (plan, pools, editions) = (self.plan.clone(), self.pools.clone(), self.editions.clone());
         let (orders, expired) = (&self.orders, self.orders.expired().cloned().collect());
-        let (orders, doubting) = (orders.standing().cloned().collect(), self.doubt.since);
+        let (orders, doubting) = (orders.standing().cloned().collect(), self.doubting());
         let bends = Arc::clone(&self.bends);
         (Some(Snapshot { plan, pools, warming, all_down, editions, bends, doubting, orders, expired }), news)
     }
@@ -253,6 +267,7 @@ impl Publisher {
         self.canaries.load(plan.distrust.targets(), now);
         self.pools = plan.inventory.ids().map(|_| Arc::new(ClusterPools::default())).collect();
         self.dirty = plan.inventory.ids().collect();
+        self.noted.clear();
         self.steps.clear();
         self.targets = spans(&plan);
         self.all_down = vec![false; plan.groups.len()];
@@ -307,44 +322,80 @@ impl Publisher {
         let Some(change) = self.board.observe(id, &observation.seen) else { return };
         self.dirty.insert(self.board.target(id).cluster);
         self.changed = true;
-        self.ponder |= change.to == Verdict::Down || self.doubt.since.is_some();
+        self.ponder |= change.to == Verdict::Down || self.doubting().is_some();
         self.tell(change);
+    }
+
+    /// Since when the vantage doubts itself; `None`: it does not.
+    fn doubting(&self) -> Option<Instant> {
+        self.doubts.iter().filter_map(|doubt| doubt.since).min()
     }
 
     /// Thinks over whether what is seen is the world's doing, or our own network's.
     fn ponder(&mut self, now: Instant) {
-        if self.plan.distrust.canaries.is_empty() && self.doubt.since.is_none() {
+        if self.plan.distrust.canaries.is_empty() && self.doubting().is_none() {
             return;
         }
-        let (fallen, failing) = (self.board.fallen(now), self.canaries.failing());
-        let was = self.doubt.since;
-        let turned = match self.doubt.step(&self.plan.distrust, fallen, failing, now) {
+        for family in Family::ALL {
+            self.ponder_over(family, now);
+        }
+        self.changed |= !self.dirty.is_empty();
+    }
+
+    fn ponder_over(&mut self, family: Family, now: Instant) {
+        let (fallen, astray) = (self.board.fallen(family, now), self.board.astray(family));
+        // Where a family has no canary of its own, it goes by those of the other.
+        let failing = Family::ALL.map(|family| self.canaries.failing(family));
+        let own = failing[family as usize];
+        let failing = if own.all > 0 { own } else { failing[1 - family as usize] };
+        let doubt = &mut self.doubts[family as usize];
+        let was = doubt.since;
+        let turned = match doubt.step(&self.plan.distrust, Sight { fallen, astray, failing }, now) {
             Step::Stay => return,
             Step::Freeze => {
-                let (turned, forgiven) = self.board.freeze(now);
-                self.news.forgiven |= forgiven;
-                turned
+                let frozen = self.board.freeze(family, now);
+                self.news.forgiven |= frozen.forgiven;
+                frozen.turned
             }
-            thaw => {
-                let (turned, is_frozen) = self.board.thaw(thaw == Step::ThawAll);
+            Step::Thaw(calm) => {
+                let (turned, is_frozen) = self.board.thaw(family, calm);
                 if !is_frozen {
-                    self.doubt.end();
+                    doubt.end();
                 }
                 turned
             }
         };
-        let clusters = turned.iter().map(|target| self.board.target(*target).cluster);
-        self.dirty.extend(clusters);
-        if was.is_some() != self.doubt.since.is_some() {
-            self.news.doubt = Some(DoubtNews { began: was.is_none(), fallen, failing });
+        let is = doubt.since;
+        self.dirty.extend(turned.iter().map(|target| self.board.target(*target).cluster));
+        if was.is_some() != is.is_some() {
+            self.news.doubts.push(DoubtNews { family, began: was.is_none(), fallen, failing });
             self.dirty.extend(self.plan.inventory.ids());
+        }
+    }
+
+    /// Once a second: shows what nodes said, and lets go of what is not known any more.
+    fn look(&mut self, now: Instant) {
+        if now < self.look {
+            return;
+        }
+        self.look = now + LOOK;
+        self.dirty.append(&mut self.noted);
+        for change in self.board.expire(now) {
+            self.dirty.insert(self.board.target(change.target).cluster);
+            self.tell(change);
         }
         self.changed |= !self.dirty.is_empty();
     }
 
     fn note(&mut self, aim: &Aim, note: &Note, now: Instant) {
         let Some((id, look)) = self.board.note(aim, note, now) else { return };
-        self.dirty.insert(self.board.target(id).cluster);
+        let cluster = self.board.target(id).cluster;
+        if let Note::Load { .. } | Note::Warning(_) = note {
+            // Thousands may say so each second, and nobody is answered otherwise for it.
+            self.noted.insert(cluster);
+            return;
+        }
+        self.dirty.insert(cluster);
         self.changed = true;
         let renewed = match look {
             Look::Other => return,

@@ -125,13 +125,16 @@ fn pool_of(
     };
     let judged = board.judged(&plan.checks, id, check, kind.family);
     let masks = Masks::of(&judged);
-    let up = (masks.up | members.forced) & members.all();
+    let all_up = (masks.up | members.forced) & members.all();
     let unknown = masks.unknown & members.all();
+    // Those that ask for no newcomers get some only where the cluster has nobody else.
+    let willing = all_up & !(masks.draining & !members.forced);
+    let up = if willing == 0 { all_up } else { willing };
     let standing = match (members.all(), up, unknown) {
         (0, _, _) => Standing::Withdrawn,
         (_, 0, 0) => Standing::Dead,
         (_, 0, _) => Standing::Unknown,
-        _ if members.count(up) < usize::from(cluster.min_nodes) => Standing::Short,
+        _ if members.count(willing) < usize::from(cluster.min_nodes).max(1) => Standing::Short,
         _ => Standing::Up,
     };
     let ramps = Ramps::of(&judged, up & !members.forced, cluster.ramp, now);
@@ -154,13 +157,16 @@ struct Masks {
     /// Up, suspect included.
     up: u128,
     unknown: u128,
+    /// Those that say that they want no newcomers.
+    draining: u128,
 }
 
 impl Masks {
     fn of(judged: &[Judged]) -> Masks {
-        let mut masks = Masks { up: 0, unknown: 0 };
+        let mut masks = Masks { up: 0, unknown: 0, draining: 0 };
         for (judged, member) in judged.iter().zip(0u32..) {
             let bit = 1u128.checked_shl(member).unwrap_or(0);
+            masks.draining |= if judged.drains { bit } else { 0 };
             match judged.verdict {
                 Verdict::Up | Verdict::Suspect { .. } => masks.up |= bit,
                 Verdict::Unknown => masks.unknown |= bit,

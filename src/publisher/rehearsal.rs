@@ -56,7 +56,7 @@ impl Publisher {
             all_down,
             editions: self.editions.clone(),
             orders: self.orders.standing().cloned().collect(),
-            doubting: self.doubt.since,
+            doubting: self.doubting(),
             bends: Arc::clone(&self.bends),
             expired: Vec::new(),
         }

@@ -116,7 +116,7 @@ pub(super) async fn publish(mut own: Publishing) {
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut kept = Instant::now();
-    let mut unkept = false;
+    let (mut unkept, mut unforgiven) = (false, false);
     let (done, mut loads) = mpsc::channel::<(Result<Loaded, Vec<Issue>>, Waiting)>(1);
     let mut loading = false;
     let mut local = LocalFailures::default();
@@ -125,7 +125,7 @@ pub(super) async fn publish(mut own: Publishing) {
     own.noticing.start(&first);
     drop(first);
     loop {
-        let (mut told, mut ordered) = (None, None);
+        let (mut told, mut ordered, mut ticked) = (None, None, false);
         tokio::select! {
             count = observations.recv_many(&mut batch, EVENTS) => {
                 if count == 0 {
@@ -151,7 +151,10 @@ pub(super) async fn publish(mut own: Publishing) {
                     own.publisher.handle(event, now);
                 }
             }
-            _ = tick.tick() => own.publisher.handle(Event::Tick, Instant::now()),
+            _ = tick.tick() => {
+                ticked = true;
+                own.publisher.handle(Event::Tick, Instant::now());
+            }
             Some(edition) = own.editions.recv() => own.publisher.handle(Event::Edited(edition), Instant::now()),
             Some((plan, bends)) = own.bends.recv() => {
                 own.publisher.handle(Event::Bent(plan, bends), Instant::now());
@@ -227,16 +230,18 @@ pub(super) async fn publish(mut own: Publishing) {
         if let Some((waiting, words)) = told {
             let _ = waiting.send(words);
         }
-        if news.forgiven {
+        unforgiven |= news.forgiven;
+        if ticked && std::mem::take(&mut unforgiven) {
             targets.send_replace(aims(&own.publisher));
         }
         if ordered.is_some() || !news.orders.is_empty() {
             order_keeper.keep(&own.publisher, ordered);
         }
         let patience = if unkept { KEEP_CHANGED } else { KEEP_ALL };
-        if kept.elapsed() >= patience && keeper.keep(&own.publisher) {
+        if kept.elapsed() >= patience {
+            // Where the disk is busy yet with earlier ones, they are asked for again after the same time.
+            unkept &= !keeper.keep(&own.publisher);
             kept = Instant::now();
-            unkept = false;
         }
     }
     probing.abort();
@@ -324,8 +329,9 @@ fn tell(news: &News, record: &Record, now: Instant) {
         }
     }
     news.orders.iter().for_each(ordering::log);
-    if let Some(doubt) = &news.doubt {
-        let DoubtNews { began, fallen, failing } = doubt;
+    for doubt in &news.doubts {
+        let DoubtNews { family, began, fallen, failing } = doubt;
+        let family = if *family == Family::V4 { "IPv4" } else { "IPv6" };
         let (fallen, targets, canaries, of) = (fallen.some, fallen.all, failing.some, failing.all);
         if *began {
             tracing::error!(
@@ -333,11 +339,13 @@ fn tell(news: &News, record: &Record, now: Instant) {
                 targets,
                 canaries,
                 of,
-                "{fallen} of {targets} targets fell at once, and {canaries} of {of} canaries fail: this server doubts \
-                 its own network, and holds the verdicts of before"
+                "{fallen} of {targets} {family} targets fell at once, and {canaries} of {of} canaries fail: this server \
+                 doubts its own network, and holds the verdicts of before"
             );
         } else {
-            tracing::warn!("the canaries answer again: verdicts count as they are seen");
+            tracing::warn!(
+                "over {family}, this server doubts its own network no more: verdicts count as they are seen"
+            );
         }
     }
     for turned in &news.turned {

@@ -1,24 +1,26 @@
 //! What is held of every target.
 
+mod doubting;
+mod keeping;
+
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::certificate::{Certificate, Look};
 use super::check::{Check, Kind};
-use super::doubt::{Share, WINDOW};
 use super::layers::together;
 use super::note::{Note, Says};
 use super::target::{Aim, Target, TargetId, TargetKey};
 use super::tracker::Tracker;
-use super::verdict::{Cause, Held, LAYERS, Outcome, Seen, Verdict};
+use super::verdict::{Held, Outcome, Seen, Verdict};
 use crate::cluster::{CheckId, ClusterId, Family};
 
-/// What was last seen longer ago than this is not known any more: it counts as unknown.
-pub const KEPT_MAX: Duration = Duration::from_secs(600);
-/// Nobody is held down for longer, whatever a state file says.
-const HELD_MAX: Duration = Duration::from_secs(24 * 3600);
+pub use self::keeping::{KEPT_MAX, Kept};
+
+/// What is likely counts no longer than this: whoever cannot be probed is not taken to be well for ever.
+const LIKELY_MAX: Duration = Duration::from_secs(30);
 
 /// What is held of every target.
 #[derive(Clone, Debug, Default)]
@@ -31,8 +33,8 @@ pub struct Board {
 #[derive(Clone, Debug)]
 struct Slot {
     target: Target,
-    /// What its address was known as under another check, before a reload; counts until it is observed.
-    likely: Option<Verdict>,
+    /// What its address was known as under another check, before a reload; counts until it is observed, or until then.
+    likely: Option<(Verdict, Instant)>,
     /// What counts instead of what is held while the vantage doubts itself, until the target is up again.
     frozen: Option<Verdict>,
     tracker: Tracker,
@@ -94,31 +96,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// Since when it is up again, where it was down before.
     pub recovered: Option<Instant>,
-}
-
-/// A verdict as it outlives the program.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Kept {
-    /// Of which cluster, node, address and check.
-    pub key: TargetKey,
-    /// Where it was probed.
-    pub probe: SocketAddr,
-    /// The word for what was probed.
-    pub kind: String,
-    /// Up (true) or down.
-    pub up: bool,
-    /// How long it had been so.
-    pub stood: Duration,
-    /// How long ago a probe last told something.
-    pub observed: Duration,
-    /// The last failure: how far the probe came, and what was seen.
-    pub cause: Option<(String, String)>,
-    /// Whether it came up from down.
-    pub recovered: bool,
-    /// How often in a row it fell soon after it had come back.
-    pub relapses: u32,
-    /// For how long yet it is held down for that.
-    pub held: Option<Duration>,
+    /// Whether it says itself that it wants no newcomers.
+    pub drains: bool,
 }
 
 impl Board {
@@ -138,7 +117,8 @@ impl Board {
                 None => {
                     let key = &target.aim.key;
                     let likely = known.get(&(key.cluster.clone(), key.node.clone(), key.address)).copied();
-                    Slot { likely, ..Slot::unknown(target, now) }
+                    let slot = Slot::unknown(target, now);
+                    Slot { likely: likely.map(|word| (word, now + slot.patience(LIKELY_MAX))), ..slot }
                 }
             });
         }
@@ -234,8 +214,8 @@ impl Board {
         let members = layers.iter().map(Vec::len).min().unwrap_or(0);
         let of_member = |member: usize| Judged {
             verdict: together(several.least, layers.iter().map(|layer| layer[member].verdict)),
-            // Each layer that came back counts: the last one made it whole.
-            recovered: layers.iter().filter_map(|layer| layer[member].recovered).max(),
+            recovered: recovered(several.least, layers.iter().map(|layer| layer[member])),
+            drains: layers.iter().any(|layer| layer[member].drains),
         };
         (0..members).map(of_member).collect()
     }
@@ -283,108 +263,18 @@ impl Board {
         (slot.says != before).then_some((id, Look::Other))
     }
 
-    /// The targets that fell within [`WINDOW`] or are in doubt, of those that were up then.
-    pub fn fallen(&self, now: Instant) -> Share {
-        let mut fallen = Share::default();
-        for slot in &self.slots {
-            let falls = match slot.tracker.held().verdict {
-                Verdict::Up => false,
-                Verdict::Suspect { .. } => true,
-                Verdict::Down if slot.fell_of_late(now) => true,
-                Verdict::Down | Verdict::Unknown => continue,
-            };
-            fallen.some += usize::from(falls);
-            fallen.all += 1;
-        }
-        fallen
-    }
-
-    /// The targets that are down or in doubt, of those that were ever observed.
-    pub fn failing(&self) -> Share {
-        let words = self.slots.iter().map(|slot| slot.tracker.held().verdict);
-        let known: Vec<_> = words.filter(|word| *word != Verdict::Unknown).collect();
-        Share { some: known.iter().filter(|word| **word != Verdict::Up).count(), all: known.len() }
-    }
-
-    /// Has what counts of each target stay as it was before it fell, where it fell of late; and of all others as it is.
-    /// Of those that are frozen already nothing changes. Gives those whose verdict counts otherwise than it is held now, and
-    /// whether a relapse was forgiven.
-    pub fn freeze(&mut self, now: Instant) -> (Vec<TargetId>, bool) {
-        let (mut turned, mut forgiven) = (Vec::new(), false);
-        for (slot, id) in self.slots.iter_mut().zip(0..) {
-            let held = slot.tracker.held().verdict;
-            if slot.frozen.is_none() {
-                let fell = slot.fell_of_late(now);
-                slot.frozen = match held {
-                    Verdict::Suspect { .. } => Some(Verdict::Up),
-                    Verdict::Down if fell => Some(Verdict::Up),
-                    settled => Some(settled),
-                };
-                if slot.frozen != Some(held) {
-                    turned.push(TargetId(id));
-                }
-            }
-            if slot.frozen == Some(Verdict::Up) && held == Verdict::Down {
-                forgiven |= slot.tracker.forgive();
-            }
-        }
-        (turned, forgiven)
-    }
-
-    /// Lets what is held count again of targets that are up, or of all of them. Gives those whose verdict counts otherwise
-    /// now, and whether anything is frozen yet.
-    pub fn thaw(&mut self, all: bool) -> (Vec<TargetId>, bool) {
-        let (mut turned, mut is_frozen) = (Vec::new(), false);
-        for (slot, id) in self.slots.iter_mut().zip(0..) {
-            let held = slot.tracker.held().verdict;
-            match slot.frozen {
-                Some(frozen) if all || held == Verdict::Up || frozen == held => {
-                    slot.frozen = None;
-                    if held != Verdict::Up && held != frozen {
-                        turned.push(TargetId(id));
-                    }
-                }
-                Some(_) => is_frozen = true,
-                None => {}
-            }
-        }
-        (turned, is_frozen)
-    }
-
-    /// The verdicts as they outlive the program: those of targets that were observed. A doubt is kept as up.
-    pub fn kept(&self, now: Instant) -> Vec<Kept> {
-        self.slots.iter().filter_map(|slot| slot.kept(now)).collect()
-    }
-
-    /// Takes back what was kept, of targets that are probed as they were then and of which nothing is known yet,
-    /// unless it was observed longer ago than [`KEPT_MAX`]. These are verdicts like others: the next outcome does
-    /// not turn them at once.
-    pub fn restore(&mut self, kept: &[Kept], now: Instant) {
-        for old in kept.iter().filter(|old| old.observed <= KEPT_MAX) {
-            let Some(&id) = self.by_key.get(&old.key) else { continue };
-            let slot = &mut self.slots[id.0 as usize];
-            let aim = &slot.target.aim;
-            let same = aim.probe == old.probe && aim.check.kind.word() == old.kind;
-            if !same || slot.tracker.held().verdict != Verdict::Unknown {
-                continue;
-            }
-            let verdict = if old.up { Verdict::Up } else { Verdict::Down };
-            let cause = old.cause.as_ref().and_then(|(layer, what)| {
-                let layer = LAYERS.iter().find(|known| **known == *layer)?;
-                Some(Cause { layer, what: what.as_str().into() })
-            });
-            // Before the machine started there is no Instant: as early as can be told.
-            let since = now.checked_sub(old.stood).unwrap_or(now);
-            slot.tracker = Tracker::holding(verdict, since, cause)
-                .as_recovered(old.recovered)
-                .relapsed(old.relapses, old.held.map(|left| now + left.min(HELD_MAX)));
-            slot.observed = Some(now.checked_sub(old.observed).unwrap_or(now));
-        }
-    }
-
     fn slot(&self, id: TargetId) -> &Slot {
         &self.slots[id.0 as usize]
     }
+}
+
+/// Since when as many layers as are needed are up: of those that are, the `least`-th counts, and those that were never down
+/// come first.
+fn recovered(least: u8, layers: impl Iterator<Item = Judged>) -> Option<Instant> {
+    let up = layers.filter(|layer| matches!(layer.verdict, Verdict::Up | Verdict::Suspect { .. }));
+    let mut since: Vec<_> = up.map(|layer| layer.recovered).collect();
+    since.sort_unstable();
+    since.get(usize::from(least).saturating_sub(1)).copied().flatten()
 }
 
 impl Slot {
@@ -393,19 +283,15 @@ impl Slot {
         match (self.tracker.held().verdict, self.frozen, self.likely) {
             (Verdict::Up, ..) => Verdict::Up,
             (_, Some(frozen), _) => frozen,
-            (Verdict::Unknown, None, Some(likely)) => likely,
+            (Verdict::Unknown, None, Some((likely, _))) => likely,
             (held, ..) => held,
         }
-    }
-
-    fn fell_of_late(&self, now: Instant) -> bool {
-        self.tracker.fell().is_some_and(|fell| now.saturating_duration_since(fell) <= WINDOW)
     }
 
     fn judged(&self) -> Judged {
         let verdict = self.standing();
         let recovered = self.tracker.recovered().filter(|_| verdict != Verdict::Down);
-        Judged { verdict, recovered }
+        Judged { verdict, recovered, drains: self.says.drain }
     }
 
     /// The same, up or down; `None` where nothing is known.
@@ -415,6 +301,12 @@ impl Slot {
             Verdict::Down => Some(Verdict::Down),
             Verdict::Unknown => None,
         }
+    }
+
+    /// How long it takes at most to see a target that answers as up, whatever was held of it; no less than `least`.
+    fn patience(&self, least: Duration) -> Duration {
+        let check = &self.target.aim.check;
+        least.max(check.interval * (check.rise + 1) + check.timeout)
     }
 
     fn unknown(target: Target, now: Instant) -> Slot {
@@ -447,29 +339,6 @@ impl Slot {
             Outcome::Local(_) => {}
         }
     }
-
-    fn kept(&self, now: Instant) -> Option<Kept> {
-        let held = self.tracker.held();
-        // What a vantage in doubt of itself saw fall is not known to be down.
-        let up = match self.frozen.unwrap_or(held.verdict) {
-            Verdict::Up | Verdict::Suspect { .. } => true,
-            Verdict::Down => held.verdict == Verdict::Up,
-            Verdict::Unknown => return None,
-        };
-        let aim = &self.target.aim;
-        Some(Kept {
-            key: aim.key.clone(),
-            probe: aim.probe,
-            kind: aim.check.kind.word().to_owned(),
-            up,
-            stood: now.saturating_duration_since(self.tracker.stands()),
-            observed: now.saturating_duration_since(self.observed?),
-            cause: held.cause.as_ref().map(|cause| (cause.layer.to_owned(), cause.what.to_string())),
-            recovered: self.tracker.recovered().is_some(),
-            relapses: self.tracker.relapses().0,
-            held: self.tracker.relapses().1.map(|until| until.saturating_duration_since(now)),
-        })
-    }
 }
 
 impl Transitions {
@@ -487,8 +356,12 @@ impl Transitions {
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
     use crate::health::check::{HoldDown, Several};
+    use crate::health::doubt::Share;
+    use crate::health::verdict::Cause;
 
     fn check(key: &str, kind: Kind) -> Arc<Check> {
         let second = Duration::from_secs(1);
@@ -706,5 +579,90 @@ mod tests {
         new.observe(TargetId(0), &seen(failed(), now));
         new.restore(&old.kept(now), now);
         assert_eq!(new.held(TargetId(0)).verdict, Verdict::Down);
+    }
+
+    #[test]
+    fn of_several_layers_the_one_that_made_it_enough_tells_when_it_came_back() {
+        let start = Instant::now();
+        let judged = |verdict, recovered: Option<u64>| Judged {
+            verdict,
+            recovered: recovered.map(|second| at_second(start, second)),
+            drains: false,
+        };
+        let (up, down) = (Verdict::Up, Verdict::Down);
+        let of = |least, layers: [Judged; 3]| {
+            recovered(least, layers.into_iter()).map(|at| at.saturating_duration_since(start).as_secs())
+        };
+        let layers = [judged(up, Some(7)), judged(up, None), judged(up, Some(3))];
+        assert_eq!([1, 2, 3].map(|least| of(least, layers)), [None, Some(3), Some(7)]);
+        assert_eq!(of(1, [judged(up, Some(7)), judged(down, None), judged(down, None)]), Some(7));
+    }
+
+    #[test]
+    fn what_a_vantage_in_doubt_saw_fall_has_not_come_back_when_it_answers() {
+        let now = Instant::now();
+        let mut board = board(now);
+        let target = TargetId(0);
+        board.observe(target, &seen(SUCCEEDED, now));
+        for second in [1, 2] {
+            board.observe(target, &seen(failed(), at_second(now, second)));
+        }
+        let frozen = board.freeze(Family::V4, at_second(now, 3));
+        assert!(frozen.forgiven && frozen.turned == [target]);
+        assert_eq!(board.freeze(Family::V6, at_second(now, 3)).turned, []);
+        let astray = |board: &Board| board.astray(Family::V4);
+        assert_eq!(astray(&board), Share { some: 1, all: 1 });
+        for second in [4, 5] {
+            board.observe(target, &seen(SUCCEEDED, at_second(now, second)));
+        }
+        assert_eq!(astray(&board), Share { some: 0, all: 1 });
+        assert_eq!((board.standing(target), board.slot(target).judged().recovered), (Verdict::Up, None));
+    }
+
+    #[test]
+    fn who_is_asked_seldom_gets_the_time_to_answer_once_the_canaries_do() {
+        let now = Instant::now();
+        let slow = Check { interval: Duration::from_secs(20), ..Check::clone(&check("edge", Kind::Tcp)) };
+        let mut board = Board::default();
+        board.load(vec![target("sin-1", "192.0.2.1", 0, &Arc::new(slow))], now);
+        board.observe(TargetId(0), &seen(SUCCEEDED, now));
+        for second in [20, 40] {
+            board.observe(TargetId(0), &seen(failed(), at_second(now, second)));
+        }
+        assert_eq!(board.fallen(Family::V4, at_second(now, 70)), Share { some: 1, all: 1 });
+        board.freeze(Family::V4, at_second(now, 70));
+        // Twice up takes two intervals, and one until the first of them begins.
+        let thawed = |board: &mut Board, calm| board.thaw(Family::V4, Duration::from_secs(calm));
+        assert_eq!(thawed(&mut board, 60), (vec![], true));
+        assert_eq!(board.standing(TargetId(0)), Verdict::Up);
+        assert_eq!(thawed(&mut board, 61), (vec![TargetId(0)], false));
+        assert_eq!(board.standing(TargetId(0)), Verdict::Down);
+    }
+
+    #[test]
+    fn who_cannot_be_probed_any_more_is_not_known_for_ever() {
+        let now = Instant::now();
+        let mut board = board(now);
+        let words = |board: &Board| [0, 1, 2].map(|id| board.standing(TargetId(id)).word());
+        board.observe(TargetId(0), &seen(SUCCEEDED, now));
+        board.observe(TargetId(1), &seen(SUCCEEDED, now));
+        board.observe(TargetId(1), &seen(failed(), at_second(now, 1)));
+        // Under another check, of which no probe can be made, what was known of the address is likely.
+        let icmp = check("ping", Kind::Icmp(crate::health::check::Icmp { loss: None }));
+        let same = |board: &Board, id| board.target(TargetId(id)).clone();
+        let targets = vec![same(&board, 0), same(&board, 1), target("sin-1", "192.0.2.0", 2, &icmp)];
+        board.load(targets, now);
+        let mut expired = |second| {
+            let changes = board.expire(at_second(now, second));
+            (changes.len(), words(&board))
+        };
+        // The doubt was to be decided by the fourth second; an interval and a timeout later it is over.
+        assert_eq!(expired(6), (0, ["up", "suspect", "up"]));
+        assert_eq!(expired(7), (1, ["up", "up", "up"]));
+        assert_eq!(expired(29), (0, ["up", "up", "up"]));
+        assert_eq!(expired(30), (1, ["up", "up", "unknown"]));
+        assert_eq!(expired(600), (0, ["up", "up", "unknown"]));
+        assert_eq!(expired(601), (1, ["unknown", "up", "unknown"]));
+        assert_eq!(expired(602), (1, ["unknown"; 3]));
     }
 }
