@@ -53,6 +53,13 @@ fn all_down(service: &str) -> Condition {
     Condition { identity, summary: format!("{service} is down"), since: START, place: None, is_said: false }
 }
 
+/// What a clock says of an override.
+fn of_override(kind: Kind) -> Condition {
+    let labels = vec![(Label::Target, Arc::from("sin")), (Label::Verdict, Arc::from("drain"))];
+    let identity = Identity { kind, labels };
+    Condition { identity, summary: "the override".into(), since: START, place: None, is_said: false }
+}
+
 /// A desk, second by second.
 struct Life {
     desk: Desk,
@@ -206,21 +213,32 @@ fn all_down_is_told_at_once() {
 
 #[test]
 fn an_override_that_has_ended_is_told_at_once_and_once() {
-    let labels = vec![(Label::Target, Arc::from("sin")), (Label::Verdict, Arc::from("drain"))];
-    let ended = |kind| Condition {
-        identity: Identity { kind, labels: labels.clone() },
-        summary: "the override".into(),
-        since: START,
-        place: None,
-        is_said: false,
-    };
     for kind in [Kind::OverrideExpiring, Kind::OverrideExpired] {
         let mut life = Life::new();
-        life.stand(300, &[ended(kind)]);
+        life.stand(300, &[of_override(kind)]);
         life.restart(20);
-        life.stand(300, &[ended(kind)]);
+        // What stands is not known at once.
+        for _ in 0..5 {
+            assert!(life.desk.tick(at(life.now)).is_empty());
+            life.now += 1;
+        }
+        life.stand(300, &[of_override(kind)]);
         life.stand(100, &[]);
-        assert_eq!(life.summaries(), [(1, "the override"), (620 + 60, "resolved: the override")]);
+        assert_eq!(life.summaries(), [(1, "the override"), (625, "resolved: the override")]);
+    }
+}
+
+#[test]
+fn an_override_that_is_given_again_and_ends_again_is_told_again() {
+    for kind in [Kind::OverrideExpiring, Kind::OverrideExpired] {
+        let mut life = Life::new();
+        life.stand(30, &[of_override(kind)]);
+        life.stand(10, &[]);
+        life.stand(30, &[of_override(kind)]);
+        assert_eq!(
+            life.summaries(),
+            [(1, "the override"), (30, "resolved: the override"), (41, "the override")]
+        );
     }
 }
 

@@ -116,7 +116,12 @@ impl Kind {
     /// Whether there is nothing to wait for before it is told: viewers get dead addresses now, or a clock says it, and
     /// that is no blip.
     pub fn is_urgent(self) -> bool {
-        matches!(self, Kind::AllDown | Kind::OverrideExpiring | Kind::OverrideExpired)
+        self == Kind::AllDown || self.is_moment()
+    }
+
+    /// Whether it stands because a clock says so: then it does not flap, and one that stands again is another one, to be told anew.
+    pub fn is_moment(self) -> bool {
+        matches!(self, Kind::OverrideExpiring | Kind::OverrideExpired)
     }
 }
 

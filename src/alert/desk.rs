@@ -6,6 +6,7 @@
 //!     ^                          |   ^ said by a graver one: its hold begins anew                  |  ^ <-/
 //!     |<------- it is gone ------/                                                      it is gone v  | it stands again: nothing is told
 //!     \<----------- `resolve_after` over, and `group_wait`: the resolution is told -------------- leaving
+//!                    (at once, where a clock says it: what comes again is another one)
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +52,10 @@ impl Timing {
     fn group_wait(&self, kind: Kind) -> Duration {
         if kind.is_urgent() { self.group_wait.min(URGENT_WAIT) } else { self.group_wait }
     }
+
+    fn resolve_after(&self, kind: Kind) -> Duration {
+        if kind.is_moment() { Duration::ZERO } else { self.resolve_after }
+    }
 }
 
 /// Which conditions stand, and which of them were told.
@@ -58,6 +63,8 @@ impl Timing {
 pub struct Desk {
     timing: Timing,
     alerts: BTreeMap<Identity, Held>,
+    /// Whether it has seen what stands: before that nothing is known to have ended.
+    has_seen: bool,
     /// When it last heard of the time.
     last: Option<Duration>,
 }
@@ -140,6 +147,7 @@ impl Desk {
     /// Takes all that stands now; what it does not name is gone.
     pub fn see(&mut self, standing: Vec<Condition>, now: Duration) {
         self.pass(now);
+        self.has_seen = true;
         let mut seen = BTreeSet::new();
         for condition in standing {
             let identity = condition.identity.clone();
@@ -179,7 +187,7 @@ impl Desk {
                 *from = now;
             }
         }
-        let mut told = self.resolve(now);
+        let mut told = if self.has_seen { self.resolve(now) } else { Vec::new() };
         told.extend(self.fire(now));
         told.extend(self.repeat(now));
         told
@@ -297,7 +305,7 @@ impl Desk {
         let mut groups: BTreeMap<Arc<Group>, Due> = BTreeMap::new();
         for (identity, held) in &self.alerts {
             let Phase::Told { group, gone: Some(gone), .. } = &held.phase else { continue };
-            let due = gone.saturating_add(timing.resolve_after);
+            let due = gone.saturating_add(timing.resolve_after(identity.kind));
             if due <= now {
                 groups.entry(Arc::clone(group)).or_default().push((due, identity.clone()));
             }
