@@ -57,6 +57,8 @@ pub(super) struct Publishing {
     /// Gone with this task: then others know.
     pub(super) _living: watch::Sender<()>,
     pub(super) publisher: Publisher,
+    /// What came to light with the first Snapshot: e.g. what ended while the server was away.
+    pub(super) news: News,
     pub(super) live: Arc<Live>,
     pub(super) record: Arc<Record>,
     pub(super) loader: Loader,
@@ -124,6 +126,10 @@ pub(super) async fn publish(mut own: Publishing) {
     let first = arc_swap::Guard::into_inner(own.live.now());
     own.noticing.start(&first);
     drop(first);
+    tell(&own.news, &own.record, Instant::now());
+    if !own.news.orders.is_empty() {
+        order_keeper.keep(&own.publisher, None);
+    }
     loop {
         let (mut told, mut ordered, mut ticked) = (None, None, false);
         tokio::select! {

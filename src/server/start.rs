@@ -148,7 +148,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
         Ok(orders) => publisher.restore_orders(orders, now),
         Err(error) => tracing::error!("{error}"),
     }
-    let (first, _) = publisher.publish(now);
+    let (first, news) = publisher.publish(now);
     let live = Arc::new(Live::new(first.unwrap_or_default()));
     let stop = Arc::new(AtomicBool::new(false));
     let (lane, errands) = errand::lane(late::ERRANDS);
@@ -191,6 +191,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     let publishing = runtime.spawn(publish(Publishing {
         _living: living,
         publisher,
+        news,
         live: Arc::clone(&live),
         record: Arc::clone(&record),
         loader: Arc::clone(loader),

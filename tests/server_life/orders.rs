@@ -90,15 +90,43 @@ fn an_override_ends_when_its_time_is_over_and_that_is_told_once() {
     let kept = || std::fs::read_to_string(world.path("state/alerts.json")).unwrap_or_default();
     until_or(
         "it is kept as told",
-        || kept().contains("OverrideExpired") && kept().contains("\"waiting\": {}"),
+        || kept().contains("OverrideExpired") && kept().contains("\"waiting\":{}"),
         kept,
     );
     drop(served);
     let served = world.serve_warm();
     assert_eq!(played(&served, SINGAPORE), BOTH);
-    let resolving = || status(&served)["alerts"].as_array().unwrap().len() == 1;
-    until_or("it is still known as told", resolving, || status(&served)["alerts"].to_string());
-    assert_eq!(hook.heard(1).len(), 1);
+    assert_eq!(hook.heard(2).remove(1).body["event"], "resolved");
+    until("it is over", || status(&served)["alerts"] == json!([]));
+    assert_eq!(hook.heard(2).len(), 2);
+}
+
+#[test]
+fn an_override_that_ends_while_the_server_is_away_is_told_at_the_next_start_and_not_at_that_after() {
+    let world = World::new();
+    let served = world.serve_warm();
+    told(&served, &[&["drain", "sin/sin-1", "--for", "1h"], &BY_ANA[..]].concat());
+    told(&served, &[&["drain", "sin/sin-2"], &BY_ANA[..]].concat());
+    served.stop();
+    // An hour later.
+    let kept = world.path("state/overrides.json");
+    let mut orders: Value = serde_json::from_str(&std::fs::read_to_string(&kept).unwrap()).unwrap();
+    for time in ["since_unix_ms", "until_unix_ms"] {
+        orders[0][time] = (orders[0][time].as_u64().unwrap() - 3_600_001).into();
+    }
+    world.write("state/overrides.json", &orders.to_string());
+    let served = world.serve_warm();
+    served.until_logged(0, "override expired: sin/sin-1 drain");
+    let standing = |text: &str| serde_json::from_str::<Value>(text).unwrap().as_array().unwrap().len();
+    until("the other one alone is kept", || standing(&std::fs::read_to_string(&kept).unwrap()) == 1);
+    served.stop();
+    let served = world.serve_warm();
+    assert_eq!(played(&served, SINGAPORE), BOTH[..1]);
+    told(&served, &[&["up", "fra"], &BY_ANA[..]].concat());
+    served.until_logged(0, "override given: ");
+    let messages = served.messages();
+    let of_orders: Vec<_> = messages.iter().filter(|message| message.starts_with("override ")).collect();
+    assert_eq!(of_orders, ["override given: fra up"], "nothing of the one that was told");
 }
 
 #[test]
