@@ -69,8 +69,9 @@ impl Test {
         for receiver in
             all.iter().filter(|own| self.receiver.as_deref().is_none_or(|name| name == &*own.name))
         {
-            let courier = Courier { receiver: Arc::clone(receiver), server: server.name() };
-            all_taken &= super::wait(try_out(&courier))?;
+            for courier in Courier::all(receiver, &server.name()) {
+                all_taken &= super::wait(try_out(&courier))?;
+            }
         }
         Ok(all_taken)
     }
@@ -78,7 +79,7 @@ impl Test {
 
 /// Tells what became of a test and its end; whether both were taken.
 async fn try_out(courier: &Courier) -> bool {
-    let name = &courier.receiver.name;
+    let name = courier.name();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     for (told, what) in message::test(now).iter().zip(["the test alert", "its resolution"]) {
         if let Err(failure) = deliver(courier, told).await {

@@ -1,11 +1,11 @@
 //! Carries alerts to their receivers: each by a task of its own, so that one who is dead or slow delays nobody else.
 //!
 //! ```text
-//! carry    notifications, one after the other, each until it is taken      (webhooks, mail)
+//! carry    notifications, one after the other, each until it is taken      (webhooks, mailboxes)
 //! follow   all that fires, whenever that changes and every minute           (Alertmanager)
 //!   deliver   one of them, once
 //!     http    one POST over one fresh connection     tls   what it is encrypted by
-//!     mail    one mail
+//!     mail    one mail to one mailbox
 //! ```
 #![allow(clippy::disallowed_methods, reason = "this shell has a clock and sockets of its own")]
 
@@ -30,7 +30,7 @@ use crate::alert::queue::Queue;
 use crate::alert::receiver::{Receiver, Way};
 use crate::alert::tally::Sent;
 
-/// One attempt may take so long in all.
+/// One POST may take so long in all. Mail takes its own time.
 const ATTEMPT: Duration = Duration::from_secs(15);
 /// How long is waited behind an attempt that failed; behind all others, the last of these.
 const WAITS: [Duration; 6] = [
@@ -64,8 +64,31 @@ impl fmt::Display for Failure {
 pub struct Courier {
     /// Who is told.
     pub receiver: Arc<Receiver>,
+    /// Of a receiver of mail: which of its mailboxes.
+    pub mailbox: Option<Arc<str>>,
     /// What this nameserver is called.
     pub server: Arc<str>,
+}
+
+impl Courier {
+    /// All that a receiver takes: one, and of mail one for each mailbox. Mailboxes fail each by itself.
+    pub fn all(receiver: &Arc<Receiver>, server: &Arc<str>) -> Vec<Courier> {
+        let mailboxes = match &receiver.way {
+            Way::Email(mail) => mail.to.iter().map(|to| Some(to.as_str().into())).collect(),
+            Way::Webhook(..) | Way::Alertmanager(_) => vec![None],
+        };
+        let courier =
+            |mailbox| Courier { receiver: Arc::clone(receiver), mailbox, server: Arc::clone(server) };
+        mailboxes.into_iter().map(courier).collect()
+    }
+
+    /// Whom it tells: the receiver's name, and the mailbox.
+    pub fn name(&self) -> Arc<str> {
+        match &self.mailbox {
+            Some(mailbox) => format!("{} ({mailbox})", self.receiver.name).into(),
+            None => Arc::clone(&self.receiver.name),
+        }
+    }
 }
 
 /// What waits for one receiver, shared by who puts it there and who carries it.
@@ -104,7 +127,8 @@ impl Mailbox {
 
 /// Carries what is put into the mailbox, for as long as it is polled.
 pub async fn carry(courier: Courier, mailbox: Arc<Mailbox>, sent: Arc<Sent>) {
-    let mut attempts = Attempts::new(&courier.receiver.name);
+    let name = courier.name();
+    let mut attempts = Attempts::new(&name);
     loop {
         let told = mailbox.first().await;
         let ended = match deliver(&courier, &told).await {
@@ -115,7 +139,6 @@ pub async fn carry(courier: Courier, mailbox: Arc<Mailbox>, sent: Arc<Sent>) {
             }
             Err(Failure::Lasting(words)) => {
                 sent.refused.bump();
-                let name = &courier.receiver.name;
                 tracing::error!(receiver = %name, summary = %told.summary, "{name} does not take a notification: {words}");
                 true
             }
@@ -166,27 +189,27 @@ impl Attempts {
 /// # Errors
 /// Why it was not taken, in the receiver's own words where it had some.
 pub async fn deliver(courier: &Courier, told: &Notification) -> Result<(), Failure> {
-    let Courier { receiver, server } = courier;
-    let delivered = async {
-        match &receiver.way {
-            Way::Webhook(hook, body) => {
-                let value = |name: &str| message::value(name, told, server, hook.token.as_ref());
-                http::post(hook, body.filled_json(&value, &RAW)).await
-            }
-            Way::Alertmanager(hook) => {
-                let is_resolved = told.event == Event::Resolved;
-                let alert = |alert| message::for_alertmanager(alert, server, is_resolved, since_1970());
-                let alerts: Vec<Value> = told.alerts.iter().map(alert).collect();
-                http::post(hook, Value::from(alerts).to_string()).await
-            }
-            Way::Email(mail) => mail::send(mail, told, server).await,
+    let Courier { receiver, mailbox, server } = courier;
+    match &receiver.way {
+        Way::Webhook(hook, body) => {
+            let value = |name: &str| message::value(name, told, server, hook.token.as_ref());
+            within(ATTEMPT, http::post(hook, body.filled_json(&value, &RAW))).await
         }
-    };
-    within(ATTEMPT, delivered).await
+        Way::Alertmanager(hook) => {
+            let is_resolved = told.event == Event::Resolved;
+            let alert = |alert| message::for_alertmanager(alert, server, is_resolved, since_1970());
+            let alerts: Vec<Value> = told.alerts.iter().map(alert).collect();
+            within(ATTEMPT, http::post(hook, Value::from(alerts).to_string())).await
+        }
+        Way::Email(mail) => match mailbox {
+            Some(to) => mail::send(mail, to, told, server).await,
+            None => Err(Failure::Lasting("no mailbox is named".into())),
+        },
+    }
 }
 
 /// Does it, or fails in time.
-async fn within(allowed: Duration, what: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+async fn within<T>(allowed: Duration, what: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let late = |_| Err(Failure::Passing(format!("no answer within {} s", allowed.as_secs())));
     timeout(allowed, what).await.unwrap_or_else(late)
 }

@@ -173,16 +173,18 @@ impl Post {
 
     /// Takes over who is told. Who stays the same goes on undisturbed; who is told otherwise keeps what waits.
     fn follow(&mut self, facts: &Facts) {
+        let receivers = facts.alerting.receivers.values();
+        let wanted = receivers.flat_map(|receiver| Courier::all(receiver, &facts.server));
+        let wanted: BTreeMap<_, _> = wanted.map(|courier| (courier.name(), courier)).collect();
         self.couriers.retain(|name, carried| {
-            let stays = facts.alerting.receivers.contains_key(name);
+            let stays = wanted.contains_key(name);
             if !stays {
                 carried.task.abort();
             }
             stays
         });
-        for (name, receiver) in &facts.alerting.receivers {
-            let courier = Courier { receiver: Arc::clone(receiver), server: Arc::clone(&facts.server) };
-            let mailbox = match self.couriers.get(name) {
+        for (name, courier) in wanted {
+            let mailbox = match self.couriers.get(&name) {
                 Some(carried) if carried.courier == courier && !carried.task.is_finished() => continue,
                 Some(carried) => {
                     carried.task.abort();
@@ -190,8 +192,8 @@ impl Post {
                 }
                 None => Arc::default(),
             };
-            let sent = self.tally.receiver(name);
-            let task = match &receiver.way {
+            let sent = self.tally.receiver(&courier.receiver.name);
+            let task = match &courier.receiver.way {
                 Way::Alertmanager(hook) => {
                     let firing = self.firing.subscribe();
                     tokio::spawn(courier::follow(courier.clone(), hook.clone(), firing, sent))
@@ -223,14 +225,14 @@ impl Post {
     }
 
     fn push(&self, carried: &Carried, told: Arc<Notification>) {
-        let receiver = &carried.courier.receiver;
+        let courier = &carried.courier;
         // An Alertmanager is told what fires, not what happened.
-        if matches!(receiver.way, Way::Alertmanager(_)) {
+        if matches!(courier.receiver.way, Way::Alertmanager(_)) {
             return;
         }
         if let Some(gone) = carried.mailbox.push(told) {
-            let name = &receiver.name;
-            self.tally.receiver(name).dropped.bump();
+            let name = courier.name();
+            self.tally.receiver(&courier.receiver.name).dropped.bump();
             tracing::error!(receiver = %name, summary = %gone.summary, "too much waits for {name}: a notification is given up");
         }
     }
