@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{ATTEMPT, Attempts, Courier, Failure, http, since_1970, within};
 use crate::alert::condition::Identity;
 use crate::alert::message::for_alertmanager;
-use crate::alert::notification::Alert;
+use crate::alert::notification::{Alert, Event};
 use crate::alert::receiver::Hook;
 use crate::alert::tally::Sent;
 
@@ -25,11 +25,21 @@ const AGAIN: Duration = Duration::from_secs(60);
 const AT_ONCE: usize = 250;
 
 /// Tells an Alertmanager what fires, for as long as it is polled.
-pub async fn follow(
-    courier: Courier,
-    hook: Hook,
+pub async fn follow(courier: Courier, hook: Hook, firing: watch::Receiver<Arc<Vec<Alert>>>, sent: Arc<Sent>) {
+    let to = Arc::new((courier.server.clone(), hook));
+    let tell = |all| {
+        let to = Arc::clone(&to);
+        async move { post(&to.0, &to.1, all).await }
+    };
+    keep_told(&courier, firing, &sent, tell).await;
+}
+
+/// Tells again and again all that fires, and of what it was told the end.
+async fn keep_told<Told: Future<Output = Result<(), Failure>>>(
+    courier: &Courier,
     mut firing: watch::Receiver<Arc<Vec<Alert>>>,
-    sent: Arc<Sent>,
+    sent: &Sent,
+    tell: impl Fn(Vec<(Event, Alert)>) -> Told,
 ) {
     let mut attempts = Attempts::new(&courier.receiver.name);
     // What it has taken, and has not been told the end of.
@@ -40,11 +50,19 @@ pub async fn follow(
             let wanted = all.iter().filter(|alert| alert.identity.kind.severity() >= courier.receiver.least);
             wanted.map(|alert| (alert.identity.clone(), alert.clone())).collect()
         };
-        let wait = match tell(&courier, &hook, &now, &known).await {
-            Ok(0) => AGAIN,
-            Ok(_) => {
-                sent.delivered.bump();
-                attempts.succeeded();
+        let ended = known.iter().filter(|(identity, _)| !now.contains_key(*identity));
+        let ended = ended.map(|(_, alert)| (Event::Resolved, alert.clone()));
+        let all: Vec<_> = now.values().map(|alert| (Event::Fired, alert.clone())).chain(ended).collect();
+        let is_empty = all.is_empty();
+        let told = tell(all).await;
+        let is_taken = told.is_ok();
+        let wait = match told {
+            Ok(()) => {
+                if !is_empty {
+                    sent.delivered.bump();
+                    attempts.succeeded();
+                }
+                known = now;
                 AGAIN
             }
             Err(failure) => {
@@ -52,34 +70,78 @@ pub async fn follow(
                 attempts.failed(&failure.to_string())
             }
         };
-        if wait == AGAIN {
-            known = now;
-        }
         let until = Instant::now() + wait;
         tokio::select! {
             () = sleep_until(until) => {}
             // What is new goes at once; but whoever fails is not hurried.
-            Ok(()) = firing.changed(), if wait == AGAIN => {}
+            Ok(()) = firing.changed(), if is_taken => {}
         }
     }
 }
 
-/// Tells all that fires, and the end of what it knew and does not fire any more; gives how many that were.
-async fn tell(
-    courier: &Courier,
-    hook: &Hook,
-    now: &BTreeMap<Identity, Alert>,
-    known: &BTreeMap<Identity, Alert>,
-) -> Result<usize, Failure> {
+/// Posts what fires and what ended.
+async fn post(server: &str, hook: &Hook, all: Vec<(Event, Alert)>) -> Result<(), Failure> {
     let time = since_1970();
-    let ended = known.iter().filter(|(identity, _)| !now.contains_key(*identity));
-    let alerts: Vec<Value> = now
-        .values()
-        .map(|alert| for_alertmanager(alert, &courier.server, false, time))
-        .chain(ended.map(|(_, alert)| for_alertmanager(alert, &courier.server, true, time)))
-        .collect();
+    let written =
+        |(event, alert): &(Event, Alert)| for_alertmanager(alert, server, *event == Event::Resolved, time);
+    let alerts: Vec<Value> = all.iter().map(written).collect();
     for chunk in alerts.chunks(AT_ONCE) {
         within(ATTEMPT, http::post(hook, Value::from(chunk).to_string())).await?;
     }
-    Ok(alerts.len())
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::future::ready;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::alert::condition::{Kind, Label, Severity};
+    use crate::alert::receiver::{Receiver, Secret, Way};
+
+    fn alert(node: &str) -> Alert {
+        let labels = vec![(Label::Node, node.into())];
+        let identity = Identity { kind: Kind::NodeDown, labels };
+        Alert { identity, summary: node.into(), since: Duration::ZERO, region: None }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_is_told_however_often_it_could_not_be() {
+        let hook = Hook {
+            is_tls: false,
+            host: "127.0.0.1".into(),
+            port: 9093,
+            path: Secret("/".into()),
+            headers: Vec::new(),
+            token: None,
+            roots: None,
+        };
+        let receiver =
+            Receiver { name: "oncall".into(), least: Severity::Info, way: Way::Alertmanager(hook) };
+        let courier = Courier { receiver: Arc::new(receiver), mailbox: None, server: "test".into() };
+        let (fire, firing) = watch::channel(Arc::new(vec![alert("sin-1")]));
+        let heard = RefCell::new(Vec::new());
+        // It takes the first, is away for an hour, and comes back.
+        let begun = Instant::now();
+        let tell = |all: Vec<(Event, Alert)>| {
+            let mut heard = heard.borrow_mut();
+            let is_away = !heard.is_empty() && begun.elapsed() < Duration::from_secs(3600);
+            if heard.is_empty() {
+                fire.send_replace(Arc::default());
+            }
+            if !is_away {
+                heard.push(all.iter().map(|(event, _)| *event).collect::<Vec<_>>());
+            }
+            ready(if is_away { Err(Failure::Passing("away".into())) } else { Ok(()) })
+        };
+        let sent = Sent::default();
+        let told = keep_told(&courier, firing, &sent, tell);
+        assert!(timeout(Duration::from_secs(3700), told).await.is_err(), "it never ends");
+        assert_eq!(heard.borrow()[..2], [vec![Event::Fired], vec![Event::Resolved]]);
+        assert!(heard.borrow()[2..].iter().all(Vec::is_empty), "{heard:?}");
+    }
 }
