@@ -100,7 +100,7 @@ pub struct Mailbox {
 
 impl Mailbox {
     /// One more; gives what had to go for it. Never waits.
-    pub fn push(&self, notification: Arc<Notification>) -> Option<Arc<Notification>> {
+    pub fn push(&self, notification: Arc<Notification>) -> Vec<Arc<Notification>> {
         let gone = self.queue().push(notification);
         self.more.notify_one();
         gone

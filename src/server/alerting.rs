@@ -230,7 +230,7 @@ impl Post {
         if matches!(courier.receiver.way, Way::Alertmanager(_)) {
             return;
         }
-        if let Some(gone) = carried.mailbox.push(told) {
+        for gone in carried.mailbox.push(told) {
             let name = courier.name();
             self.tally.receiver(&courier.receiver.name).dropped.bump();
             tracing::error!(receiver = %name, summary = %gone.summary, "too much waits for {name}: a notification is given up");
