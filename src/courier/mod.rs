@@ -107,8 +107,8 @@ impl Mailbox {
     }
 
     /// All that waits.
-    pub fn waiting(&self) -> Vec<Notification> {
-        self.queue().waiting().map(|waiting| (**waiting).clone()).collect()
+    pub fn waiting(&self) -> Vec<Arc<Notification>> {
+        self.queue().waiting().cloned().collect()
     }
 
     async fn first(&self) -> Arc<Notification> {

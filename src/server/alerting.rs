@@ -10,7 +10,7 @@
 #![allow(clippy::disallowed_methods)] // It hands the clock to everybody.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -33,6 +33,8 @@ use crate::state::{self, KeptAlerts};
 
 /// How often it looks. What lasts shorter is not worth a word.
 const LOOK: Duration = Duration::from_millis(500);
+/// How soon what could not be written is tried again.
+const WRITE_AGAIN: Duration = Duration::from_secs(10);
 
 /// What it must know beside the Snapshot.
 #[derive(Clone, Debug, Default)]
@@ -89,7 +91,7 @@ pub(super) async fn watch_over(mut own: Watch) {
         tracing::warn!("{error}");
         KeptAlerts::default()
     });
-    let mut keeping = Keeping { state: own.state.clone(), last: kept.clone(), writing: None };
+    let mut keeping = Keeping::new(own.state.clone(), kept.clone());
     let mut desk = Desk::new(facts.alerting.timing);
     desk.restore(kept.told, since_1970());
     let mut post = Post::new(Arc::clone(&own.tally));
@@ -121,7 +123,7 @@ pub(super) async fn watch_over(mut own: Watch) {
         }
         post.fire(desk.firing());
         own.tally.stand(desk.stages());
-        keeping.keep(|| KeptAlerts { told: desk.kept(), waiting: post.waiting() });
+        keeping.keep(|| KeptAlerts { told: desk.kept(), waiting: post.waiting() }).await;
     }
     keeping.end(KeptAlerts { told: desk.kept(), waiting: post.waiting() }).await;
 }
@@ -202,15 +204,15 @@ impl Post {
                     tokio::spawn(courier::carry(courier.clone(), Arc::clone(&mailbox), sent))
                 }
             };
-            self.couriers.insert(Arc::clone(name), Carried { courier, mailbox, task });
+            self.couriers.insert(name, Carried { courier, mailbox, task });
         }
     }
 
     /// Puts back what an earlier life could not deliver.
-    fn resume(&self, waiting: BTreeMap<String, Vec<Notification>>) {
+    fn resume(&self, waiting: BTreeMap<Arc<str>, Vec<Arc<Notification>>>) {
         for (name, notifications) in waiting {
-            if let Some(carried) = self.couriers.get(&*name) {
-                notifications.into_iter().for_each(|told| self.push(carried, Arc::new(told)));
+            if let Some(carried) = self.couriers.get(&name) {
+                notifications.into_iter().for_each(|told| self.push(carried, told));
             }
         }
     }
@@ -248,9 +250,9 @@ impl Post {
         });
     }
 
-    fn waiting(&self) -> BTreeMap<String, Vec<Notification>> {
+    fn waiting(&self) -> BTreeMap<Arc<str>, Vec<Arc<Notification>>> {
         let waiting =
-            self.couriers.iter().map(|(name, carried)| (name.to_string(), carried.mailbox.waiting()));
+            self.couriers.iter().map(|(name, carried)| (Arc::clone(name), carried.mailbox.waiting()));
         waiting.filter(|(_, waiting)| !waiting.is_empty()).collect()
     }
 }
@@ -264,42 +266,97 @@ impl Drop for Post {
 /// Keeps what was told, off this task: a slow disk delays no alert.
 struct Keeping {
     state: PathBuf,
-    last: KeptAlerts,
-    writing: Option<JoinHandle<()>>,
+    /// What is on the disk.
+    last: Arc<KeptAlerts>,
+    /// Gives what it wrote, where it could.
+    writing: Option<JoinHandle<Option<Arc<KeptAlerts>>>>,
+    /// Nothing is written before: a disk that is full is not asked twice a second.
+    not_before: Option<tokio::time::Instant>,
 }
 
 impl Keeping {
-    fn keep(&mut self, now: impl FnOnce() -> KeptAlerts) {
+    fn new(state: PathBuf, last: KeptAlerts) -> Keeping {
+        Keeping { state, last: Arc::new(last), writing: None, not_before: None }
+    }
+
+    /// Keeps it, unless that is on the disk already; what cannot be written is tried again.
+    async fn keep(&mut self, now: impl FnOnce() -> KeptAlerts) {
         if self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
             return;
         }
-        let now = now();
+        self.written().await;
+        if self.not_before.is_some_and(|time| tokio::time::Instant::now() < time) {
+            return;
+        }
+        let now = Arc::new(now());
         if now != self.last {
-            self.last = now.clone();
-            let state = self.state.clone();
-            self.writing = Some(tokio::task::spawn_blocking(move || write(&state, now)));
+            self.write(now);
+        }
+    }
+
+    fn write(&mut self, now: Arc<KeptAlerts>) {
+        let state = self.state.clone();
+        self.writing = Some(tokio::task::spawn_blocking(move || match state::write_alerts(&state, &now) {
+            Ok(()) => Some(now),
+            Err(error) => {
+                tracing::error!("what was told of alerts is not kept: {error}");
+                None
+            }
+        }));
+    }
+
+    /// Waits for what is being written.
+    async fn written(&mut self) {
+        let Some(writing) = self.writing.take() else { return };
+        match writing.await {
+            Ok(Some(written)) => (self.last, self.not_before) = (written, None),
+            Ok(None) | Err(_) => self.not_before = Some(tokio::time::Instant::now() + WRITE_AGAIN),
         }
     }
 
     /// Keeps the last of it, and waits for that.
     async fn end(mut self, now: KeptAlerts) {
-        if let Some(writing) = self.writing.take() {
-            let _ = writing.await;
+        self.written().await;
+        if now != *self.last {
+            self.write(Arc::new(now));
+            self.written().await;
         }
-        if now != self.last {
-            let state = self.state.clone();
-            let _ = tokio::task::spawn_blocking(move || write(&state, now)).await;
-        }
-    }
-}
-
-fn write(state: &Path, kept: KeptAlerts) {
-    if let Err(error) = state::write_alerts(state, kept) {
-        tracing::error!("what was told of alerts is not kept: {error}");
     }
 }
 
 /// The time of day, since 1970.
 pub(super) fn since_1970() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::alert::message::test;
+
+    fn kept() -> KeptAlerts {
+        let waiting = BTreeMap::from([("chat".into(), test(Duration::from_secs(1)).map(Arc::new).into())]);
+        KeptAlerts { told: Vec::new(), waiting }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_could_not_be_written_is_tried_again_though_nothing_is_new() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("state");
+        fs::write(&state, "no directory").unwrap();
+        let mut keeping = Keeping::new(state.clone(), KeptAlerts::default());
+        keeping.keep(kept).await;
+        keeping.written().await;
+        fs::remove_file(&state).unwrap();
+        keeping.keep(kept).await;
+        assert!(keeping.writing.is_none(), "not at once");
+        tokio::time::advance(WRITE_AGAIN).await;
+        keeping.keep(kept).await;
+        keeping.written().await;
+        assert_eq!(state::read_alerts(&state).unwrap(), kept());
+        keeping.keep(kept).await;
+        assert!(keeping.writing.is_none(), "it is on the disk");
+    }
 }

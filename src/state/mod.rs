@@ -1,6 +1,8 @@
 //! What survives a restart, verdicts first: JSON files, each written whole or not at all.
 #![allow(clippy::disallowed_methods, reason = "this shell writes the disk")]
 
+mod alerts;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs::{self, File};
@@ -11,8 +13,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::desk;
-use crate::alert::notification::Notification;
+pub use alerts::{KeptAlerts, read_alerts, write_alerts};
+
 use crate::cluster::Word as Override;
 use crate::health::board::{KEPT_MAX, Kept};
 use crate::health::overrides::{KeptOrder, Selector};
@@ -50,55 +52,6 @@ pub fn read(directory: &Path, now: SystemTime) -> Result<Vec<Kept>, Unreadable> 
         return Err(unreadable(format!("larger than {} MiB", SIZE_MAX >> 20)));
     }
     parse(&text, now).map_err(unreadable)
-}
-
-/// The file of alerts.
-const ALERTS: &str = "alerts.json";
-/// Not read if larger, in octets.
-const ALERTS_SIZE_MAX: u64 = 16 << 20;
-
-/// What was told of alerts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct KeptAlerts {
-    /// Those that were told, and whose end was not.
-    pub told: Vec<desk::Kept>,
-    /// What had not reached its receiver, by receiver.
-    pub waiting: BTreeMap<String, Vec<Notification>>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct WrittenAlerts {
-    steerdns_alerts: u32,
-    #[serde(flatten)]
-    kept: KeptAlerts,
-}
-
-/// Keeps what was told of alerts.
-pub fn write_alerts(directory: &Path, kept: KeptAlerts) -> io::Result<()> {
-    let written = WrittenAlerts { steerdns_alerts: VERSION, kept };
-    let mut text = serde_json::to_string_pretty(&written).expect("strings, numbers and lists alone");
-    text.push('\n');
-    replace(directory, ALERTS, text.as_bytes())
-}
-
-/// Reads it. Nothing, where there is no file.
-///
-/// # Errors
-/// Why the file cannot be used, in a sentence.
-pub fn read_alerts(directory: &Path) -> Result<KeptAlerts, String> {
-    let path = directory.join(ALERTS);
-    let unusable = |what: String| format!("{}: {what}; alerts that were told are told again", path.display());
-    let file = match File::open(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(KeptAlerts::default()),
-        opened => opened.map_err(|error| unusable(error.to_string()))?,
-    };
-    let mut text = String::new();
-    file.take(ALERTS_SIZE_MAX).read_to_string(&mut text).map_err(|error| unusable(error.to_string()))?;
-    let read: WrittenAlerts = serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
-    match read.steerdns_alerts {
-        VERSION => Ok(read.kept),
-        other => Err(unusable(format!("alerts of version {other}, not {VERSION}"))),
-    }
 }
 
 /// The file of serials.
@@ -461,37 +414,6 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             let mode = file.metadata().unwrap().permissions().mode() & 0o777;
             assert!(mode == 0o600 || mode == 0o644 && file.file_name() == SERIALS, "{file:?} {mode:o}");
-        }
-    }
-
-    #[test]
-    fn what_was_told_of_alerts_is_kept_and_a_broken_file_is_told() {
-        use crate::alert::condition::{Condition, Identity, Kind, Label, Place, Region};
-        use crate::alert::message::test;
-        use crate::alert::notification::{Group, Scope};
-        let directory = tempfile::tempdir().unwrap();
-        assert_eq!(read_alerts(directory.path()).unwrap(), KeptAlerts::default());
-        let region = Some(Region { key: "asia".into(), clusters: 3, nodes: 12 });
-        let condition = Condition {
-            identity: Identity { kind: Kind::NodeDown, labels: vec![(Label::Cluster, "sin".into())] },
-            summary: "sin-1 is \"down\"".into(),
-            since: Duration::from_millis(1_795_000_000_123),
-            place: Some(Place { cluster: "sin".into(), nodes: 4, region }),
-            is_said: true,
-        };
-        let group = Group { name: "NodeDown/sin/1".into(), scope: Some(Scope::Cluster("sin".into())) };
-        let told =
-            vec![desk::Kept { condition, group: group.into(), at: Duration::from_secs(1_795_000_030) }];
-        let waiting = BTreeMap::from([("chat".to_owned(), test(Duration::from_secs(1)).to_vec())]);
-        let kept = KeptAlerts { told, waiting };
-        write_alerts(directory.path(), kept.clone()).unwrap();
-        assert_eq!(read_alerts(directory.path()).unwrap(), kept);
-        let path = directory.path().join(ALERTS);
-        let text = fs::read_to_string(&path).unwrap();
-        for broken in ["", "{}", &text[..text.len() / 2], &text.replace("_alerts\": 1", "_alerts\": 2")] {
-            fs::write(&path, broken).unwrap();
-            let what = read_alerts(directory.path()).unwrap_err();
-            assert!(what.ends_with("alerts that were told are told again"), "{what}");
         }
     }
 
