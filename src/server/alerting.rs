@@ -35,6 +35,8 @@ use crate::state::{self, KeptAlerts};
 const LOOK: Duration = Duration::from_millis(500);
 /// How soon what could not be written is tried again.
 const WRITE_AGAIN: Duration = Duration::from_secs(10);
+/// How soon this task begins anew where it ended by a bug.
+const BEGIN_AGAIN: Duration = Duration::from_secs(1);
 
 /// What it must know beside the Snapshot.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +77,7 @@ impl Facts {
 }
 
 /// What the task owns.
+#[derive(Clone)]
 pub(super) struct Watch {
     pub(super) live: Arc<Live>,
     pub(super) facts: watch::Receiver<Arc<Facts>>,
@@ -85,7 +88,26 @@ pub(super) struct Watch {
 }
 
 /// Runs until the server ends.
-pub(super) async fn watch_over(mut own: Watch) {
+pub(super) async fn watch_over(own: Watch) {
+    let ended = own.ended.clone();
+    lasting(|| look_on(own.clone()), ended).await;
+}
+
+/// Has a task run until the server ends, whatever becomes of it: what it was about is on the disk.
+async fn lasting<Task>(mut task: impl FnMut() -> Task, mut ended: watch::Receiver<bool>)
+where
+    Task: Future<Output = ()> + Send + 'static,
+{
+    while tokio::spawn(task()).await.is_err() {
+        tracing::error!("alerting ended, and begins anew: this is a bug");
+        tokio::select! {
+            () = tokio::time::sleep(BEGIN_AGAIN) => {}
+            _ = ended.wait_for(|ended| *ended) => return,
+        }
+    }
+}
+
+async fn look_on(mut own: Watch) {
     let facts = Arc::clone(&own.facts.borrow_and_update());
     let kept = state::read_alerts(&own.state).unwrap_or_else(|error| {
         tracing::warn!("{error}");
@@ -358,5 +380,18 @@ mod tests {
         assert_eq!(state::read_alerts(&state).unwrap(), kept());
         keeping.keep(kept).await;
         assert!(keeping.writing.is_none(), "it is on the disk");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn alerting_that_ends_by_a_bug_begins_anew() {
+        let (_end, ended) = watch::channel(false);
+        let mut count = 0;
+        let task = || {
+            count += 1;
+            let is_last = count == 3;
+            async move { assert!(is_last, "this test has such a bug") }
+        };
+        lasting(task, ended).await;
+        assert_eq!(count, 3);
     }
 }
