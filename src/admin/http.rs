@@ -1,14 +1,17 @@
 //! The admin listener: HTTP, for operators and their tools. What it says comes from outside.
 //!
-//! It has no authentication, so it belongs on loopback or on a network of the operator's own.
+//! It has no authentication, so it belongs on loopback or on a network of the operator's own. What is to be read is told to those alone
+//! who ask by a name of ours.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, RawQuery, State};
+use axum::http::request::Parts;
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post, put};
@@ -39,9 +42,11 @@ const PATHS: &str = "/metrics   counts and measures, for Prometheus\n\
                      /load/CLUSTER/NODE   PUT {\"load\": 0.42}: how busy a node is, by whoever has the token\n\
                      /load/srs   POST: the heartbeat of an SRS\n";
 
-/// Who gives the texts. Both are called for each request, on the task that answers it: they must not block.
+/// Who gives the texts. They are called for each request, on the task that answers it: they must not block.
 #[derive(Clone)]
 pub struct Sources {
+    /// What this listener may be asked by, beside addresses and `localhost`: host names, in lower case.
+    pub names: Arc<[String]>,
     /// All metrics.
     pub metrics: Arc<dyn Fn() -> Exposition + Send + Sync>,
     /// The state of everything.
@@ -121,12 +126,43 @@ fn router(sources: Sources) -> Router {
         .with_state(sources)
 }
 
-async fn metrics(State(sources): State<Sources>) -> Response {
+/// A request that asks by a name of ours. A page of a stranger's, open in a browser that reaches this listener, may give its own name our
+/// address (DNS rebinding): it must not read what is told here.
+struct ByOurName;
+
+impl FromRequestParts<Sources> for ByOurName {
+    type Rejection = (StatusCode, String);
+
+    async fn from_request_parts(parts: &mut Parts, sources: &Sources) -> Result<ByOurName, Self::Rejection> {
+        let named = match (parts.uri.authority(), parts.headers.get(header::HOST)) {
+            (Some(authority), _) => Some(authority.clone()),
+            // RFC 9110 §7.2: every browser says it.
+            (None, None) => return Ok(ByOurName),
+            (None, Some(host)) => Authority::try_from(host.as_bytes()).ok(),
+        };
+        if named.as_ref().is_some_and(|named| is_ours(named.host(), &sources.names)) {
+            return Ok(ByOurName);
+        }
+        let named = named.map_or_else(|| "that".into(), |named| format!("`{}`", named.host()));
+        let words = format!(
+            "{named} is no name of this listener: ask by its address, or write the name into `[admin] names`\n"
+        );
+        Err((StatusCode::MISDIRECTED_REQUEST, words))
+    }
+}
+
+fn is_ours(host: &str, names: &[String]) -> bool {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    bare.parse::<IpAddr>().is_ok() || name == "localhost" || names.contains(&name)
+}
+
+async fn metrics(_: ByOurName, State(sources): State<Sources>) -> Response {
     let text = (sources.metrics)().into_text();
     ([(header::CONTENT_TYPE, Exposition::MEDIA_TYPE)], text).into_response()
 }
 
-async fn status(State(sources): State<Sources>) -> Json<Value> {
+async fn status(_: ByOurName, State(sources): State<Sources>) -> Json<Value> {
     Json((sources.status)())
 }
 
@@ -202,6 +238,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let sources = Sources {
+            names: Arc::new(["admin".to_owned()]),
             metrics: Arc::new(|| {
                 let mut text = Exposition::default();
                 text.family("steerdns_up", Kind::Gauge, "One.").sample(&[], 1_u64);
@@ -240,6 +277,45 @@ mod tests {
         assert!(status.contains("content-type: application/json\r\n"), "{status}");
         assert!(status.ends_with("{\"clusters\":[\"sin\"]}"), "{status}");
         assert!(said(&admin, "GET /healthz").await.ends_with("\r\n\r\nok\n"));
+    }
+
+    #[tokio::test]
+    async fn a_page_that_gives_its_own_name_our_address_reads_nothing() {
+        let admin = admin().await;
+        let asked = async |path: &str, host: &str| {
+            let mut client = TcpStream::connect(admin.address).await.unwrap();
+            let head = format!("GET {path} HTTP/1.1\r\n{host}Connection: close\r\n\r\n");
+            client.write_all(head.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        for ours in
+            ["admin", "Admin.", "admin:9353", "127.0.0.1:9353", "[::1]:9353", "192.0.2.1", "LocalHost:80"]
+        {
+            let answer = asked("/status", &format!("Host: {ours}\r\n")).await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{ours}: {answer}");
+        }
+        for path in ["/status", "/metrics", "http://evil.example/status"] {
+            for strange in
+                ["evil.example", "127.0.0.1.evil.example:9353", "admin.evil.example", "1", "[]", "a b", ""]
+            {
+                let answer = asked(path, &format!("Host: {strange}\r\n")).await;
+                let refused = ["HTTP/1.1 421 ", "HTTP/1.1 400 "];
+                assert!(refused.iter().any(|status| answer.starts_with(status)), "{strange}: {answer}");
+                assert!(!answer.contains("clusters") && !answer.contains("steerdns_up"), "{answer}");
+            }
+        }
+        let told = asked("/status", "Host: evil.example:9353\r\n").await;
+        let words = "`evil.example` is no name of this listener: ask by its address, or write the name into `[admin] names`\n";
+        assert!(told.ends_with(words), "{told}");
+        // What tells nothing, and what no browser asks.
+        assert!(asked("/healthz", "Host: evil.example\r\n").await.ends_with("ok\n"));
+        let mut client = TcpStream::connect(admin.address).await.unwrap();
+        client.write_all(b"GET /status HTTP/1.0\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.0 200 "), "{answer}");
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::demo_node::{Life, Node};
 use super::failed;
+use crate::files::admin::Admin;
 use crate::files::link::Linked;
 use crate::files::read::Disk;
 use crate::load::load_from;
@@ -85,7 +86,9 @@ impl Demo {
                 } else if !ipv6 {
                     linked.server.listen.retain(SocketAddr::is_ipv4);
                 }
-                linked.server.admin = self.admin.or(linked.server.admin);
+                if let Some(listen) = self.admin {
+                    linked.server.admin = Some(Admin { listen, names: Vec::new() });
+                }
                 linked.server.state =
                     std::env::temp_dir().join(format!("steerdns-demo-{}", std::process::id()));
             })

@@ -1,5 +1,6 @@
 //! What operators write. The only place that knows TOML; it reads no disk.
 
+pub mod admin;
 pub mod alerts;
 pub mod balance;
 pub mod bindings;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::admin::{Admin, admin};
 use super::alerts::{self, WrittenAlerts};
 use super::clusters::named;
 use super::document::{Table, Value, Written, at_most, beside, each_once, read as read_document};
@@ -59,8 +60,8 @@ pub struct ServerFile {
     /// When the server doubts what it sees: default, where canaries are named, when more than half of all targets fall
     /// within 10 s and most canaries fail, too.
     pub distrust: Distrust,
-    /// The address of `/metrics` and `/status`; `None`: no such listener.
-    pub admin: Option<SocketAddr>,
+    /// Where `/metrics` and `/status` are; `None`: no such listener.
+    pub admin: Option<Admin>,
     /// The file of the token by which nodes may say how busy they are; `None`: nobody may.
     pub push_token: Option<Written<PathBuf>>,
     /// The least grave messages that are logged; default info.
@@ -374,24 +375,6 @@ fn canary(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Written<SocketAd
     }
 }
 
-fn admin(
-    mut table: Table<'_>,
-    listen: &[Written<SocketAddr>],
-    push_token: &mut Option<Written<PathBuf>>,
-    issues: &mut Vec<Issue>,
-) -> Option<SocketAddr> {
-    let value = table.need("listen", "listen = \"127.0.0.1:9353\"", issues);
-    *push_token = table.take("push_token_file").and_then(|value| value.path(issues));
-    table.finish(issues);
-    let value = value?;
-    let admin = socket(&value, issues)?;
-    if let Some(same) = listen.iter().find(|socket| socket.value == admin && admin.port() != 0) {
-        let what = format!("`{admin}` answers queries: it cannot be the admin address, too");
-        issues.push(Issue::error(value.at, what).also(same.at.clone(), "queries are answered here"));
-    }
-    Some(admin)
-}
-
 fn nsid(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Arc<str>> {
     let text = value.filled(issues)?;
     if text.len() > NSID_OCTETS_MAX {
@@ -409,7 +392,7 @@ fn sockets(value: &Value<'_>, issues: &mut Vec<Issue>) -> Vec<Written<SocketAddr
 }
 
 /// An address and a port to listen on.
-fn socket(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<SocketAddr> {
+pub(super) fn socket(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<SocketAddr> {
     let text = value.text(issues)?;
     let Ok(socket) = text.parse::<SocketAddr>() else {
         let issue = value.unfit("an address and a port");
@@ -464,7 +447,8 @@ mod tests {
              udp = { threads = 4, engine = \"portable\" }\n\
              tcp = { idle = \"30s\", per_client = 2, connections = 10 }\nedns = { size = 1024 }\n\
              geoip = { databases = [\"a.mmdb\"], geofeeds = [\"b.csv\"] }\n\
-             explain = { allow = [\"192.0.2.0/24\"] }\nadmin = { listen = \"127.0.0.1:9353\" }",
+             explain = { allow = [\"192.0.2.0/24\"] }\n\
+             admin = { listen = \"127.0.0.1:9353\", names = [\"Sin-ns1.example.com.\"] }",
         );
         assert_eq!(server.zones.value, PathBuf::from("/srv/zones"));
         assert_eq!(server.nsid.as_deref(), Some("sin"));
@@ -474,6 +458,7 @@ mod tests {
         assert_eq!(server.geoip.databases[0].value, PathBuf::from("/etc/steerdns/a.mmdb"));
         assert_eq!(server.geoip.geofeeds[0].value, PathBuf::from("/etc/steerdns/b.csv"));
         assert_eq!(format!("{:?}", server.explain_allow), "[192.0.2.0/24]");
-        assert_eq!(server.admin, Some("127.0.0.1:9353".parse().unwrap()));
+        let names = vec!["sin-ns1.example.com".to_owned()];
+        assert_eq!(server.admin, Some(Admin { listen: "127.0.0.1:9353".parse().unwrap(), names }));
     }
 }

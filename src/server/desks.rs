@@ -33,13 +33,16 @@ pub(super) fn admin(
     quality: &Senses,
     ended: &watch::Receiver<bool>,
 ) -> Result<Option<SocketAddr>, NotStarted> {
-    let Some(address) = server.admin else { return Ok(None) };
+    let Some(admin) = &server.admin else { return Ok(None) };
+    let address = admin.listen;
     let listener = runtime.block_on(tokio::net::TcpListener::bind(address));
     let listener = listener.map_err(|error| NotStarted(cannot_listen(address, &error)))?;
     let bound = listener.local_addr().ok();
     let (metrics, status) = ((Arc::clone(record), Arc::clone(live)), (Arc::clone(record), Arc::clone(live)));
     let pushed = (Arc::clone(live), Arc::clone(quality));
+    let nsid = server.nsid.iter().map(|nsid| nsid.to_ascii_lowercase());
     let sources = http::Sources {
+        names: admin.names.iter().cloned().chain(nsid).collect(),
         metrics: Arc::new(move || metrics.0.exposition(&metrics.1.now(), Instant::now())),
         status: Arc::new(move || status.0.status(&status.1.now(), Instant::now())),
         push: Arc::new(move |push| take_load(&push, &pushed.0.now().plan, &pushed.1)),
