@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Config, failed};
+use super::{Config, failed, said};
 use crate::alert::message;
 use crate::alert::receiver::Receiver;
 use crate::courier::{Courier, deliver};
@@ -83,10 +83,10 @@ async fn try_out(courier: &Courier) -> bool {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     for (told, what) in message::test(now).iter().zip(["the test alert", "its resolution"]) {
         if let Err(failure) = deliver(courier, told).await {
-            println!("{name}: {what} was not taken: {failure}");
+            said(format_args!("{name}: {what} was not taken: {failure}\n"));
             return false;
         }
     }
-    println!("{name}: took the test alert and its resolution");
+    said(format_args!("{name}: took the test alert and its resolution\n"));
     true
 }

@@ -1,9 +1,9 @@
 //! `steerdns check`
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use super::Config;
+use super::{Config, said};
 use crate::files::issue::{Issue, Severity};
 use crate::files::show;
 use crate::files::words::counted;
@@ -55,8 +55,7 @@ impl Check {
                 text += &format!("{}\n", show::counts(issues));
             }
         }
-        // Whoever reads may have read enough.
-        let _ = std::io::stdout().write_all(text.as_bytes());
+        said(text);
         let grave = |issue: &Issue| self.strict || issue.severity == Severity::Error;
         if loaded.is_err() || issues.iter().any(grave) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }

@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::demo_node::{Life, Node};
-use super::failed;
+use super::{failed, said};
 use crate::files::admin::Admin;
 use crate::files::link::Linked;
 use crate::files::read::Disk;
@@ -74,7 +74,7 @@ impl Demo {
         let bare = bare.ok_or_else(|| NotStarted("the built-in world is empty: a bug".into()))?;
         let ipv6 = std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
         if !ipv6 {
-            println!("This machine has no IPv6: the demo does without.");
+            said("This machine has no IPv6: the demo does without.\n");
         }
         let nodes = Arc::new(runtime.block_on(start_nodes(&bare, ipv6)).map_err(cannot)?);
         let here = Arc::clone(&nodes);
@@ -148,7 +148,7 @@ fn greet(server: &Server, nodes: &Nodes) {
     let address = server.addresses().first().copied();
     let (host, port) = address.map_or(("127.0.0.1".into(), 5300), |at| (at.ip().to_string(), at.port()));
     let dig = format!("dig @{host} -p {port} +noall +answer");
-    println!(
+    said(format_args!(
         "steerdns demo: {} nodes in 12 clusters, answering on {}\n\n\
          Who gets what? In another terminal:\n\
          \x20 {dig} play.live.example.com +subnet=175.139.142.0/24      # a viewer in Kuala Lumpur: Singapore\n\
@@ -160,14 +160,14 @@ fn greet(server: &Server, nodes: &Nodes) {
          \x20 freeze NODE|CLUSTER   it hangs: connections open, nothing is said\n\
          \x20 revive NODE|CLUSTER\n\
          \x20 nodes                 how they all do\n\
-         \x20 quit",
+         \x20 quit\n",
         nodes.len(),
         server.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(" and "),
-    );
+    ));
     if let Some(admin) = server.admin() {
-        println!("\nMetrics: http://{admin}/metrics   State: http://{admin}/status");
+        said(format_args!("\nMetrics: http://{admin}/metrics   State: http://{admin}/status\n"));
     }
-    println!();
+    said("\n");
 }
 
 /// Takes commands until `quit`, a signal, or the end of all.
@@ -197,7 +197,7 @@ async fn converse(server: &Server, nodes: &Nodes) {
             (Some("nodes"), None) => list(server),
             (Some("quit" | "exit"), None) => return,
             (None, _) => {}
-            _ => println!("kill NODE, freeze NODE, revive NODE, nodes, quit"),
+            _ => _ = said("kill NODE, freeze NODE, revive NODE, nodes, quit\n"),
         }
     }
 }
@@ -220,7 +220,7 @@ async fn turn(server: &Server, nodes: &Nodes, key: &str, life: Life) {
     let meant: Vec<_> =
         nodes.iter().filter(|(node, (cluster, _))| &***node == key || &**cluster == key).collect();
     if meant.is_empty() {
-        println!("no node and no cluster is called `{key}`");
+        said(format_args!("no node and no cluster is called `{key}`\n"));
         return;
     }
     let began = Instant::now();
@@ -232,12 +232,12 @@ async fn turn(server: &Server, nodes: &Nodes, key: &str, life: Life) {
         if meant.iter().all(|(node, _)| is_answered(server, node) == answering) {
             let seconds = began.elapsed().as_secs_f64();
             let what = if answering { "is in the answers again" } else { "left the answers" };
-            println!("{key} {what} after {seconds:.2} s");
+            said(format_args!("{key} {what} after {seconds:.2} s\n"));
             return;
         }
         tokio::time::sleep(LOOK).await;
     }
-    println!("{key}: the answers did not follow within {} s", PATIENCE.as_secs());
+    said(format_args!("{key}: the answers did not follow within {} s\n", PATIENCE.as_secs()));
 }
 
 /// Whether any of a node's addresses can be answered now.
@@ -260,14 +260,14 @@ fn list(server: &Server) {
         for held in &pools.held {
             let key = &held.target.aim.key;
             let cause = held.held.cause_now().map(|cause| format!("  {cause}")).unwrap_or_default();
-            println!(
-                "{:<5} {:<7} {:<18} {:<7} {:<8}{cause}",
+            said(format_args!(
+                "{:<5} {:<7} {:<18} {:<7} {:<8}{cause}\n",
                 cluster.key,
                 key.node,
                 key.address.to_string(),
                 key.check,
                 held.held.verdict.word()
-            );
+            ));
         }
     }
 }

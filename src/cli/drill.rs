@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::drill_real::Real;
-use super::{Config, ask_server, failed};
+use super::{Config, ask_server, failed, said};
 use crate::cluster::Inventory;
 use crate::files::{show, words};
 use crate::health::overrides::Selector;
@@ -179,20 +179,19 @@ impl Drill {
                     json!({ "worst": worst.iter().map(of).collect::<serde_json::Map<_, _>>() })
                 }
             };
-            println!("{}", serde_json::to_string_pretty(&json).unwrap_or_default());
+            said(serde_json::to_string_pretty(&json).unwrap_or_default() + "\n");
             return;
         }
+        let mut text = String::new();
         for (at, (kind, impact)) in impacts.iter().enumerate() {
             if let Some(kind) = kind {
                 let line = if at == 0 { "" } else { "\n" };
-                println!(
-                    "{line}{} the worst single {}:",
-                    if self.format == Format::Markdown { "##" } else { "==" },
-                    kind.word()
-                );
+                let mark = if self.format == Format::Markdown { "##" } else { "==" };
+                text += &format!("{line}{mark} the worst single {}:\n", kind.word());
             }
-            print!("{}", if self.format == Format::Markdown { impact.markdown() } else { impact.text() });
+            text += &if self.format == Format::Markdown { impact.markdown() } else { impact.text() };
         }
+        said(text);
     }
 
     /// What of an impact is not to be, in words.

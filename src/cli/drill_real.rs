@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::drill::Format;
 use super::drill_ask::{Question, Resolver};
-use super::{Config, failed, orders};
+use super::{Config, failed, orders, said};
 use crate::admin::control;
 use crate::files::show;
 use crate::health::overrides::Selector;
@@ -108,10 +108,10 @@ impl Real {
         };
         match super::wait(self.drill(&socket, request)) {
             Ok(Ok(report)) => {
-                match format {
-                    Format::Json => println!("{}", serde_json::to_string_pretty(&report).unwrap_or_default()),
-                    Format::Text | Format::Markdown => print!("{}", report.text()),
-                }
+                said(match format {
+                    Format::Json => serde_json::to_string_pretty(&report).unwrap_or_default() + "\n",
+                    Format::Text | Format::Markdown => report.text(),
+                });
                 if report.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
             }
             Ok(Err(what)) | Err(what) => failed(what),

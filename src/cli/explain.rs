@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Config, ask_server, failed};
+use super::{Config, ask_server, failed, said};
 use crate::asked::Asked;
 use crate::cluster::Inventory;
 use crate::files::show;
@@ -54,10 +54,7 @@ impl Explain {
             Err(what) => return failed(what),
         };
         match self.explained(&asked) {
-            Ok(words) => {
-                print!("{words}");
-                ExitCode::SUCCESS
-            }
+            Ok(words) => said(words),
             Err(what) => failed(what),
         }
     }

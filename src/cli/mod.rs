@@ -1,4 +1,5 @@
 //! The command line: one file a command, each of them one call into the library.
+#![deny(clippy::print_stdout)] // A pipe that is closed would be a panic: `said` knows of it.
 
 mod alert;
 mod check;
@@ -13,6 +14,7 @@ mod reload;
 mod serve;
 mod status;
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -101,11 +103,23 @@ impl Command {
 }
 
 fn version(verbose: bool) -> ExitCode {
-    println!("{}", load::VERSION);
-    if verbose {
-        println!("embedded country table: {}", crate::geo::embedded::about());
+    let more = if verbose {
+        format!("embedded country table: {}\n", crate::geo::embedded::about())
+    } else {
+        String::new()
+    };
+    said(format_args!("{}\n{more}", load::VERSION))
+}
+
+/// Says something on standard output, as it is. Whoever reads there may have read enough (`| head`): that is no failure.
+fn said(words: impl std::fmt::Display) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match write!(out, "{words}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            failed(format_args!("what is to be said cannot be written: {error}"))
+        }
+        _ => ExitCode::SUCCESS,
     }
-    ExitCode::SUCCESS
 }
 
 /// A runtime for one request to a running server.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use super::{Config, failed};
+use super::{Config, failed, said};
 use crate::server::ordering::Request;
 
 /// What is said of nodes, over their verdicts.
@@ -79,13 +79,12 @@ impl Overrides {
             return failed("the server's answer is no JSON");
         };
         let orders = status["overrides"].as_array().cloned().unwrap_or_default();
-        match self.format {
-            Form::Json => println!("{}", serde_json::to_string_pretty(&orders).unwrap_or_default()),
-            Form::Text if orders.is_empty() => println!("no override stands"),
-            Form::Text => orders.iter().for_each(|order| println!("{}", line(order))),
-            Form::Toml => orders.iter().for_each(|order| print!("{}", toml(order))),
-        }
-        ExitCode::SUCCESS
+        said(match self.format {
+            Form::Json => serde_json::to_string_pretty(&orders).unwrap_or_default() + "\n",
+            Form::Text if orders.is_empty() => "no override stands\n".into(),
+            Form::Text => orders.iter().map(line).collect(),
+            Form::Toml => orders.iter().map(toml).collect(),
+        })
     }
 }
 
@@ -100,7 +99,7 @@ fn line(order: &Value) -> String {
         count => format!("{count} nodes"),
     };
     let (target, verdict, who, why) = (text("target"), text("verdict"), text("who"), text("why"));
-    format!("{target}  {verdict}  {end}, {nodes}, said by {who}: {why}")
+    format!("{target}  {verdict}  {end}, {nodes}, said by {who}: {why}\n")
 }
 
 /// What stands in clusters.toml for the same: of a whole cluster, or node by node.
@@ -123,10 +122,7 @@ fn toml(order: &Value) -> String {
 fn order(config: &Config, request: &Request) -> ExitCode {
     let body = serde_json::to_string(request).unwrap_or_default();
     match super::tell_server(&config.config, "POST", "/override", body) {
-        Ok(Ok(words)) => {
-            println!("{words}");
-            ExitCode::SUCCESS
-        }
+        Ok(Ok(words)) => said(format_args!("{words}\n")),
         Ok(Err(what)) | Err(what) => failed(what),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{Config, failed};
+use super::{Config, failed, said};
 
 /// The state of the running server, as JSON.
 #[derive(Debug, clap::Args)]
@@ -14,10 +14,7 @@ pub(super) struct Status {
 impl Status {
     pub(super) fn run(self) -> ExitCode {
         match super::ask_server(&self.config.config, "GET", "/status") {
-            Ok(Ok(json)) => {
-                println!("{json}");
-                ExitCode::SUCCESS
-            }
+            Ok(Ok(json)) => said(format_args!("{json}\n")),
             Ok(Err(what)) | Err(what) => failed(what),
         }
     }

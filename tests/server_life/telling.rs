@@ -1,6 +1,6 @@
 //! What it tells: the commands, the admin listener, the log, and `_why`.
 
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -216,4 +216,24 @@ fn the_log_level_of_the_file_is_heeded() {
     let output = steerdns(&["serve"], &world.config());
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(said, "steerdns: `192.0.2.1:53` is no address of this machine\n");
+}
+
+#[test]
+fn who_has_read_enough_ends_no_command_with_a_panic() {
+    let world = World::new();
+    let served = world.serve_warm();
+    for words in
+        [&["status"][..], &["overrides"], &EXPLAIN, &["check"], &["drill"], &["--version", "--verbose"]]
+    {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_steerdns"));
+        command.args(words).stdin(Stdio::null()).stdout(writer);
+        if !words.contains(&"--version") {
+            command.arg("--config").arg(&served.config);
+        }
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), &*said), (Some(0), ""), "{words:?}");
+    }
 }
