@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::support::hook::{Hook, Reply};
+use super::support::post_office::PostOffice;
 use super::support::served::{Served, steerdns, until, until_or};
 use super::world::{SERVER, World, status};
 
@@ -184,4 +185,46 @@ fn a_test_is_sent_with_its_secret_and_what_the_receiver_says_is_told() {
     let tried = steerdns(&["alert", "test", "chta"], &world.config());
     let said = String::from_utf8_lossy(&tried.stderr).into_owned();
     assert_eq!(said, "steerdns: no receiver is called `chta` (there is `chat`)\n");
+}
+
+#[test]
+fn a_mailbox_that_is_refused_or_full_costs_the_others_nothing_and_nobody_gets_a_mail_twice() {
+    let office = PostOffice::start(&[
+        ("gone@example.com", &["550 no such mailbox"]),
+        ("full@example.com", &["452 it is full", "452 it is full", "250 ok"]),
+    ]);
+    let to = "to = [\"gone@example.com\", \"full@example.com\", \"ana@example.com\"]\n";
+    let mail = format!(
+        "[alert.to.mail]\nkind = \"email\"\nserver = \"{}\"\ntls = \"none\"\nfrom = \"steerdns@example.com\"\n{to}",
+        office.at
+    );
+    let mut world = world(&mail);
+    let served = world.serve_warm();
+    world.backends[0].close();
+    let mailboxes = |taken: Vec<(String, String)>| taken.into_iter().map(|(to, _)| to).collect::<Vec<_>>();
+    assert_eq!(mailboxes(office.taken(2)), ["ana@example.com", "full@example.com"]);
+    world.backends[0].open();
+    let taken = office.taken(4);
+    let is_end: Vec<_> = taken.iter().map(|(to, subject)| (&**to, subject.contains(" resolved: "))).collect();
+    let expected = ["ana@example.com", "full@example.com"].map(|to| [(to, false), (to, true)]);
+    assert_eq!(is_end, expected.concat(), "{taken:#?}");
+    let counted = |outcome: &str| {
+        let labels = format!("receiver=\"mail\",outcome=\"{outcome}\"");
+        served.metric(&format!("steerdns_alert_notifications_total{{{labels}}}"))
+    };
+    until("all is counted", || {
+        [counted("refused"), counted("failed"), counted("delivered")] == [2.0, 2.0, 4.0]
+    });
+    let refused =
+        "mail (gone@example.com) does not take a notification: permanent error (550): no such mailbox";
+    assert_eq!(served.messages().iter().filter(|message| *message == refused).count(), 2);
+    // Where it is tried out each says for itself what it takes.
+    let tried = served.run(&["alert", "test"]);
+    let words = String::from_utf8(tried.stdout).unwrap();
+    let said = [
+        "mail (gone@example.com): the test alert was not taken: permanent error (550): no such mailbox\n",
+        "mail (full@example.com): took the test alert and its resolution\n",
+        "mail (ana@example.com): took the test alert and its resolution\n",
+    ];
+    assert_eq!((words, tried.status.code()), (said.concat(), Some(1)));
 }

@@ -6,6 +6,7 @@ pub mod dice;
 pub mod hook;
 pub mod message;
 pub mod peers;
+pub mod post_office;
 pub mod questions;
 pub mod scenario;
 pub mod served;
