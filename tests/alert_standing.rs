@@ -222,6 +222,27 @@ fn a_cluster_with_fewer_nodes_than_it_needs_says_so_and_how_many() {
 }
 
 #[test]
+fn a_check_that_can_probe_no_more_says_of_how_many_it_knows_nothing() {
+    let mut world = world(CLUSTERS, &[]);
+    let [fra, ..] = &world.targets("fra", None)[..] else { panic!("fra has targets") };
+    let (fra, others) = (fra.clone(), world.targets("sin", None));
+    world.after(Duration::from_secs(450));
+    others.iter().for_each(|target| world.succeed(target));
+    // Of fra nothing was seen for ten minutes: it is unknown, and after a minute somebody is told.
+    world.after(Duration::from_secs(51));
+    assert_eq!(standing(&world), []);
+    world.after(Duration::from_secs(61));
+    let conditions = standing(&world);
+    let told: Vec<_> =
+        conditions.iter().map(|told| (told.identity.kind, &*told.summary, told.since)).collect();
+    let summary = "check edge: of 2 of 6 targets nothing is known, since they cannot be probed; the first is \
+                   fra/fra-1 at 192.0.2.21";
+    assert_eq!(told, [(Kind::CheckBlind, summary, NOW - Duration::from_secs(61))]);
+    world.succeed(&fra);
+    assert!(standing(&world)[0].summary.starts_with("check edge: of 1 of 6"));
+}
+
+#[test]
 fn a_cluster_that_is_short_because_of_an_operator_is_so_since_he_said_it() {
     let needs_two = CLUSTERS.replace("region = \"asia\"", "region = \"asia\"\nmin_nodes = 2");
     let mut world = world(&needs_two, &[]);

@@ -45,6 +45,8 @@ pub enum Kind {
     CapacityShort,
     /// An address of a node is down under the check by which services judge it.
     NodeDown,
+    /// Probes of a check tell nothing of some of its targets any more.
+    CheckBlind,
     /// A certificate ends within two days, or has ended.
     CertificateLastDays,
     /// A certificate holds for less than it should.
@@ -63,13 +65,14 @@ pub enum Kind {
 
 impl Kind {
     /// All that can stand by itself.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::AllDown,
         Kind::VantageInDoubt,
         Kind::ClusterDown,
         Kind::ClusterShort,
         Kind::CapacityShort,
         Kind::NodeDown,
+        Kind::CheckBlind,
         Kind::CertificateLastDays,
         Kind::CertificateExpiring,
         Kind::OverrideExpiring,
@@ -87,6 +90,7 @@ impl Kind {
             Kind::ClusterShort => "ClusterShort",
             Kind::CapacityShort => "CapacityShort",
             Kind::NodeDown => "NodeDown",
+            Kind::CheckBlind => "CheckBlind",
             Kind::CertificateLastDays => "CertificateLastDays",
             Kind::CertificateExpiring => "CertificateExpiring",
             Kind::OverrideExpiring => "OverrideExpiring",
@@ -106,9 +110,11 @@ impl Kind {
             | Kind::ClusterShort
             | Kind::CapacityShort
             | Kind::CertificateLastDays => Severity::Critical,
-            Kind::NodeDown | Kind::CertificateExpiring | Kind::ReloadRefused | Kind::DatabaseTooOld => {
-                Severity::Warning
-            }
+            Kind::NodeDown
+            | Kind::CheckBlind
+            | Kind::CertificateExpiring
+            | Kind::ReloadRefused
+            | Kind::DatabaseTooOld => Severity::Warning,
             Kind::OverrideExpiring | Kind::OverrideExpired | Kind::Test => Severity::Info,
         }
     }

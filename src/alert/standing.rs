@@ -8,6 +8,7 @@ use super::condition::{Condition, Identity, Kind, Label, Place, Region, one_line
 use super::judged::{Judged, Member};
 use super::message::date;
 use crate::cluster::{CheckId, Cluster, ClusterId, Family, Inventory};
+use crate::health::target::TargetKey;
 use crate::health::verdict::{DRILL, Verdict};
 use crate::plan::Group;
 use crate::snapshot::{HeldTarget, Snapshot};
@@ -21,6 +22,9 @@ pub struct Dated {
     /// When it was built, since 1970.
     pub built: Duration,
 }
+
+/// Beside the interval of its check: a target of which nothing is known for longer cannot be probed.
+const UNKNOWN_MAX: Duration = Duration::from_secs(60);
 
 /// A reload that was refused, and no good one since.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,8 +80,50 @@ pub fn of_snapshot(snapshot: &Snapshot, now: Instant, unix: Duration) -> Option<
             });
         }
     }
+    found.extend(blind(snapshot, now, unix));
     found.sort_by_key(|condition| condition.identity.kind);
     Some(found)
+}
+
+/// The checks whose probes tell nothing of some of their targets, though there was time enough.
+fn blind(snapshot: &Snapshot, now: Instant, unix: Duration) -> Vec<Condition> {
+    let mut checks: BTreeMap<&Arc<str>, Blind<'_>> = BTreeMap::new();
+    for held in snapshot.pools.iter().flat_map(|pools| &pools.held) {
+        let key = &held.target.aim.key;
+        let blind =
+            checks.entry(&key.check).or_insert(Blind { unknown: 0, all: 0, since: unix, first: None });
+        blind.all += 1;
+        let stood = now.saturating_duration_since(held.held.since);
+        if held.held.verdict == Verdict::Unknown && stood >= held.target.aim.check.interval + UNKNOWN_MAX {
+            blind.unknown += 1;
+            blind.since = blind.since.min(unix.saturating_sub(stood));
+            blind.first = blind.first.or(Some(key));
+        }
+    }
+    let condition = |(check, blind): (&Arc<str>, Blind<'_>)| {
+        let first = blind.first?;
+        let (unknown, all) = (blind.unknown, blind.all);
+        let summary = format!(
+            "check {check}: of {unknown} of {all} targets nothing is known, since they cannot be probed; the first is {}/{} at {}",
+            first.cluster, first.node, first.address
+        );
+        Some(Condition {
+            identity: Identity { kind: Kind::CheckBlind, labels: vec![(Label::Check, Arc::clone(check))] },
+            summary: one_line(&summary),
+            since: blind.since,
+            place: None,
+            is_said: false,
+        })
+    };
+    checks.into_iter().filter_map(condition).collect()
+}
+
+/// What a check does not know.
+struct Blind<'s> {
+    unknown: usize,
+    all: usize,
+    since: Duration,
+    first: Option<&'s TargetKey>,
 }
 
 /// Databases that are older than `age_max`.

@@ -144,10 +144,9 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     record.count(&mut plan);
     record.located_by(&server.geoip);
     let mut publisher = Publisher::new(Arc::new(plan), &kept, now);
-    match state::read_orders(&server.state, SystemTime::now()) {
-        Ok(orders) => publisher.restore_orders(orders, now),
-        Err(error) => tracing::error!("{error}"),
-    }
+    let (orders, unusable) = state::read_orders(&server.state, SystemTime::now());
+    unusable.iter().for_each(|what| tracing::error!("{what}"));
+    publisher.restore_orders(orders, now);
     let (first, news) = publisher.publish(now);
     let live = Arc::new(Live::new(first.unwrap_or_default()));
     let stop = Arc::new(AtomicBool::new(false));

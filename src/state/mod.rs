@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "this shell writes the disk")]
 
 mod alerts;
+mod orders;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -14,10 +15,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 pub use alerts::{KeptAlerts, read_alerts, write_alerts};
+pub use orders::{read_orders, write_orders};
 
-use crate::cluster::Word as Override;
 use crate::health::board::{KEPT_MAX, Kept};
-use crate::health::overrides::{KeptOrder, Selector};
 use crate::health::target::TargetKey;
 use crate::wire::cookie::SECRET_OCTETS;
 use crate::wire::name::Name;
@@ -27,8 +27,6 @@ use crate::zone::edition::Mark;
 pub const FILE: &str = "verdicts.json";
 /// Not read if larger, in octets: some 200,000 verdicts.
 const SIZE_MAX: u64 = 64 << 20;
-/// The age of what was said longer ago, or by a clock that was set back far.
-const AGE_MAX: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// The version of the format that is written, and the only one that is read.
 const VERSION: u32 = 1;
 
@@ -54,82 +52,11 @@ pub fn read(directory: &Path, now: SystemTime) -> Result<Vec<Kept>, Unreadable> 
     parse(&text, now).map_err(unreadable)
 }
 
-/// The file of serials.
-const SERIALS: &str = "serials.json";
-/// The file of what operators said.
-const ORDERS: &str = "overrides.json";
-
-/// An order as it is written. Times are milliseconds since 1970-01-01 UTC.
-#[derive(Serialize, Deserialize)]
-struct OrderRow {
-    target: String,
-    verdict: OrderWord,
-    why: String,
-    who: String,
-    since_unix_ms: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    until_unix_ms: Option<u64>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum OrderWord {
-    Drain,
-    Down,
-    Up,
-}
-
-/// Keeps what operators said, as of `now`.
-pub fn write_orders(directory: &Path, orders: &[KeptOrder], now: SystemTime) -> io::Result<()> {
-    let rows = orders.iter().map(|order| OrderRow {
-        target: order.target.to_string(),
-        verdict: match order.word {
-            Override::Drain => OrderWord::Drain,
-            Override::Down => OrderWord::Down,
-            Override::Up => OrderWord::Up,
-        },
-        why: order.why.to_string(),
-        who: order.who.to_string(),
-        since_unix_ms: unix_ms(now, order.age),
-        until_unix_ms: order.left.map(|left| unix_ms_in(now, left)),
-    });
-    let mut text =
-        serde_json::to_string_pretty(&rows.collect::<Vec<_>>()).expect("strings and numbers alone");
-    text.push('\n');
-    replace(directory, ORDERS, text.as_bytes())
-}
-
-/// Reads it. None where there is no file.
-///
-/// # Errors
-/// Why the file cannot be used, in a sentence.
-pub fn read_orders(directory: &Path, now: SystemTime) -> Result<Vec<KeptOrder>, String> {
-    let path = directory.join(ORDERS);
-    let unusable = |what: String| format!("{}: {what}; no override of an operator stands", path.display());
-    let text = match fs::read_to_string(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        read => read.map_err(|error| unusable(error.to_string()))?,
-    };
-    let rows: Vec<OrderRow> = serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
-    let order = |row: OrderRow| {
-        Ok(KeptOrder {
-            target: Selector::parse(&row.target)?,
-            word: match row.verdict {
-                OrderWord::Drain => Override::Drain,
-                OrderWord::Down => Override::Down,
-                OrderWord::Up => Override::Up,
-            },
-            why: row.why.into(),
-            who: row.who.into(),
-            age: age(row.since_unix_ms, now).min(AGE_MAX),
-            left: row.until_unix_ms.map(|until| left(until, now)),
-        })
-    };
-    rows.into_iter().map(order).collect::<Result<_, String>>().map_err(unusable)
-}
-
 /// The file of the cookies' secret.
 const COOKIE: &str = "cookie.secret";
+
+/// The file of serials.
+const SERIALS: &str = "serials.json";
 
 /// Keeps what secondaries were told of zones.
 pub fn write_serials(directory: &Path, marks: &HashMap<Name, Mark>) -> io::Result<()> {
@@ -363,33 +290,6 @@ mod tests {
         write(directory.path(), &[], at(1)).unwrap();
         assert_eq!(read(directory.path(), at(1)).unwrap(), []);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn what_operators_said_is_kept_with_its_end() {
-        let directory = tempfile::tempdir().unwrap();
-        assert_eq!(read_orders(directory.path(), at(0)).unwrap(), []);
-        let order = |target: &str, word, age, left: Option<u64>| KeptOrder {
-            target: Selector::parse(target).unwrap(),
-            word,
-            why: "disk \"0\"".into(),
-            who: "ana".into(),
-            age: Duration::from_secs(age),
-            left: left.map(Duration::from_secs),
-        };
-        let orders = |later| {
-            [
-                order("sin/*-1", Override::Drain, 5 + later, Some(100 - later)),
-                order("region:eu", Override::Down, later, None),
-                order("fra", Override::Up, later, Some(0)),
-            ]
-        };
-        write_orders(directory.path(), &orders(0), at(0)).unwrap();
-        assert_eq!(read_orders(directory.path(), at(30)).unwrap(), orders(30));
-        fs::write(directory.path().join(ORDERS), "[{}]").unwrap();
-        assert!(
-            read_orders(directory.path(), at(0)).unwrap_err().ends_with("no override of an operator stands")
-        );
     }
 
     #[test]
