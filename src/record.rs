@@ -11,7 +11,7 @@ use crate::alert;
 use crate::answer::tally::Tally;
 use crate::answer::totals::Totals;
 use crate::answer::worker::Transport;
-use crate::cluster::{CLUSTERS_MAX, CountId, Family};
+use crate::cluster::{CLUSTERS_MAX, Cluster, CountId, Family, Node};
 use crate::files::server::Geoip;
 use crate::health::certificate::Certificate;
 use crate::health::overrides::Order;
@@ -426,10 +426,13 @@ fn write_today(text: &mut Exposition, today: &Today) {
 
 /// An operator's word of today.
 fn told_of(order: &Order, plan: &Plan, now: Instant) -> Value {
-    let nodes = plan.inventory.clusters.iter().flat_map(|cluster| {
-        let meant = cluster.nodes.iter().filter(|node| order.target.means(cluster, node));
-        meant.map(|node| format!("{}/{}", cluster.key, node.key))
-    });
+    let nodes = |wanted: fn(&Node) -> bool| -> Vec<String> {
+        let of = |cluster: &Cluster| -> Vec<String> {
+            let meant = cluster.nodes.iter().filter(|node| order.target.means(cluster, node) && wanted(node));
+            meant.map(|node| format!("{}/{}", cluster.key, node.key)).collect()
+        };
+        plan.inventory.clusters.iter().flat_map(of).collect()
+    };
     json!({
         "target": order.target.to_string(),
         "verdict": order.word.word(),
@@ -437,7 +440,9 @@ fn told_of(order: &Order, plan: &Plan, now: Instant) -> Value {
         "who": &*order.who,
         "age_s": now.saturating_duration_since(order.since).as_secs(),
         "ends_in_s": order.until.map(|until| left_s(until, now)),
-        "nodes": nodes.collect::<Vec<_>>(),
+        "nodes": nodes(|_| true),
+        // Of which the files have an override of their own, below this one.
+        "in_files": nodes(|node| node.pinned.is_some()),
     })
 }
 

@@ -1,10 +1,13 @@
 //! `steerdns drain`, `down`, `up`, `clear`, `overrides`
 
+use std::collections::HashSet;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::{Config, failed, said};
+use crate::files::duration;
 use crate::server::ordering::Request;
 
 /// What is said of nodes, over their verdicts.
@@ -83,7 +86,7 @@ impl Overrides {
             Form::Json => serde_json::to_string_pretty(&orders).unwrap_or_default() + "\n",
             Form::Text if orders.is_empty() => "no override stands\n".into(),
             Form::Text => orders.iter().map(line).collect(),
-            Form::Toml => orders.iter().map(toml).collect(),
+            Form::Toml => exported(&orders),
         })
     }
 }
@@ -102,21 +105,41 @@ fn line(order: &Value) -> String {
     format!("{target}  {verdict}  {end}, {nodes}, said by {who}: {why}\n")
 }
 
-/// What stands in clusters.toml for the same: of a whole cluster, or node by node.
-fn toml(order: &Value) -> String {
-    let text = |key: &str| order[key].as_str().unwrap_or_default();
-    // A JSON string is a TOML string: the escapes that JSON has TOML has, too.
-    let why = Value::from(format!("{} ({})", text("why"), text("who")));
-    let line = format!("override = {{ verdict = \"{}\", why = {why} }}\n", text("verdict"));
-    let target = text("target");
-    if !target.contains(['/', ':', '*']) {
-        return format!("# in [cluster.{target}]:\n{line}");
+/// What stands in clusters.toml for the same, the newest first: of a whole cluster, or node by node. In the files a node's override holds
+/// over its cluster's, whichever is newer: so nothing is written of nodes of which a newer order speaks, and nodes that have one in the files
+/// get another one.
+fn exported(orders: &[Value]) -> String {
+    let mut spoken = HashSet::new();
+    let mut out = String::new();
+    for order in orders.iter().rev() {
+        let nodes_of = |key: &str| order[key].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let fresh: Vec<(&str, &str)> = nodes_of("nodes")
+            .filter(|node| spoken.insert(*node))
+            .filter_map(|node| node.split_once('/'))
+            .collect();
+        let Some((cluster, _)) = fresh.first() else { continue };
+        let text = |key: &str| order[key].as_str().unwrap_or_default();
+        // A JSON string is a TOML string: the escapes that JSON has TOML has, too.
+        let why = Value::from(format!("{} ({})", text("why"), text("who")));
+        let line = format!("override = {{ verdict = \"{}\", why = {why} }}\n", text("verdict"));
+        if let Some(seconds) = order["ends_in_s"].as_u64() {
+            let left = duration::shown(Duration::from_secs(seconds));
+            out += &format!("# ends by itself in {left}; in a file it stands until you take it out\n");
+        }
+        let is_whole = !text("target").contains(['/', ':', '*']);
+        if is_whole {
+            out += &format!("# in [cluster.{cluster}]:\n{line}");
+        }
+        let in_files: HashSet<&str> = nodes_of("in_files").collect();
+        for (cluster, node) in fresh {
+            if !is_whole || in_files.contains(&*format!("{cluster}/{node}")) {
+                out += &format!(
+                    "# in [cluster.{cluster}.node], {node} = {{ addresses = …, and this }}:\n{line}"
+                );
+            }
+        }
     }
-    let nodes = order["nodes"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let of_node = |(cluster, node): (&str, &str)| {
-        format!("# in [cluster.{cluster}.node], {node} = {{ addresses = …, and this }}:\n{line}")
-    };
-    nodes.filter_map(|node| node.split_once('/')).map(of_node).collect()
+    out
 }
 
 fn order(config: &Config, request: &Request) -> ExitCode {
