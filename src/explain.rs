@@ -37,6 +37,8 @@ pub struct Explanation {
     pub known: Vec<String>,
     /// What they say together; empty where no source was asked.
     pub place: String,
+    /// Why no source was asked; empty where they were.
+    pub unknown: String,
     /// The rule that holds.
     pub rule: String,
     /// What the costs are made of; empty where no source was asked.
@@ -194,6 +196,7 @@ pub fn explain(
             Basis::Measured => "measured round-trip times",
             Basis::File => "the order of the file: no coordinates are known",
         }),
+        unknown: String::new(),
         list: listed(snapshot, route, &placed, ranking.as_ref(), way, now),
         slot: placed.slot,
         begins: snapshot.list(route, &placed).1,
@@ -449,6 +452,9 @@ impl fmt::Display for Explanation {
         writeln!(f, "client   {}", self.client)?;
         for known in &self.known {
             writeln!(f, "         {known}")?;
+        }
+        if !self.unknown.is_empty() {
+            writeln!(f, "place    not known: {}", self.unknown)?;
         }
         if !self.place.is_empty() {
             writeln!(f, "place    {}", self.place)?;

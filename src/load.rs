@@ -9,6 +9,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs;
+use std::hash::{DefaultHasher, Hasher};
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -79,12 +80,28 @@ pub struct Geography {
     pub databases: Vec<Database>,
     /// Geofeeds.
     pub geofeeds: Vec<Geofeed>,
+    /// The files that it was read from.
+    pub read: Vec<FileRead>,
+}
+
+/// A file as it was when it was read: another one has another number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileRead {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Made of its octets; good within one life of the program.
+    pub number: u64,
 }
 
 impl Geography {
     /// What each source says of an address, and all of them together.
     pub fn of(&self, address: IpAddr) -> (Vec<Known>, Place) {
         (sources(&self.databases, &self.geofeeds, address), *self.places().at(address))
+    }
+
+    /// The first file that was another one, or was not there, when those were read.
+    pub fn other_than(&self, read: &[FileRead]) -> Option<&Path> {
+        self.read.iter().find(|file| !read.contains(file)).map(|file| &*file.path)
     }
 
     /// All of it as one.
@@ -251,6 +268,7 @@ fn geography_from(geoip: &Geoip, disk: Disk<'_>, issues: &mut Vec<Issue>) -> Geo
     let mut geography = Geography::default();
     for path in &geoip.databases {
         let Some(octets) = octets(path, disk, issues) else { continue };
+        geography.read.push(FileRead::new(&path.value, &octets));
         match Database::new(&path.value.to_string_lossy(), octets) {
             Ok(database) => geography.databases.push(database),
             Err(error) => issues.push(Issue::error(path.at.clone(), error.to_string())),
@@ -258,6 +276,7 @@ fn geography_from(geoip: &Geoip, disk: Disk<'_>, issues: &mut Vec<Issue>) -> Geo
     }
     for path in &geoip.geofeeds {
         let Some(octets) = octets(path, disk, issues) else { continue };
+        geography.read.push(FileRead::new(&path.value, &octets));
         let name = path.value.to_string_lossy();
         match String::from_utf8(octets) {
             Ok(text) => {
@@ -270,6 +289,14 @@ fn geography_from(geoip: &Geoip, disk: Disk<'_>, issues: &mut Vec<Issue>) -> Geo
         }
     }
     geography
+}
+
+impl FileRead {
+    fn new(path: &Path, octets: &[u8]) -> FileRead {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(octets);
+        FileRead { path: path.to_owned(), number: hasher.finish() }
+    }
 }
 
 fn octets(path: &Written<PathBuf>, disk: Disk<'_>, issues: &mut Vec<Issue>) -> Option<Vec<u8>> {

@@ -19,6 +19,7 @@ use crate::health::quality::Measure;
 use crate::health::rounds::Observation;
 use crate::health::target::TargetKey;
 use crate::health::verdict::{Outcome, Verdict};
+use crate::load::FileRead;
 use crate::metrics::{Counter, Exposition, Histogram, Kind};
 use crate::net::stream::Counts;
 use crate::plan::Plan;
@@ -38,7 +39,7 @@ pub struct Record {
     /// The keys of clusters, by [`CountId`]: they only grow, so that a reload does not mix counts.
     counted: Mutex<Vec<Arc<str>>>,
     /// Where the databases and geofeeds in force are.
-    geoip: Mutex<Geoip>,
+    geoip: Mutex<(Geoip, Vec<FileRead>)>,
     /// How lists stand.
     today: Mutex<Option<Today>>,
     /// Written by the publishing task alone.
@@ -125,9 +126,9 @@ impl Record {
         plan.counted = of.collect();
     }
 
-    /// Remembers where the databases and geofeeds are that the files in force name.
-    pub fn located_by(&self, geoip: &Geoip) {
-        locked(&self.geoip).clone_from(geoip);
+    /// Remembers where the databases and geofeeds are that the files in force name, and which of them are in force.
+    pub fn located_by(&self, geoip: &Geoip, read: Vec<FileRead>) {
+        *locked(&self.geoip) = (geoip.clone(), read);
     }
 
     /// How lists stand now, and what the ways to clusters cost.
@@ -142,8 +143,8 @@ impl Record {
         today.map(|today| today.ways.clone()).unwrap_or_default()
     }
 
-    /// Where they are.
-    pub fn geoip(&self) -> Geoip {
+    /// Where they are, and which were read.
+    pub fn geoip(&self) -> (Geoip, Vec<FileRead>) {
         locked(&self.geoip).clone()
     }
 

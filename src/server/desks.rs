@@ -18,7 +18,6 @@ use crate::admin::{control, http};
 use crate::asked::Asked;
 use crate::cluster::Node;
 use crate::files::server::ServerFile;
-use crate::files::show;
 use crate::plan::Plan;
 use crate::record::Record;
 use crate::snapshot::Live;
@@ -128,10 +127,12 @@ pub(super) fn control_socket(
         }),
         explain: Arc::new(move |asked: String| {
             let asked = Asked::parse(&asked)?;
-            let geography = read().map_err(|issues| show::issues(&issues, show::Format::Short))?;
+            // Where the disk no longer has what is in force, it could say what no list was made of.
+            let geography = read();
             let snapshot = live.now();
             let ways = measured.ways(&snapshot.plan);
-            let explanation = asked.explain(&snapshot, Some(&geography), &ways, Instant::now())?;
+            let mut explanation = asked.explain(&snapshot, geography.as_ref().ok(), &ways, Instant::now())?;
+            explanation.unknown = geography.err().unwrap_or_default();
             Ok(asked.shown(&explanation))
         }),
     };

@@ -25,7 +25,7 @@ use crate::health::board::Kept;
 use crate::health::overrides::Change;
 use crate::health::rounds::Observation;
 use crate::health::verdict::Outcome;
-use crate::load::Loaded;
+use crate::load::{Geography, Loaded};
 use crate::plan::Plan;
 use crate::probe::schedule::{self, Aims, Drill, Told};
 use crate::publisher::{DoubtNews, Event, News, Publisher};
@@ -276,9 +276,8 @@ fn probe(listed: watch::Receiver<Aims>, drill: Drill) -> (JoinHandle<()>, mpsc::
 
 /// Puts what was loaded in force with the next Snapshot.
 fn take(publisher: &mut Publisher, record: &Record, loaded: Loaded) {
-    let Loaded { mut plan, geography, server, .. } = loaded;
-    drop(geography);
-    record.located_by(&server.geoip);
+    let Loaded { mut plan, geography: Geography { read, .. }, server, .. } = loaded;
+    record.located_by(&server.geoip, read);
     let now = Instant::now();
     record.count(&mut plan);
     record.reloaded(true, now);

@@ -36,7 +36,7 @@ use crate::snapshot::Live;
 use crate::state;
 
 /// Reads where addresses are: the databases and geofeeds of the files in force, or what is wrong with them now.
-pub(super) type GeographyReader = Arc<dyn Fn() -> Result<Geography, Vec<Issue>> + Send + Sync>;
+pub(super) type GeographyReader = Arc<dyn Fn() -> Result<Geography, String> + Send + Sync>;
 
 /// Reads the world: the files, or what `demo` makes of its own.
 pub type Loader = Arc<dyn Fn() -> Result<Loaded, Vec<Issue>> + Send + Sync>;
@@ -109,7 +109,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     if !loaded.issues.is_empty() {
         tracing::warn!("{}", show::issues(&loaded.issues, show::Format::Short).trim_end());
     }
-    loaded.geography = Geography::default();
+    let Geography { read, .. } = std::mem::take(&mut loaded.geography);
     raise_open_files(&loaded.server);
     panics::hook();
     let listening = Listening::bind(&loaded.server)?;
@@ -142,7 +142,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     let now = Instant::now();
     let record = Arc::new(Record::new(now));
     record.count(&mut plan);
-    record.located_by(&server.geoip);
+    record.located_by(&server.geoip, read);
     let mut publisher = Publisher::new(Arc::new(plan), &kept, now);
     let (orders, unusable) = state::read_orders(&server.state, SystemTime::now());
     unusable.iter().for_each(|what| tracing::error!("{what}"));
@@ -168,7 +168,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     let senses = Senses::default();
     let admin = admin(&runtime, &server, &record, &live, &senses, &ended)?;
     let geoip = Arc::clone(&record);
-    let read: GeographyReader = Arc::new(move || load::geography(&geoip.geoip()));
+    let read: GeographyReader = Arc::new(move || in_force(&geoip));
     control_socket(&runtime, &server, &handle, &record, &live, &read, &addresses, &ended)?;
     let threads = listening.serve(&server, &answering, &record)?;
     let changed = Arc::new(Notify::new());
@@ -269,6 +269,19 @@ fn raise_open_files(server: &ServerFile) {
         ),
         Ok(_) => {}
         Err(error) => tracing::warn!("the limit of open files is not known: {error}"),
+    }
+}
+
+/// Where addresses are, by source, as the lists in force were made of it: read from the disk anew, since it is large.
+fn in_force(record: &Record) -> Result<Geography, String> {
+    let (geoip, read) = record.geoip();
+    let geography = load::geography(&geoip).map_err(|issues| {
+        let words = show::issues(&issues, show::Format::Short);
+        words.lines().next().unwrap_or("the databases cannot be read").to_owned()
+    })?;
+    match geography.other_than(&read) {
+        Some(path) => Err(format!("`{}` is newer than what is loaded: reload", path.display())),
+        None => Ok(geography),
     }
 }
 

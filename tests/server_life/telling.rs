@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 use super::support::ask::Question;
-use super::support::served::steerdns;
+use super::support::served::{Served, steerdns};
 use super::world::{SERVICES, SINGAPORE, World, ZONE, play, played, status, until_held};
 
 fn stdout(output: &Output) -> String {
@@ -112,6 +112,32 @@ fn what_cannot_be_explained_is_said_with_status_1() {
         assert_eq!(output.status.code(), Some(1));
         assert_eq!(String::from_utf8(output.stderr).unwrap(), format!("steerdns: {said}\n"));
     }
+}
+
+#[test]
+fn explain_goes_on_where_the_disk_has_not_what_is_loaded_and_says_so() {
+    let world = World::new();
+    let served = world.serve_warm();
+    let place = |served: &Served| {
+        let output = served.run(&EXPLAIN[..4]);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = stdout(&output);
+        assert!(text.contains("answer   sin (first)"), "{text}");
+        text.lines().find(|line| line.starts_with("place ")).unwrap().to_owned()
+    };
+    assert!(place(&served).contains("country SG"));
+    let feed = std::fs::read_to_string(world.path("own.csv")).unwrap();
+    // Another country: the list in force was made of the first one.
+    world.write("own.csv", &feed.replace("SG", "DE"));
+    let newer = place(&served);
+    assert!(newer.starts_with("place    not known: `"), "{newer}");
+    assert!(newer.ends_with("own.csv` is newer than what is loaded: reload"), "{newer}");
+    assert_eq!(explained(&served.run(&EXPLAIN))["rule"], "");
+    world.write("own.csv", "no network,SG,,,\n");
+    let broken = place(&served);
+    assert!(broken.starts_with("place    not known: ") && broken.contains("own.csv:1:"), "{broken}");
+    world.write("own.csv", &feed);
+    assert!(place(&served).contains("country SG"));
 }
 
 #[test]
