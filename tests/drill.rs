@@ -6,16 +6,21 @@ mod support;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use steerdns::answer::worker::{Transport, Worker};
+use steerdns::bending::{Bending, Measured};
+use steerdns::cluster::Node;
 use steerdns::geo::places::{Places, Stretch};
 use steerdns::health::overrides::Selector;
+use steerdns::health::quality::Load;
 use steerdns::health::target::Target;
+use steerdns::impact::clients::{left, watched};
 use steerdns::impact::result::{Affected, Impact};
 use steerdns::impact::stage::{Demand, Stage};
 use steerdns::plan::Plan;
 use steerdns::publisher::Publisher;
+use steerdns::publisher::rest::{at_rest, known};
 use steerdns::snapshot::Snapshot;
 use support::ask::Question;
 use support::dice::Dice;
@@ -70,7 +75,17 @@ fn impact(plan: &Arc<Plan>, kill: &[&str], down: &[&str]) -> Impact {
     let mut publisher = Publisher::rehearsed(Arc::clone(plan), |target| means(&down, target), now);
     let before = publisher.publish(now).0.unwrap();
     let after = publisher.without(|target| means(&kill, target), now);
-    Stage::new(&before, &places(), &Demand::Space, 0.6).impact(&after)
+    Stage::new(&before, &places(), &Demand::Space, 0.6).impact(&after, None)
+}
+
+/// A world with all up, and the one without some.
+fn worlds(plan: &Arc<Plan>, kill: &[&str]) -> (Snapshot, Snapshot) {
+    let (now, kill) = (Instant::now(), selectors(kill));
+    let mut publisher = Publisher::rehearsed(Arc::clone(plan), |_| false, now);
+    let before = publisher.publish(now).0.unwrap();
+    let dead = |target: &Target| kill.iter().any(|of| of.means_target(&plan.inventory, target));
+    let after = publisher.without(dead, now);
+    (before, after)
 }
 
 fn near(a: f64, b: f64) {
@@ -149,6 +164,9 @@ fn when_all_is_down_it_is_told_what_is_said_then() {
         assert_eq!(play.all_down, said);
         near(play.unanswered.share, 1.0);
         near(impact.unanswered, 1.0);
+        // Nobody goes to another cluster: nobody is answered at all.
+        assert_eq!((play.moved.share, impact.moved), (0.0, 0.0));
+        assert!(impact.summary().contains("nobody changes the cluster; 100.0 % of a service's clients"));
     }
 }
 
@@ -172,6 +190,118 @@ fn services_that_are_answered_alike_stand_together_and_count_each() {
     assert_eq!(only(&impact).services, ["play.live.example.com.", "ingest.live.example.com."]);
     // Two of three services lose a quarter.
     near(impact.moved, 0.25 * 2.0 / 3.0);
+}
+
+#[test]
+fn clusters_carry_services_by_their_demand() {
+    let own = SERVICES.replace("play", "own").replace("everywhere", "own") + "demand = 3\n";
+    let clusters = CLUSTERS.to_owned() + "[policy.own]\nclusters = [\"ams\"]\n";
+    let impact = impact(&small(&clusters, &(SERVICES.to_owned() + &own)), &["sin"], &[]);
+    let of = |key: &str| impact.clusters.iter().find(|of| of.cluster == key).unwrap();
+    // Amsterdam is asked three times as much as Singapore and Frankfurt together, with half the capacity: it is the fullest, at 60 %.
+    near(of("ams").full_before.unwrap(), 0.6);
+    near(of("fra").full_before.unwrap(), 0.6 * 0.75 / 6.0);
+    near(full_after(&impact, "fra"), 0.6 / 6.0);
+    near(of("fra").share_after, 0.25);
+    // Of the clients an eighth moves all the same.
+    near(impact.moved, 0.125);
+}
+
+#[test]
+fn with_the_counts_of_a_server_queries_are_weighed_beside_addresses() {
+    let plan = small(CLUSTERS, SERVICES);
+    let (before, after) = worlds(&plan, &["sin"]);
+    let counts = BTreeMap::from([("sin".into(), 300), ("fra".into(), 100)]);
+    let impact = Stage::new(&before, &places(), &Demand::Answered(counts), 0.6).impact(&after, None);
+    let (play, queries) = (only(&impact), impact.queries.unwrap());
+    near(impact.moved, 0.25);
+    for share in [queries.moved, play.moved.queries.unwrap(), play.moves[0].part.queries.unwrap()] {
+        near(share, 0.75);
+    }
+    near(queries.added_ms, 3.0 * impact.added_ms);
+    assert!(impact.text().contains("25.0 % of all clients (75.0 % of the queries) change the cluster"));
+    assert!(impact.text().contains("25.0 % (IPv4 25.0 %, IPv6 25.0 %; of the queries 75.0 %)"));
+    assert!(impact.markdown().contains("| 25.0 % | 75.0 % |"), "{}", impact.markdown());
+    let (_, after) = worlds(&plan, &["region:*"]);
+    let impact = Stage::new(&before, &places(), &Demand::Answered([("sin".into(), 1)].into()), 0.6);
+    let queries = impact.impact(&after, None).queries.unwrap();
+    assert_eq!((queries.moved, queries.unanswered), (0.0, 1.0));
+}
+
+/// With nodes that tell their load, and with such that do not: what a drill says of clusters after a failure is what the balance of a server
+/// comes to, second by second.
+#[test]
+fn capacity_after_is_what_the_balance_comes_to() {
+    let telling = CLUSTERS.replace("kind = \"tcp\"", "kind = \"agent\"");
+    for (clusters, tells) in [(CLUSTERS, false), (&*telling, true)] {
+        let plan = small(clusters, SERVICES);
+        let (before, after) = worlds(&plan, &["fra"]);
+        let places = places();
+        let stage = Stage::new(&before, &places, &Demand::Space, 0.6);
+        let mut now = Instant::now();
+        let rest = at_rest(&stage, &before, &after, now).unwrap();
+        let impact = stage.impact(&after, Some(&rest));
+        let ams = impact.clusters.iter().find(|of| of.cluster == "ams").unwrap();
+        near(ams.full_at_once.unwrap(), 1.2);
+        assert!(ams.full_after.unwrap() < 0.97, "{ams:?}");
+        assert_eq!(impact.over().count(), 0);
+        assert!(known(&plan).unwrap().ends_with(if tells {
+            "3 of 3 clusters tell theirs"
+        } else {
+            "0 of 3 clusters tell theirs"
+        }));
+
+        let mut bending = Bending::default();
+        let mut carried = Vec::new();
+        for world in [&before, &after] {
+            let mut snapshot = world.clone();
+            for _ in 0..1200 {
+                carried = stage.carried(&snapshot);
+                let nodes = plan.inventory.clusters.iter().zip(&carried).filter(|_| tells);
+                let loads = nodes.flat_map(|(cluster, carried)| {
+                    let used = carried / cluster.capacity.unwrap() as f64;
+                    let load = |node: &Node| Load {
+                        cluster: cluster.key.clone(),
+                        node: node.key.clone(),
+                        used,
+                        at: now,
+                    };
+                    cluster.nodes.iter().map(load).collect::<Vec<_>>()
+                });
+                let measured = Measured { ways: vec![None; 3], loads: loads.collect() };
+                snapshot.bends = Arc::new(bending.step(&snapshot, &measured, now));
+                now += Duration::from_secs(1);
+            }
+        }
+        for (cluster, carried) in plan.inventory.clusters.iter().zip(&carried) {
+            let (said, seen) =
+                (full_after(&impact, &cluster.key), carried / cluster.capacity.unwrap() as f64);
+            assert!(
+                (said - seen).abs() < 0.05,
+                "{}: {said}, and it comes to {seen} (tells: {tells})",
+                cluster.key
+            );
+        }
+    }
+}
+
+#[test]
+fn all_services_are_named_of_which_clients_would_be_left() {
+    let services = SERVICES.to_owned() + &SERVICES.replace("play", "ingest");
+    let (before, after) = worlds(&small(CLUSTERS, &services), &["region:*"]);
+    let owners =
+        left(&before, &after).into_iter().map(|route| &before.plan.services[route.service.0 as usize].owner);
+    let owners: Vec<String> = owners.map(ToString::to_string).collect();
+    assert_eq!(owners, ["play.live.example.com.", "ingest.live.example.com."]);
+}
+
+#[test]
+fn clients_of_both_families_are_watched() {
+    let (before, _) = worlds(&small(CLUSTERS, SERVICES), &[]);
+    let watched = watched(&before, &["192.0.2.11".parse().unwrap()], Ipv4Addr::LOCALHOST.into());
+    let clients: Vec<(IpAddr, u8)> = watched.iter().filter_map(|watched| watched.client).collect();
+    assert!(clients.iter().any(|(address, bits)| address.is_ipv4() && *bits == 24), "{clients:?}");
+    assert!(clients.iter().any(|(address, bits)| address.is_ipv6() && *bits == 56), "{clients:?}");
 }
 
 /// The cluster whose address stands first in an answer.
@@ -208,7 +338,7 @@ fn what_a_drill_says_is_what_clients_then_get() {
         }
         let kill: Vec<Selector> = kill.iter().map(|key| Selector::parse(key).unwrap()).collect();
         let dead = |target: &Target| kill.iter().any(|of| of.means_target(&plan.inventory, target));
-        let impact = stage.impact(&publisher.without(dead, now));
+        let impact = stage.impact(&publisher.without(dead, now), None);
         sums(&impact);
 
         let mut world = World::of(Arc::clone(&plan));
@@ -266,12 +396,14 @@ fn what_a_drill_says_is_what_clients_then_get() {
 /// Shares are shares: moves sum to what moves, clusters to all that are answered.
 fn sums(impact: &Impact) {
     for of in &impact.services {
-        let sum = |part: fn(&steerdns::impact::result::Part) -> f64| {
-            of.moves.iter().map(|of| part(&of.part)).sum::<f64>()
+        let sum = |answered: bool, part: fn(&steerdns::impact::result::Part) -> f64| {
+            let moves = of.moves.iter().filter(|of| (of.gets == "answered") == answered);
+            moves.map(|of| part(&of.part)).sum::<f64>()
         };
-        near(sum(|part| part.share), of.moved.share);
-        near(sum(|part| part.ipv4), of.moved.ipv4);
-        assert!(of.moved.share <= 1.0 + 1e-9 && of.unanswered.share <= of.moved.share + 1e-9);
+        near(sum(true, |part| part.share), of.moved.share);
+        near(sum(true, |part| part.ipv4), of.moved.ipv4);
+        near(sum(false, |part| part.share), of.unanswered.share);
+        assert!(of.moved.share + of.unanswered.share <= 1.0 + 1e-9);
     }
     near(impact.clusters.iter().map(|of| of.share_before).sum(), 1.0);
     let after: f64 = impact.clusters.iter().map(|of| of.share_after).sum();

@@ -19,6 +19,7 @@ use crate::impact::stage::{Demand, Stage};
 use crate::load::load;
 use crate::plan::Plan;
 use crate::publisher::Publisher;
+use crate::publisher::rest::{at_rest, known};
 use crate::snapshot::Snapshot;
 
 /// Rehearses a failure. By the files alone: who would be answered by whom, at which cost, and what clusters would carry; without
@@ -38,7 +39,7 @@ pub(super) struct Drill {
     /// In which form
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Weigh clients by how often the running server answered with each cluster
+    /// Weigh clients by how often the running server answered with each cluster: who moves, what clusters carry, --fail-if-moved
     #[arg(long)]
     live: bool,
     /// How full the cluster is taken to be that is the fullest by its capacity
@@ -50,7 +51,7 @@ pub(super) struct Drill {
     /// Fail if more of all clients change the cluster
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     fail_if_moved: Option<f64>,
-    /// Fail if a cluster is asked for more than its capacity
+    /// Fail if a cluster is asked for more than its capacity, once load is balanced again
     #[arg(long)]
     fail_if_over_capacity: bool,
     #[command(flatten)]
@@ -204,10 +205,14 @@ impl Drill {
                 impact.unanswered * 100.0
             ));
         }
-        if let Some(most) = self.fail_if_moved.filter(|most| impact.moved > *most + ROUNDING) {
+        let (moved, who) = match &impact.queries {
+            Some(queries) => (queries.moved, "of the queries"),
+            None => (impact.moved, "of all clients"),
+        };
+        if let Some(most) = self.fail_if_moved.filter(|most| moved > *most + ROUNDING) {
             wrong.push(format!(
-                "{killed}: {:.1} % of all clients change the cluster, more than {:.1} %",
-                impact.moved * 100.0,
+                "{killed}: {:.1} % {who} change the cluster, more than {:.1} %",
+                moved * 100.0,
                 most * 100.0
             ));
         }
@@ -265,7 +270,12 @@ impl Paper {
         let nodes =
             nodes.map(|cluster| cluster.nodes.iter().filter(|node| falls(cluster, node)).count()).sum();
         let words = |selectors: &[Selector]| selectors.iter().map(ToString::to_string).collect();
-        Impact { killed: words(kill), down: words(&self.down), nodes, ..stage.impact(&after) }
+        let rest = at_rest(stage, &self.before, &after, self.now);
+        let mut impact = stage.impact(&after, rest.as_ref());
+        if let Some(known) = known(&self.before.plan) {
+            impact.demand = format!("{}; {known}", impact.demand);
+        }
+        Impact { killed: words(kill), down: words(&self.down), nodes, ..impact }
     }
 }
 

@@ -19,18 +19,33 @@ pub struct Impact {
     pub services: Vec<Affected>,
     /// How many services there are, each counted once for A and once for AAAA.
     pub answered: usize,
-    /// Of all clients of all services: the share that is answered by another cluster.
+    /// Of all clients of all services: the share that is answered by another cluster; not those whom nobody answers any more.
     pub moved: f64,
     /// Of the service that suffers most: the share of its clients whom nobody answers any more.
     pub unanswered: f64,
     /// What is added to the cost of all clients in the mean, in ms.
     pub added_ms: f64,
+    /// The same three, by what a server was asked; `null`: that was not looked at.
+    pub queries: Option<Queries>,
     /// How full the fullest cluster is afterwards; `None`: no capacity is known.
     pub fullest: Option<f64>,
     /// What each cluster carries.
     pub clusters: Vec<Carried>,
+    /// Whether load is balanced: then what clusters carry after is what they do once clients are divided again.
+    pub balanced: bool,
     /// Where demand is taken from, in words.
     pub demand: String,
+}
+
+/// What a failure would mean, by what a server was asked: not each client counts alike, but each query.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Queries {
+    /// Of all queries: the share that is answered by another cluster.
+    pub moved: f64,
+    /// Of the services that suffer most: the share of their queries that nobody answers any more.
+    pub unanswered: f64,
+    /// What is added to the cost of all in the mean, in ms.
+    pub added_ms: f64,
 }
 
 /// Services that are answered alike, and what changes for them.
@@ -42,7 +57,7 @@ pub struct Affected {
     pub family: &'static str,
     /// Their policy.
     pub policy: String,
-    /// Who goes elsewhere.
+    /// Who is answered by another cluster.
     pub moved: Part,
     /// From where to where, the most first.
     pub moves: Vec<Move>,
@@ -65,6 +80,8 @@ pub struct Part {
     pub ipv4: f64,
     /// Of IPv6's /48s.
     pub ipv6: f64,
+    /// Of what a server was asked for these services; `null`: that was not looked at.
+    pub queries: Option<f64>,
 }
 
 /// Clients who go from one cluster to another.
@@ -118,7 +135,9 @@ pub struct Carried {
     pub share_after: f64,
     /// The same as a part of what it can carry: 1 is full. `null` where that is not known.
     pub full_before: Option<f64>,
-    /// After.
+    /// At once after the failure: each client goes to the next of its list.
+    pub full_at_once: Option<f64>,
+    /// After it, once load is divided again; where it is not balanced, as at once.
     pub full_after: Option<f64>,
 }
 
@@ -160,7 +179,7 @@ impl Impact {
         self.clusters.iter().filter(|cluster| cluster.is_over())
     }
 
-    /// Which of two is worse: whoever leaves more unanswered; then whoever fills a cluster more beyond what it can carry; then whoever
+    /// Which of two is worse, first by queries, where they were counted: whoever leaves more unanswered; then whoever fills a cluster more beyond what it can carry; then whoever
     /// adds more ms; then whoever moves more; then whoever takes more nodes out of answers.
     pub fn gravity(&self, other: &Impact) -> Ordering {
         let over =
@@ -170,9 +189,16 @@ impl Impact {
             thinned.map(|thinned| thinned.lost).fold(0.0, f64::max)
         };
         let by = |of: fn(&Impact) -> f64| of(self).total_cmp(&of(other));
-        by(|impact| impact.unanswered)
+        let asked = |of: fn(&Queries) -> f64| {
+            let of = |impact: &Impact| impact.queries.as_ref().map_or(0.0, of);
+            of(self).total_cmp(&of(other))
+        };
+        asked(|queries| queries.unanswered)
+            .then_with(|| by(|impact| impact.unanswered))
             .then_with(|| over(self).total_cmp(&over(other)))
+            .then_with(|| asked(|queries| queries.added_ms))
             .then_with(|| by(|impact| impact.added_ms))
+            .then_with(|| asked(|queries| queries.moved))
             .then_with(|| by(|impact| impact.moved))
             .then_with(|| lost(self).total_cmp(&lost(other)))
     }

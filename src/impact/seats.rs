@@ -22,15 +22,14 @@ pub(super) enum Seat {
     Nothing,
 }
 
-/// Who answers a slot of a list: the one place where a drill chooses, and it does so as a query does.
+/// Who answers a slot of a list of this number: the one place where a drill chooses, and it does so as a query does.
 pub(super) fn chosen(
     snapshot: &Snapshot,
     route: &Route,
-    list: &RankedList,
+    (list, number): (&RankedList, u32),
     slot: u8,
 ) -> (Seat, Option<Choice>) {
-    // Of no number that is bent: a drill looks at lists as they always stand.
-    let placed = Placed { list, number: u32::MAX, slot, scope: 0, tile_bits: 0 };
+    let placed = Placed { list, number, slot, scope: 0, tile_bits: 0 };
     let choice = snapshot.choose(route, &placed);
     let seat = match choice {
         None => Seat::Nothing,
@@ -51,7 +50,7 @@ impl Seats {
         let plan = &*snapshot.plan;
         let lists = &plan.maps[usize::from(route.map)].mapped.lists;
         let mut clusters = vec![None; plan.inventory.clusters.len()];
-        for (list, slots) in lists.iter().zip(&ground.lists) {
+        for (list, slots) in lists.iter().zip(0..).zip(&ground.lists) {
             for (slot, share) in (0..SLOTS).zip(slots).filter(|(_, share)| **share != Share::default()) {
                 let (seat, choice) = chosen(snapshot, route, list, slot);
                 let (Seat::At(cluster), Some(choice)) = (seat, choice) else { continue };

@@ -1,10 +1,11 @@
 //! A Snapshot, and where all of its clients are: what a failure is held against.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::ground::{Ground, KnownBy, Share};
-use super::result::{Affected, Carried, Impact, Move, NodeShare, Part, Spread, Thinned};
+use super::result::{Affected, Carried, Impact, Move, NodeShare, Part, Queries, Spread, Thinned};
 use super::seats::{Seat, Seats, chosen, node_shares};
 use crate::cluster::{ClusterId, Family};
 use crate::geo::places::Places;
@@ -19,7 +20,7 @@ use crate::steering::slots::SLOTS;
 /// How much clients ask for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Demand {
-    /// As much as they are: each service alike, and of it each address.
+    /// As much as they are: each service by its `demand`, and of it each address alike.
     Space,
     /// All that are at a cluster together as much as it answered: by its key, how often.
     Answered(BTreeMap<Arc<str>, u64>),
@@ -42,12 +43,18 @@ pub struct Stage<'s> {
     filling: Option<f64>,
     /// Where demand is taken from, in words.
     words: String,
+    /// Whether what clients ask for was counted, by a server.
+    counted: bool,
 }
 
 /// Services that are answered alike.
 struct Group<'s> {
     route: &'s Route,
     names: Vec<String>,
+    /// How much they are asked for together: their `demand`.
+    demand: f64,
+    /// List by list, slot by slot what its clients ask for; made when it is first asked for.
+    asking: OnceCell<Vec<(u32, [f64; SLOTS as usize])>>,
     ground: Arc<Ground>,
     seats: Seats,
 }
@@ -70,6 +77,7 @@ impl<'s> Stage<'s> {
             let candidates = alike.entry((route.map, route.kind, route.sticky)).or_default();
             if let Some(&at) = candidates.iter().find(|at| groups[**at].route.all_down == route.all_down) {
                 groups[at].names.push(service.owner.to_string());
+                groups[at].demand += service.demand;
                 continue;
             }
             candidates.push(groups.len());
@@ -79,7 +87,8 @@ impl<'s> Stage<'s> {
             });
             let seats = Seats::new(before, route, ground);
             let ground = Arc::clone(ground);
-            groups.push(Group { route, names: vec![service.owner.to_string()], ground, seats });
+            let (names, demand) = (vec![service.owner.to_string()], service.demand);
+            groups.push(Group { route, names, demand, asking: OnceCell::new(), ground, seats });
         }
         let mut stage = Stage {
             before,
@@ -89,6 +98,7 @@ impl<'s> Stage<'s> {
             asked: Vec::new(),
             filling: None,
             words: String::new(),
+            counted: matches!(demand, Demand::Answered(_)),
         };
         stage.ask(demand, fullest);
         stage
@@ -97,12 +107,11 @@ impl<'s> Stage<'s> {
     /// Settles how much everybody asks for.
     fn ask(&mut self, demand: &Demand, fullest: f64) {
         let plan = &*self.before.plan;
-        let space = |id: ClusterId| -> f64 {
-            self.groups.iter().map(|group| group.at(id) * group.names.len() as f64).sum()
-        };
+        let space =
+            |id: ClusterId| -> f64 { self.groups.iter().map(|group| group.at(id) * group.demand).sum() };
         let spaces: Vec<f64> = plan.inventory.ids().map(space).collect();
         let from = match demand {
-            Demand::Space => "each service alike, each address alike",
+            Demand::Space => "each service by its `demand`, each address alike",
             Demand::Answered(counts) => {
                 let (all, everybody): (u64, f64) = (counts.values().sum(), spaces.iter().sum());
                 let mean = everybody / (all as f64).max(1.0);
@@ -125,46 +134,102 @@ impl<'s> Stage<'s> {
         };
     }
 
-    /// What it means that `after` is answered instead: of the same Plan, with more nodes down.
-    pub fn impact(&self, after: &Snapshot) -> Impact {
+    /// How much is asked of each cluster in this Snapshot of the same Plan, in units of capacity. Empty: no cluster has one.
+    pub fn carried(&self, snapshot: &Snapshot) -> Vec<f64> {
+        let Some(filling) = self.filling else { return Vec::new() };
+        self.asked_in(snapshot).iter().map(|asked| asked * filling).collect()
+    }
+
+    /// What is asked of each cluster where clients choose as in this Snapshot.
+    fn asked_in(&self, snapshot: &Snapshot) -> Vec<f64> {
         let plan = &*self.before.plan;
-        let mut asked = self.asked.clone();
+        let mut asked = vec![0.0; plan.inventory.clusters.len()];
+        for group in &self.groups {
+            let lists = &plan.maps[usize::from(group.route.map)].mapped.lists;
+            for (number, slots) in group.asking.get_or_init(|| self.asking(group)) {
+                let list = (&lists[*number as usize], *number);
+                for (slot, own) in (0..SLOTS).zip(slots).filter(|(_, own)| **own > 0.0) {
+                    if let (Seat::At(to), _) = chosen(snapshot, group.route, list, slot) {
+                        asked[usize::from(to.0)] += own;
+                    }
+                }
+            }
+        }
+        asked
+    }
+
+    /// What the clients of each list of a group ask for, slot by slot, those who are answered.
+    fn asking(&self, group: &Group<'_>) -> Vec<(u32, [f64; SLOTS as usize])> {
+        let lists = self.before.plan.maps[usize::from(group.route.map)].mapped.lists.iter().zip(0..);
+        let of = |((list, number), slots): ((_, u32), &[Share; SLOTS as usize])| {
+            let mut asking = [0.0; SLOTS as usize];
+            for ((slot, share), own) in (0..SLOTS).zip(slots).zip(&mut asking) {
+                if let (Seat::At(from), _) = chosen(self.before, group.route, (list, number), slot) {
+                    *own = share.of_all(group.ground.known) * group.demand * self.rate(from);
+                }
+            }
+            (number, asking)
+        };
+        let all = lists.zip(&group.ground.lists).map(of);
+        all.filter(|(_, asking)| asking.iter().any(|own| *own > 0.0)).collect()
+    }
+
+    /// What one share of a group's clients at a cluster asks for.
+    fn rate(&self, from: ClusterId) -> f64 {
+        self.rates[usize::from(from.0)]
+    }
+
+    /// What it means that `after` is answered instead: of the same Plan, with more nodes down. `rest`: the same once load is divided
+    /// again; `None`: it is not.
+    pub fn impact(&self, after: &Snapshot, rest: Option<&Snapshot>) -> Impact {
+        let plan = &*self.before.plan;
         let (mut moved, mut added, mut unanswered) = (0.0, 0.0, 0.0_f64);
+        let mut queries = Queries::default();
+        let mut at_once = self.asked.clone();
         let mut services = Vec::new();
+        let total: f64 = self.asked.iter().sum();
         for group in &self.groups {
             let flows = self.flows(group, after);
             let count = group.names.len() as f64;
             for flow in &flows {
                 let share = flow.share.of_all(group.ground.known);
-                moved += share * count;
-                added += flow.deltas.iter().map(|(delta, weight)| delta * weight).sum::<f64>() * count;
+                let delta = flow.deltas.iter().map(|(delta, weight)| delta * weight).sum::<f64>();
+                added += delta * count;
                 let Seat::At(from) = flow.from else { continue };
-                let rate = self.rates[usize::from(from.0)];
-                asked[usize::from(from.0)] -= share * count * rate;
+                let rate = group.demand * self.rate(from);
+                at_once[usize::from(from.0)] -= share * rate;
                 if let Seat::At(to) = flow.to {
-                    asked[usize::from(to.0)] += share * count * rate;
+                    moved += share * count;
+                    at_once[usize::from(to.0)] += share * rate;
+                    queries.moved += share * rate / total.max(f64::MIN_POSITIVE);
+                    queries.added_ms += delta * rate / total.max(f64::MIN_POSITIVE);
                 }
             }
             let affected = self.affected(group, after, flows);
             unanswered = unanswered.max(affected.unanswered.share);
+            queries.unanswered = queries.unanswered.max(affected.unanswered.queries.unwrap_or(0.0));
             let thinned = affected.thinned.iter().any(|thinned| thinned.lost > 0.0);
             if !affected.moves.is_empty() || thinned || !affected.short.is_empty() {
                 services.push(affected);
             }
         }
-        let total: f64 = self.asked.iter().sum();
+        let mut at_rest = rest.map_or_else(|| at_once.clone(), |rest| self.asked_in(rest));
         // What sums of many shares leave over is nothing.
-        asked.iter_mut().filter(|asked| **asked < ROUNDING * total).for_each(|asked| *asked = 0.0);
-        let clusters = plan.inventory.clusters.iter().zip(self.asked.iter().zip(&asked));
-        let clusters = clusters.map(|(cluster, (before, after))| {
+        for asked in at_once.iter_mut().chain(&mut at_rest).filter(|asked| **asked < ROUNDING * total) {
+            *asked = 0.0;
+        }
+        let clusters =
+            plan.inventory.clusters.iter().zip(self.asked.iter().zip(at_once.iter().zip(&at_rest)));
+        let clusters = clusters.map(|(cluster, (before, (at_once, at_rest)))| {
             let share = |of: f64| if total > 0.0 { of / total } else { 0.0 };
             let full = |of: f64| Some(of * self.filling? / cluster.capacity? as f64);
             Carried {
                 cluster: cluster.key.to_string(),
                 share_before: share(*before),
-                share_after: share(*after),
+                share_after: share(*at_rest),
                 full_before: full(*before),
-                full_after: full(*after),
+                full_at_once: full(*at_once),
+                full_after: full(*at_rest),
             }
         });
         let clusters: Vec<_> = clusters.collect();
@@ -178,8 +243,10 @@ impl<'s> Stage<'s> {
             moved: moved / all,
             unanswered,
             added_ms: added / all,
+            queries: self.counted.then_some(queries),
             fullest: clusters.iter().filter_map(|cluster| cluster.full_after).max_by(f64::total_cmp),
             clusters,
+            balanced: rest.is_some(),
             demand: self.words.clone(),
         }
     }
@@ -196,12 +263,15 @@ impl<'s> Stage<'s> {
         let fallback_turned = matches!(route.all_down, AllDown::Fallback(cluster) if turned(&cluster));
         let mut flows: BTreeMap<(Seat, Seat), Flow> = BTreeMap::new();
         let lists = &plan.maps[usize::from(route.map)].mapped.lists;
-        for (list, slots) in lists.iter().zip(&group.ground.lists) {
+        for ((list, number), slots) in lists.iter().zip(0..).zip(&group.ground.lists) {
             if !fallback_turned && !list.clusters.iter().any(turned) {
                 continue;
             }
             for (slot, share) in (0..SLOTS).zip(slots).filter(|(_, share)| **share != Share::default()) {
-                let (from, to) = (chosen(before, route, list, slot).0, chosen(after, route, list, slot).0);
+                let (from, to) = (
+                    chosen(before, route, (list, number), slot).0,
+                    chosen(after, route, (list, number), slot).0,
+                );
                 if from == to {
                     continue;
                 }
@@ -221,15 +291,33 @@ impl<'s> Stage<'s> {
         let plan = &*before.plan;
         let service = &plan.services[route.service.0 as usize];
         let policy = &plan.policies[usize::from(service.policy.0)];
-        let (mut moved, mut lost) = (Share::default(), Share::default());
-        for flow in &flows {
-            moved.add(flow.share);
-            if matches!(flow.from, Seat::At(_)) && !matches!(flow.to, Seat::At(_)) {
-                lost.add(flow.share);
+        // What all clients of the group ask for together, and what those who were at a cluster do.
+        let all: f64 = plan.inventory.ids().map(|id| group.at(id) * self.rate(id)).sum();
+        let asked = |share: Share, from: Seat| match from {
+            Seat::At(from) if all > 0.0 => share.of_all(known) * self.rate(from) / all,
+            _ => 0.0,
+        };
+        let part = |share: Share, asked: f64| Part {
+            share: share.of_all(known),
+            ipv4: share.v4,
+            ipv6: share.v6,
+            queries: self.counted.then_some(asked),
+        };
+        let sum = |goes: fn(&Flow) -> bool| {
+            let (mut sum, mut sum_asked) = (Share::default(), 0.0);
+            for flow in flows.iter().filter(|flow| goes(flow)) {
+                sum.add(flow.share);
+                sum_asked += asked(flow.share, flow.from);
             }
-        }
+            part(sum, sum_asked)
+        };
+        let (moved, unanswered) = (sum(Flow::moves), sum(Flow::is_lost));
         flows.sort_by(|a, b| b.share.of_all(known).total_cmp(&a.share.of_all(known)));
-        let moves = flows.into_iter().map(|flow| flow.told(plan, known, policy.rtt.is_empty())).collect();
+        let moves = flows.into_iter().map(|flow| {
+            let part = part(flow.share, asked(flow.share, flow.from));
+            flow.told(plan, part, policy.rtt.is_empty())
+        });
+        let moves = moves.collect();
         let key = |id: ClusterId| plan.inventory.cluster(id).key.to_string();
         let short = plan.inventory.ids().filter(|id| {
             let standing = |snapshot: &Snapshot| snapshot.pool(*id, route).pool.standing;
@@ -241,9 +329,9 @@ impl<'s> Stage<'s> {
             services: group.names.clone(),
             family: if route.family == Family::V4 { "A" } else { "AAAA" },
             policy: policy.key.to_string(),
-            moved: part(moved, known),
+            moved,
             moves,
-            unanswered: part(lost, known),
+            unanswered,
             all_down: match route.all_down {
                 AllDown::ServeAll => "serve-all".into(),
                 AllDown::ServFail => "servfail".into(),
@@ -316,7 +404,17 @@ impl Flow {
         Flow { from, to, share: Share::default(), deltas: Vec::new() }
     }
 
-    fn told(mut self, plan: &Plan, known: [bool; 2], estimated: bool) -> Move {
+    /// Whether another cluster answers.
+    fn moves(&self) -> bool {
+        matches!((self.from, self.to), (Seat::At(_), Seat::At(_)))
+    }
+
+    /// Whether nobody answers any more.
+    fn is_lost(&self) -> bool {
+        matches!(self.from, Seat::At(_)) && !matches!(self.to, Seat::At(_))
+    }
+
+    fn told(mut self, plan: &Plan, part: Part, estimated: bool) -> Move {
         let key = |seat: Seat| match seat {
             Seat::At(id) | Seat::Dead(id) => Some(plan.inventory.cluster(id).key.to_string()),
             Seat::Nothing => None,
@@ -330,15 +428,11 @@ impl Flow {
                 Seat::Dead(_) => "dead nodes",
                 Seat::Nothing => "servfail",
             },
-            part: part(self.share, known),
+            part,
             added_km: added_ms.filter(|_| estimated).map(|ms| ms.map(|ms| ms / estimate_ms(1.0))),
             added_ms,
         }
     }
-}
-
-fn part(share: Share, known: [bool; 2]) -> Part {
-    Part { share: share.of_all(known), ipv4: share.v4, ipv6: share.v6 }
 }
 
 /// What a list has another cluster cost more; `None` where it does not know.

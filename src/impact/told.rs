@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::result::{Affected, Carried, Impact, Move, Part, Spread, Thinned};
+use super::result::{Affected, Carried, Impact, Move, Part, Queries, Spread, Thinned};
 
 /// Names of services that are listed; of more it is said how many they are.
 const NAMES: usize = 4;
@@ -17,13 +17,25 @@ impl Impact {
         if !self.down.is_empty() {
             let _ = write!(words, ", on top of {}", self.down.join(", "));
         }
+        let queries = |of: fn(&Queries) -> f64| match &self.queries {
+            Some(queries) => format!(" ({} of the queries)", percent(of(queries))),
+            None => String::new(),
+        };
         let moved = match self.moved {
             0.0 => "nobody changes the cluster".into(),
-            moved => format!("{} of all clients change the cluster", percent(moved)),
+            moved => {
+                let of_queries = queries(|queries| queries.moved);
+                format!("{} of all clients{of_queries} change the cluster", percent(moved))
+            }
         };
         let _ = write!(words, ": {moved}");
         if self.unanswered > 0.0 {
-            let _ = write!(words, "; {} of a service's clients are NOT ANSWERED", percent(self.unanswered));
+            let of_queries = queries(|queries| queries.unanswered);
+            let _ = write!(
+                words,
+                "; {} of a service's clients{of_queries} are NOT ANSWERED",
+                percent(self.unanswered)
+            );
         }
         if let Some(over) =
             self.over().max_by(|a, b| a.full_after.unwrap_or(0.0).total_cmp(&b.full_after.unwrap_or(0.0)))
@@ -46,13 +58,19 @@ impl Impact {
         if self.is_none() {
             out.push_str("\nno answer changes\n");
         }
-        let _ = writeln!(out, "\ncluster       demand before   after   full before   after");
+        let once = if self.balanced { " at once" } else { "" };
+        let _ = writeln!(out, "\ncluster       demand before   after   full before{once}   after");
         for cluster in self.shown() {
             let [before, after] = [cluster.share_before, cluster.share_after].map(percent);
-            let [full, fuller] = [cluster.full_before, cluster.full_after].map(full);
+            let [full, once, fuller] =
+                [cluster.full_before, cluster.full_at_once, cluster.full_after].map(full);
+            let once = if self.balanced { format!(" {once:>7}") } else { String::new() };
             let over = if cluster.is_over() { "  OVER CAPACITY" } else { "" };
-            let _ =
-                writeln!(out, "{:<13} {before:>13} {after:>7} {full:>13} {fuller:>7}{over}", cluster.cluster);
+            let _ = writeln!(
+                out,
+                "{:<13} {before:>13} {after:>7} {full:>13}{once} {fuller:>7}{over}",
+                cluster.cluster
+            );
         }
         let _ = writeln!(out, "demand: {}", self.demand);
         out
@@ -62,7 +80,12 @@ impl Impact {
     pub fn markdown(&self) -> String {
         let mut out = format!("### {}\n", self.summary());
         if !self.services.is_empty() {
-            out.push_str("\n| services | from | to | share | added ms: median, p95, most |\n| --- | --- | --- | ---: | --- |\n");
+            let (title, line) =
+                if self.queries.is_some() { (" of the queries |", " ---: |") } else { ("", "") };
+            let _ = writeln!(
+                out,
+                "\n| services | from | to | share |{title} added ms: median, p95, most |\n| --- | --- | --- | ---: |{line} --- |"
+            );
         }
         for alike in alike(&self.services) {
             let affected = alike[0];
@@ -73,21 +96,33 @@ impl Impact {
                 let (share, added) =
                     (percent(of.part.share), of.added_ms.map_or("-".into(), |ms| three(ms, "")));
                 let gets = if of.gets == "answered" { String::new() } else { format!(" (**{}**)", of.gets) };
-                let _ = writeln!(out, "| {} | {from} | {to}{gets} | {share} | {added} |", heading);
+                let queries = of.part.queries.map(|queries| format!(" {} |", percent(queries)));
+                let queries = queries.unwrap_or_default();
+                let _ = writeln!(out, "| {heading} | {from} | {to}{gets} | {share} |{queries} {added} |");
             }
             for of in &affected.thinned {
-                let _ = writeln!(out, "| {} | {} | | | {} |", heading, of.cluster, thinned(of));
+                let none = if self.queries.is_some() { " |" } else { "" };
+                let _ = writeln!(out, "| {heading} | {} | | |{none} {} |", of.cluster, thinned(of));
             }
             for cluster in &affected.short {
-                let _ = writeln!(out, "| {} | {cluster} | | | fewer nodes than its min_nodes |", heading);
+                let none = if self.queries.is_some() { " |" } else { "" };
+                let _ = writeln!(out, "| {heading} | {cluster} | | |{none} fewer nodes than its min_nodes |");
             }
         }
-        out.push_str("\n| cluster | demand before | after | full before | after |\n| --- | ---: | ---: | ---: | ---: |\n");
+        out.push_str(
+            "\n| cluster | demand before | after | full before | at once | after |\n\
+             | --- | ---: | ---: | ---: | ---: | ---: |\n",
+        );
         for cluster in self.shown() {
             let [before, after] = [cluster.share_before, cluster.share_after].map(percent);
-            let [full, fuller] = [cluster.full_before, cluster.full_after].map(full);
+            let [full, once, fuller] =
+                [cluster.full_before, cluster.full_at_once, cluster.full_after].map(full);
             let over = if cluster.is_over() { " **over capacity**" } else { "" };
-            let _ = writeln!(out, "| {} | {before} | {after} | {full} | {fuller}{over} |", cluster.cluster);
+            let _ = writeln!(
+                out,
+                "| {} | {before} | {after} | {full} | {once} | {fuller}{over} |",
+                cluster.cluster
+            );
         }
         let _ = writeln!(out, "\nDemand: {}.", self.demand);
         out
@@ -95,7 +130,11 @@ impl Impact {
 
     /// The clusters that carry something else than before.
     fn shown(&self) -> impl Iterator<Item = &Carried> {
-        self.clusters.iter().filter(|of| (of.share_before - of.share_after).abs() >= NOTHING || of.is_over())
+        let is_other = |of: &&Carried| {
+            let once = (of.full_before.unwrap_or(0.0) - of.full_at_once.unwrap_or(0.0)).abs();
+            (of.share_before - of.share_after).abs().max(once) >= NOTHING || of.is_over()
+        };
+        self.clusters.iter().filter(is_other)
     }
 }
 
@@ -113,15 +152,20 @@ fn alike(services: &[Affected]) -> Vec<Vec<&Affected>> {
 
 /// What changes, line by line.
 fn changes(out: &mut String, affected: &Affected) {
-    if !affected.moves.is_empty() {
+    let (moves, others): (Vec<&Move>, Vec<&Move>) =
+        affected.moves.iter().partition(|of| of.gets == "answered");
+    if !moves.is_empty() {
         let _ = writeln!(out, "  moves       {}", share(&affected.moved));
     }
-    for of in &affected.moves {
+    for of in moves {
         let _ = writeln!(out, "              {}", moving(of));
     }
     if affected.unanswered.share > 0.0 {
         let (share, said) = (share(&affected.unanswered), &affected.all_down);
         let _ = writeln!(out, "  UNANSWERED  {share} (all_down: {said})");
+    }
+    for of in others {
+        let _ = writeln!(out, "              {}", moving(of));
     }
     for cluster in &affected.short {
         let _ = writeln!(out, "  short       {cluster} has fewer nodes than its min_nodes");
@@ -169,7 +213,9 @@ fn thinned(of: &Thinned) -> String {
 }
 
 fn share(part: &Part) -> String {
-    format!("{} (IPv4 {}, IPv6 {})", percent(part.share), percent(part.ipv4), percent(part.ipv6))
+    let queries = part.queries.map(|queries| format!("; of the queries {}", percent(queries)));
+    let (ipv4, ipv6) = (percent(part.ipv4), percent(part.ipv6));
+    format!("{} (IPv4 {ipv4}, IPv6 {ipv6}{})", percent(part.share), queries.unwrap_or_default())
 }
 
 fn percent(share: f64) -> String {

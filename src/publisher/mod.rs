@@ -2,6 +2,7 @@
 
 mod pools;
 mod rehearsal;
+pub mod rest;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
