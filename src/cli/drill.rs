@@ -145,6 +145,9 @@ impl Drill {
         let paper = Paper::new(&plan, &self.down);
         let stage = Stage::new(&paper.before, &places, &demand, self.peak);
         let impacts = self.impacts(&paper, &stage, &plan);
+        if let Some(kind) = self.worst.filter(|_| impacts.is_empty()) {
+            return Err((1, nothing_of(kind, &plan.inventory)));
+        }
         self.show(&impacts);
         let reasons: BTreeSet<String> = impacts.iter().flat_map(|(_, impact)| self.wrong(impact)).collect();
         for reason in &reasons {
@@ -216,6 +219,10 @@ impl Drill {
                 most * 100.0
             ));
         }
+        if self.fail_if_over_capacity && impact.fullest.is_none() {
+            let what = "no cluster with a `capacity` is asked for anything";
+            wrong.push(format!("{what}: --fail-if-over-capacity has nothing to judge"));
+        }
         if self.fail_if_over_capacity {
             wrong.extend(impact.over().map(|over| {
                 format!("{killed}: {} is at {:.0} %", over.cluster, over.full_after.unwrap_or(0.0) * 100.0)
@@ -276,6 +283,16 @@ impl Paper {
             impact.demand = format!("{}; {known}", impact.demand);
         }
         Impact { killed: words(kill), down: words(&self.down), nodes, ..impact }
+    }
+}
+
+/// Why there is no worst one of a kind.
+fn nothing_of(kind: Kind, inventory: &Inventory) -> String {
+    match kind {
+        Kind::Region if inventory.clusters.iter().all(|cluster| cluster.region.is_none()) => {
+            "no cluster has a `region`: there is no worst one".into()
+        }
+        kind => format!("no {} is left that could fail: all are down", kind.word()),
     }
 }
 

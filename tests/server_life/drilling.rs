@@ -105,6 +105,15 @@ fn gates_fail_with_status_1_and_words_that_mean_nothing_with_2() {
         &["--kill", "sni"][..],
         &["--kill", "a b"],
         &["--worst", "world"],
+    // Nothing to judge is no pass.
+    let (status, said) = code(&["--worst", "region"]);
+    assert_eq!(
+        (status, said.as_str()),
+        (Some(1), "steerdns: no cluster has a `region`: there is no worst one\n")
+    );
+    world.write("zones/clusters.toml", &world.clusters(&["sin-1", "sin-2"], ""));
+    let (status, said) = code(&["--kill", "sin", "--fail-if-over-capacity"]);
+    assert!(status == Some(1) && said.contains("--fail-if-over-capacity has nothing to judge"), "{said}");
         &["--fail-if-moved", "much"],
         &["--real"],
     ] {
