@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::wire::edns::OPT;
@@ -82,13 +82,8 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    /// One that asks there; where it listens everywhere, here.
-    pub(super) fn new(listening: SocketAddr) -> Resolver {
-        let mut to = listening;
-        if to.ip().is_unspecified() {
-            let here: [IpAddr; 2] = [[127, 0, 0, 1].into(), [0, 0, 0, 0, 0, 0, 0, 1].into()];
-            to.set_ip(here[usize::from(to.is_ipv6())]);
-        }
+    /// One that asks there, and from that same address: as the server took it to ask when it chose the questions.
+    pub(super) fn new(to: SocketAddr) -> Resolver {
         Resolver { to, stream: None, id: 0 }
     }
 
@@ -110,7 +105,7 @@ impl Resolver {
         octets[..2].copy_from_slice(&self.id.to_be_bytes());
         let stream = match &mut self.stream {
             Some(stream) => stream,
-            none => none.insert(TcpStream::connect(self.to).await?),
+            none => none.insert(connect(self.to).await?),
         };
         let length = u16::try_from(octets.len()).map_err(std::io::Error::other)?;
         stream.write_all(&[&length.to_be_bytes()[..], &octets].concat()).await?;
@@ -121,6 +116,13 @@ impl Resolver {
         }
         Ok(read(&answer, question.rtype))
     }
+}
+
+/// A connection to there from the same address.
+async fn connect(to: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.bind(SocketAddr::new(to.ip(), 0))?;
+    socket.connect(to).await
 }
 
 /// What a message answers; `None` where it is an error, or cannot be read.

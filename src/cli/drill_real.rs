@@ -19,6 +19,7 @@ use crate::files::show;
 use crate::health::overrides::Selector;
 use crate::load;
 use crate::server::drilling::{Asked, LOOK_EVERY, Request};
+use crate::steering::slots::SLOTS;
 
 /// How long nodes are waited for once the drill is over, and no longer.
 const RECOVERY_MAX: Duration = Duration::from_secs(120);
@@ -45,6 +46,8 @@ pub(super) struct Real {
 struct Report {
     /// What failed.
     kill: Vec<String>,
+    /// What of it was in no answer when it began: of that nothing is measured.
+    not_in_answers: Vec<String>,
     /// Whether all went as it should: out of the answers within the TTL, and nobody without an answer.
     passed: bool,
     /// What did not, in words.
@@ -79,6 +82,8 @@ struct Asking {
     name: String,
     r#type: &'static str,
     client: Option<String>,
+    /// Whether its answer held one of the addresses before the drill began.
+    seen: bool,
     asked: u64,
     unanswered: u64,
     last_answer_s: Option<f64>,
@@ -120,14 +125,20 @@ impl Real {
 
     async fn drill(&self, socket: &Path, request: Request) -> Result<Report, String> {
         let socket = Socket(socket.to_owned());
-        let mut end = Signals::new()?;
         let dry = socket.ask(&Asked::Begin(request.clone())).await?;
         if !self.yes && !is_meant(&dry, &self.length)? {
             return Err("nothing is done".into());
         }
+        // Not before the question: while that waits, Ctrl-C ends the program.
+        let mut end = Signals::new()?;
+        let mut watching = Watching::new(&dry)?;
+        tokio::select! {
+            () = watching.see() => {}
+            () = end.received() => return Err("nothing is done".into()),
+        }
         let told = socket.ask(&Asked::Begin(Request { dry: false, ..request })).await?;
-        let began = Instant::now();
-        let mut watching = Watching::new(&told, began)?;
+        watching.began = Instant::now();
+        let id = told["id"].as_u64().ok_or("the server does not say which drill it is")?;
         let mut tick = tokio::time::interval(LOOK_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut look, mut interrupted) = (Value::Null, false);
@@ -135,14 +146,14 @@ impl Real {
             let turn = async {
                 tick.tick().await;
                 watching.ask(look["state"] == "over").await;
-                socket.ask(&Asked::Look).await
+                socket.ask(&Asked::Look(id)).await
             };
             // A server that is slow to answer delays no end.
             let seen = tokio::select! {
                 told = turn => told?,
                 () = end.received() => {
                     interrupted = true;
-                    socket.ask(&Asked::End).await?
+                    socket.ask(&Asked::End(id)).await?
                 }
             };
             look = seen;
@@ -191,21 +202,26 @@ impl Signals {
     }
 }
 
+/// The words that the server tells under a key.
+fn words(told: &Value, key: &str) -> Vec<String> {
+    told[key].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
 /// Asks on the terminal whether it is meant.
 fn is_meant(dry: &Value, length: &str) -> Result<bool, String> {
     if !io::stdin().is_terminal() {
         return Err("nobody is there to ask whether it is meant: use --yes".into());
     }
-    let words = |key: &str| -> Vec<String> {
-        dry[key].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-    };
     let services = dry["services"].as_array().map_or(0, Vec::len);
     eprintln!(
         "{} will fail at the probe for {length}; {services} services use them",
-        words("nodes").join(", ")
+        words(dry, "nodes").join(", ")
     );
-    if !words("left").is_empty() {
-        eprintln!("clients of {} will be left WITHOUT AN ANSWER", words("left").join(", "));
+    for other in words(dry, "not_in_answers") {
+        eprintln!("{other} is not in answers: nothing is measured of it");
+    }
+    if !words(dry, "left").is_empty() {
+        eprintln!("clients of {} will be left WITHOUT AN ANSWER", words(dry, "left").join(", "));
     }
     eprint!("go on? [yes/no] ");
     let _ = io::stderr().flush();
@@ -232,17 +248,18 @@ struct Watching {
 }
 
 impl Watching {
-    fn new(told: &Value, began: Instant) -> Result<Watching, String> {
+    fn new(told: &Value) -> Result<Watching, String> {
         let each = |key: &str| told[key].as_array().cloned().unwrap_or_default();
         let parsed = |value: &Value| value.as_str()?.parse::<IpAddr>().ok();
-        let listening = each("listening").iter().find_map(|at| at.as_str()?.parse::<SocketAddr>().ok());
-        let listening = listening.ok_or("the server does not say where it answers")?;
+        let at = told["asked_at"].as_str().and_then(|at| at.parse::<SocketAddr>().ok());
+        let at = at.ok_or("the server does not say where it answers")?;
         let asking = |told: &Value| {
             let question = Question::of(told)?;
             Some(Asking {
                 name: question.name.to_string(),
                 r#type: if told["type"] == "A" { "A" } else { "AAAA" },
                 client: question.client.clone(),
+                seen: false,
                 asked: 0,
                 unanswered: 0,
                 last_answer_s: None,
@@ -251,11 +268,24 @@ impl Watching {
             })
         };
         Ok(Watching {
-            began,
+            began: Instant::now(),
             felled: each("addresses").iter().filter_map(parsed).collect(),
-            resolver: Resolver::new(listening),
+            resolver: Resolver::new(at),
             asking: each("questions").iter().filter_map(asking).collect(),
         })
+    }
+
+    /// Asks each question until its answer holds what will fail. For resolvers sets move on from answer to answer: each has its turn.
+    async fn see(&mut self) {
+        for asking in &mut self.asking {
+            for _ in 0..SLOTS {
+                let Some(answer) = self.resolver.ask(&asking.question).await else { break };
+                asking.seen = answer.addresses.iter().any(|address| self.felled.contains(address));
+                if asking.seen {
+                    break;
+                }
+            }
+        }
     }
 
     /// Asks all questions once. Once the drill is over, only whether they are answered counts.
@@ -289,7 +319,8 @@ impl Watching {
         let ttl_s = ttls.iter().filter_map(|service| service["ttl_s"].as_u64()).min();
         let unanswered = self.asking.iter().map(|asking| asking.unanswered).sum();
         let mut report = Report {
-            kill: self.kill(told),
+            kill: words(told, "kill"),
+            not_in_answers: words(told, "not_in_answers"),
             passed: false,
             faults: Vec::new(),
             ttl_s,
@@ -307,10 +338,6 @@ impl Watching {
         };
         report.judge(interrupted);
         report
-    }
-
-    fn kill(&self, told: &Value) -> Vec<String> {
-        told["kill"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 }
 
@@ -335,6 +362,8 @@ impl Report {
         }
         if self.asked == 0 {
             faults.push("no client was found who gets these nodes: nothing was seen over DNS".into());
+        } else if self.last_answer_s.is_none() && !self.questions.iter().any(|asking| asking.seen) {
+            faults.push("no answer ever held one of these addresses: nothing was seen over DNS".into());
         }
         if interrupted {
             faults.push("it was ended before its time".into());
@@ -361,9 +390,37 @@ impl Report {
         ] {
             out += &format!("  {what:<42} {value}\n");
         }
+        for other in &self.not_in_answers {
+            out += &format!("not in answers: {other}\n");
+        }
         for fault in &self.faults {
             out += &format!("FAILED: {fault}\n");
         }
         out + if self.passed { "passed\n" } else { "" }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_drill_whose_nodes_no_answer_ever_held_has_failed() {
+        let questions = json!([{ "name": "play.example.", "type": "A" }]);
+        let told = json!({ "asked_at": "127.0.0.1:53", "questions": questions });
+        let look = json!({
+            "addresses": [{ "removed_s": 1.0, "back_s": 12.0 }], "targets": [], "ended_s": 10.0,
+        });
+        let faults = |seen: bool, last_answer_s: Option<f64>| {
+            let mut watching = Watching::new(&told).unwrap();
+            let asking = &mut watching.asking[0];
+            (asking.asked, asking.seen, asking.last_answer_s) = (9, seen, last_answer_s);
+            watching.report(&json!({ "services": [{ "ttl_s": 5 }] }), &look, false).faults
+        };
+        assert!(faults(true, None).is_empty() && faults(false, Some(0.5)).is_empty());
+        let never = "no answer ever held one of these addresses: nothing was seen over DNS";
+        assert_eq!(faults(false, None), [never]);
     }
 }

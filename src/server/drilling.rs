@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods)] // It hands the clock to everybody.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::listening::chance;
 use super::start::Handle;
 use crate::cluster::Family;
 use crate::files::duration;
@@ -51,10 +52,10 @@ pub struct Request {
 pub enum Asked {
     /// That one begins.
     Begin(Request),
-    /// How it goes. Nobody asking for [`WATCHED_WITHIN`] ends it.
-    Look,
+    /// How the one of this `id` goes. Nobody asking for [`WATCHED_WITHIN`] ends it.
+    Look(u64),
     /// That it ends.
-    End,
+    End(u64),
 }
 
 /// Answers a command: for one that begins, with questions by which it can be seen from outside.
@@ -70,13 +71,24 @@ pub(super) async fn answer(
     let asked: Asked = serde_json::from_str(asked).map_err(|error| format!("not of a drill: {error}"))?;
     let Asked::Begin(request) = &asked else { return handle.drill(asked).await };
     let (kill, before) = (selectors(&request.kill)?, Arc::clone(&live.now()));
-    let questions = tokio::task::spawn_blocking(move || questions(&before, &kill)).await;
+    let at = addresses.first().map(|at| asked_at(*at)).ok_or("this server answers nowhere")?;
+    let questions = tokio::task::spawn_blocking(move || questions(&before, &kill, at.ip())).await;
     let questions = questions.map_err(|error| format!("looking for clients failed: {error}"))?;
     let told = handle.drill(asked).await?;
     let mut told: Value = serde_json::from_str(&told).unwrap_or_default();
     told["questions"] = Value::Array(questions);
-    told["listening"] = addresses.iter().map(|at| Value::from(at.to_string())).collect();
+    told["asked_at"] = at.to_string().into();
     Ok(told.to_string())
+}
+
+/// Where to ask a server on this machine, and from which address: where it listens; where it listens everywhere, over loopback.
+fn asked_at(listening: SocketAddr) -> SocketAddr {
+    let here: IpAddr = match listening.ip() {
+        IpAddr::V4(v4) if v4.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(v6) if v6.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        own => own,
+    };
+    SocketAddr::new(here, listening.port())
 }
 
 fn selectors(kill: &[String]) -> Result<Vec<Selector>, String> {
@@ -87,11 +99,11 @@ fn selectors(kill: &[String]) -> Result<Vec<Selector>, String> {
     }
 }
 
-/// Questions that are answered now with what will fail.
-fn questions(snapshot: &Snapshot, kill: &[Selector]) -> Vec<Value> {
+/// Questions that are answered now with what will fail, when they come from there.
+fn questions(snapshot: &Snapshot, kill: &[Selector], from: IpAddr) -> Vec<Value> {
     let felled: Vec<IpAddr> = addresses(&snapshot.plan, kill).into_keys().collect();
     let of = |route: &Route| &snapshot.plan.services[route.service.0 as usize];
-    let watched = watched(snapshot, &felled, Ipv4Addr::LOCALHOST.into());
+    let watched = watched(snapshot, &felled, from);
     let told = watched.iter().map(|watched| {
         json!({
             "name": of(watched.route).owner.to_string(),
@@ -127,6 +139,8 @@ pub(super) struct Drilling {
 
 /// A drill, and what was seen of it.
 struct Last {
+    /// Whoever asks of it knows this.
+    id: u64,
     kill: Vec<String>,
     who: String,
     began: Instant,
@@ -137,6 +151,7 @@ struct Last {
     /// When it ended, and why.
     ended: Option<(Instant, &'static str)>,
     targets: BTreeMap<TargetKey, Seen>,
+    /// Those that were in answers when it began.
     addresses: BTreeMap<IpAddr, Gone>,
 }
 
@@ -173,7 +188,8 @@ impl Drilling {
     ) -> Result<String, String> {
         match asked {
             Asked::Begin(request) => self.begin(request, publisher, before, now),
-            Asked::Look => {
+            Asked::Look(id) => {
+                self.of(*id)?;
                 if let Some(last) = self.running() {
                     last.looked = now;
                     let until = last.until();
@@ -184,11 +200,18 @@ impl Drilling {
                 }
                 self.told(now)
             }
-            Asked::End => {
+            Asked::End(id) => {
+                self.of(*id)?;
                 self.end("it was ended", now);
                 self.told(now)
             }
         }
+    }
+
+    /// Whether the last drill is the one of this id.
+    fn of(&self, id: u64) -> Result<(), String> {
+        let is_it = self.last.as_ref().is_some_and(|last| last.id == id);
+        is_it.then_some(()).ok_or_else(|| "your drill is over".into())
     }
 
     fn running(&mut self) -> Option<&mut Last> {
@@ -220,8 +243,10 @@ impl Drilling {
             return Err(format!("no node is meant by `{unknown}`"));
         }
         let felled = addresses(plan, &kill);
+        // Of what is in no answer nothing can be seen: a node that is drained, or down already, or of a family in which nobody answers.
         let answered = |address: &IpAddr| holding(before, &felled[address].0, *address);
-        if !felled.keys().any(answered) {
+        let (answered, others): (Vec<IpAddr>, Vec<IpAddr>) = felled.keys().copied().partition(answered);
+        if answered.is_empty() {
             return Err("none of these nodes is in an answer now: there is nothing to rehearse".into());
         }
         let dead = |target: &_| kill.iter().any(|of| of.means_target(&plan.inventory, target));
@@ -252,7 +277,11 @@ impl Drilling {
         let mut told = json!({
             "kill": request.kill,
             "nodes": nodes.iter().map(|(cluster, node)| format!("{cluster}/{node}")).collect::<Vec<_>>(),
-            "addresses": felled.keys().collect::<Vec<_>>(),
+            "addresses": answered,
+            "not_in_answers": others.iter().map(|address| {
+                let (cluster, node) = &felled[address];
+                format!("{cluster}/{node} {address}")
+            }).collect::<Vec<_>>(),
             "for_s": length.as_secs_f64(),
             "services": services,
             "left": left,
@@ -262,26 +291,30 @@ impl Drilling {
             return Ok(told.to_string());
         }
         let who: String = request.who.chars().filter(|c| !c.is_control()).take(WORDS_MAX).collect();
-        let gone = |(ip, (cluster, _)): (IpAddr, (Arc<str>, Arc<str>))| {
-            (ip, Gone { cluster, removed: None, back: None })
-        };
-        let targets = plan.targets.iter().filter(|target| dead(target));
+        let gone = |ip: &IpAddr| (*ip, Gone { cluster: felled[ip].0.clone(), removed: None, back: None });
+        let held = before.pools.iter().flat_map(|pools| &pools.held);
+        let falls = held.filter(|held| {
+            let key = &held.target.aim.key;
+            dead(&held.target) && answered.contains(&key.address) && held.held.verdict != Verdict::Down
+        });
         let last = Last {
+            id: chance().map_err(|error| error.to_string())?,
             kill: request.kill.clone(),
             began: now,
             end: now + length,
             looked: now,
             ended: None,
-            targets: targets.map(|target| (target.aim.key.clone(), Seen::default())).collect(),
-            addresses: felled.into_iter().map(gone).collect(),
+            targets: falls.map(|held| (held.target.aim.key.clone(), Seen::default())).collect(),
+            addresses: answered.iter().map(gone).collect(),
             who,
         };
         let (kill, who, length) = (last.kill.join(", "), &last.who, duration::shown(length));
         tracing::warn!(%kill, %who, "a drill begins: {kill} fails at the probe for {length}");
         let what = format!("a drill by {who}, for {length}");
         self.felled.send_replace(Some(Arc::new(Felled::new(nodes, last.until(), &what))));
-        self.last = Some(last);
         told["state"] = "running".into();
+        told["id"] = last.id.into();
+        self.last = Some(last);
         Ok(told.to_string())
     }
 

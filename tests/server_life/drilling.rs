@@ -1,12 +1,16 @@
 //! Rehearsed failures: on paper, and on the server itself.
 
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+use steerdns::admin::control;
+use steerdns::server::drilling::{Asked, Request};
 
 use super::support::served::{Served, steerdns, until};
-use super::world::{SERVICES, SINGAPORE, World, played, status, until_held};
+use super::world::{SERVER, SERVICES, SINGAPORE, World, played, status, until_held};
 
 fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
@@ -101,10 +105,6 @@ fn gates_fail_with_status_1_and_words_that_mean_nothing_with_2() {
     let (status, said) = code(&["--worst", "cluster", "--fail-if-over-capacity", "--peak", "95%"]);
     assert!(status == Some(1) && said.contains(" is at 1"), "{said}");
     assert_eq!(code(&["--worst", "cluster", "--fail-if-over-capacity", "--peak", "10%"]).0, Some(0));
-    for wrong in [
-        &["--kill", "sni"][..],
-        &["--kill", "a b"],
-        &["--worst", "world"],
     // Nothing to judge is no pass.
     let (status, said) = code(&["--worst", "region"]);
     assert_eq!(
@@ -114,6 +114,10 @@ fn gates_fail_with_status_1_and_words_that_mean_nothing_with_2() {
     world.write("zones/clusters.toml", &world.clusters(&["sin-1", "sin-2"], ""));
     let (status, said) = code(&["--kill", "sin", "--fail-if-over-capacity"]);
     assert!(status == Some(1) && said.contains("--fail-if-over-capacity has nothing to judge"), "{said}");
+    for wrong in [
+        &["--kill", "sni"][..],
+        &["--kill", "a b"],
+        &["--worst", "world"],
         &["--fail-if-moved", "much"],
         &["--real"],
     ] {
@@ -151,6 +155,109 @@ fn a_real_drill_measures_the_removal_and_leaves_all_as_it_was() {
     assert_eq!(played(&served, SINGAPORE), ["192.0.2.11", "192.0.2.12"]);
     let target = &status(&served)["clusters"][1]["targets"][0];
     assert_eq!((&target["relapses"], &target["held_down_for_s"]), (&0.into(), &Value::Null));
+}
+
+#[test]
+fn what_is_in_no_answer_is_named_and_not_waited_for() {
+    let world = World::new();
+    // An IPv6 address in a world whose services have none, and a node that is drained.
+    let clusters = world.clusters(&["sin-1", "sin-2"], "");
+    let second = world.backends[0].at;
+    let one = format!("probe = [\"{second}\"]");
+    let dual = clusters.replacen("\"192.0.2.11\"", "\"192.0.2.11\", \"2001:db8::11\"", 1).replacen(
+        &one,
+        &format!("probe = [\"{second}\", \"{second}\"]"),
+        1,
+    );
+    world.write("zones/clusters.toml", &dual);
+    let served = world.serve_warm();
+    assert!(served.run(&["drain", "sin/sin-2", "--why", "a test"]).status.success());
+    let words = ["drill", "--real", "--yes", "--kill", "sin", "--for", "3s", "--format", "json"];
+    let output = served.run(&words);
+    let report = json(&output);
+    assert_eq!((output.status.code(), &report["passed"]), (Some(0), &true.into()), "{report:#}");
+    let others = serde_json::json!(["sin/sin-2 192.0.2.12", "sin/sin-1 2001:db8::11"]);
+    assert_eq!(report["not_in_answers"], others);
+}
+
+#[test]
+fn a_drill_asks_from_where_its_questions_were_chosen_and_fails_if_no_answer_held_the_node() {
+    let world = World::new();
+    // Resolvers of ::1 are sent to Frankfurt, all others to Singapore.
+    world.write("steerdns.toml", &SERVER.replace("listen = [\"127.0.0.1:0\"]", "listen = [\"[::1]:0\"]"));
+    let rules = "[policy.here]\necs = false\n[[policy.here.rule]]\nfrom = { prefix = [\"::1/128\"] }\nprefer = [\"fra\"]\n\
+                 [[policy.here.rule]]\nprefer = [\"sin\"]\n";
+    world.write("zones/clusters.toml", &world.clusters(&["sin-1", "sin-2"], rules));
+    world.write("zones/live.example.com.toml", &SERVICES.replace("everywhere", "here"));
+    let served = world.serve_warm();
+    let drill = |kill: &str| {
+        let words = ["drill", "--real", "--yes", "--kill", kill, "--for", "3s", "--format", "json"];
+        let output = served.run(&words);
+        (output.status.code(), json(&output))
+    };
+    let (code, report) = drill("fra");
+    assert_eq!((code, &report["questions"][0]["seen"]), (Some(0), &true.into()), "{report:#}");
+    let (code, report) = drill("sin/sin-1");
+    assert_eq!(code, Some(1), "{report:#}");
+    assert!(report["faults"][0].as_str().unwrap().ends_with("nothing was seen over DNS"), "{report:#}");
+}
+
+#[test]
+fn a_drill_is_looked_at_and_ended_by_whoever_began_it_alone() {
+    let world = World::new();
+    let served = world.serve_warm();
+    let socket = control::socket(&world.path("state"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ask = |asked: &Asked| {
+        let body = serde_json::to_string(asked).unwrap();
+        let told = runtime.block_on(control::ask(&socket, "POST", "/drill", body)).unwrap();
+        told.map(|told| serde_json::from_str::<Value>(&told).unwrap())
+    };
+    let begin = || {
+        let request = Request {
+            kill: vec!["sin/sin-1".into()],
+            length: "1m".into(),
+            who: "ana".into(),
+            force: false,
+            dry: false,
+        };
+        ask(&Asked::Begin(request)).unwrap()["id"].as_u64().unwrap()
+    };
+    let first = begin();
+    assert_eq!(ask(&Asked::Look(first)).unwrap()["state"], "running");
+    assert_eq!(ask(&Asked::End(first)).unwrap()["state"], "over");
+    assert_eq!(ask(&Asked::Look(first)).unwrap()["state"], "over");
+    let second = begin();
+    for asked in [Asked::Look(first), Asked::End(first)] {
+        assert_eq!(ask(&asked).unwrap_err().trim(), "your drill is over");
+    }
+    assert_eq!(ask(&Asked::Look(second)).unwrap()["state"], "running");
+    assert_eq!(ask(&Asked::End(second)).unwrap()["why"], "it was ended");
+    drop(served);
+}
+
+#[test]
+fn ctrl_c_at_the_question_ends_the_command_and_begins_nothing() {
+    let world = World::new();
+    let served = world.serve_warm();
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_steerdns"))
+        .args(["drill", "--real", "--kill", "sin/sin-1", "--config"])
+        .arg(&served.config)
+        .stdin(terminal.slave)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut said, mut stderr) = (Vec::new(), child.stderr.take().unwrap());
+    while !said.ends_with(b"[yes/no] ") {
+        let mut octet = [0];
+        stderr.read_exact(&mut octet).unwrap();
+        said.extend(octet);
+    }
+    assert!(Command::new("kill").arg("-INT").arg(child.id().to_string()).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().signal(), Some(2));
+    assert!(!served.messages().iter().any(|message| message.starts_with("a drill begins")));
 }
 
 /// `drill --real` as a child that may be killed.
