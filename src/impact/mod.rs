@@ -5,6 +5,7 @@
 //! clients  who gets an address now, and who would be left without an answer
 //! stage    a Snapshot and its grounds: where everybody is    + the Snapshot after -> Impact
 //! seats    who answers each list and slot, and what nodes get of it
+//! flow     who goes from where to where
 //! spread   median, 95th percentile and the most of what is added
 //! result   the Impact, in the words of the files; which of two is worse
 //! told     the same for people: text and Markdown
@@ -13,6 +14,7 @@
 //! Both Snapshots choose as they do for a query: this module has no opinion of its own of who answers whom.
 
 pub mod clients;
+mod flow;
 pub mod ground;
 pub mod result;
 mod seats;

@@ -4,16 +4,15 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::flow::{Flow, added_ms};
 use super::ground::{Ground, KnownBy, Share};
-use super::result::{Affected, Carried, Impact, Move, NodeShare, Part, Queries, Spread, Thinned};
+use super::result::{Affected, Carried, Impact, NodeShare, Part, Queries, Thinned};
 use super::seats::{Seat, Seats, chosen, node_shares};
 use crate::cluster::{ClusterId, Family};
 use crate::geo::places::Places;
-use crate::plan::{Plan, Route};
+use crate::plan::Route;
 use crate::snapshot::Snapshot;
 use crate::steering::choose::Standing;
-use crate::steering::kinds::RankedList;
-use crate::steering::ranker::estimate_ms;
 use crate::steering::service::AllDown;
 use crate::steering::slots::SLOTS;
 
@@ -388,60 +387,4 @@ impl Group<'_> {
     fn at(&self, cluster: ClusterId) -> f64 {
         self.seats.at(cluster).of_all(self.ground.known)
     }
-}
-
-/// Clients who go from one place to another.
-struct Flow {
-    from: Seat,
-    to: Seat,
-    share: Share,
-    /// What is added to their costs in ms, each with its weight.
-    deltas: Vec<(f64, f64)>,
-}
-
-impl Flow {
-    fn new(from: Seat, to: Seat) -> Flow {
-        Flow { from, to, share: Share::default(), deltas: Vec::new() }
-    }
-
-    /// Whether another cluster answers.
-    fn moves(&self) -> bool {
-        matches!((self.from, self.to), (Seat::At(_), Seat::At(_)))
-    }
-
-    /// Whether nobody answers any more.
-    fn is_lost(&self) -> bool {
-        matches!(self.from, Seat::At(_)) && !matches!(self.to, Seat::At(_))
-    }
-
-    fn told(mut self, plan: &Plan, part: Part, estimated: bool) -> Move {
-        let key = |seat: Seat| match seat {
-            Seat::At(id) | Seat::Dead(id) => Some(plan.inventory.cluster(id).key.to_string()),
-            Seat::Nothing => None,
-        };
-        let added_ms = Spread::of(&mut self.deltas);
-        Move {
-            from: key(self.from),
-            to: key(self.to),
-            gets: match self.to {
-                Seat::At(_) => "answered",
-                Seat::Dead(_) => "dead nodes",
-                Seat::Nothing => "servfail",
-            },
-            part,
-            added_km: added_ms.filter(|_| estimated).map(|ms| ms.map(|ms| ms / estimate_ms(1.0))),
-            added_ms,
-        }
-    }
-}
-
-/// What a list has another cluster cost more; `None` where it does not know.
-fn added_ms(list: &RankedList, from: Seat, to: Seat) -> Option<f64> {
-    let (Seat::At(from), Seat::At(to)) = (from, to) else { return None };
-    let is_known = list.costs_ms.iter().any(|cost| *cost > 0.0);
-    let cost = |id: ClusterId| {
-        let rank = list.clusters.iter().position(|own| *own == id)?;
-        Some(f64::from(list.costs_ms[rank]))
-    };
-    is_known.then(|| Some(cost(to)? - cost(from)?))?
 }
