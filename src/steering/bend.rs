@@ -19,24 +19,67 @@ pub const PENALTY_STEP_MS: f32 = 5.0;
 pub const PENALTY_STEP: f32 = 0.25;
 /// No penalty is higher, in ms: beyond it clusters are as good as away.
 pub const PENALTY_MAX_MS: f32 = 10_000.0;
+/// A penalty falls only when the way was better for so long: a cluster that nobody is sent to answers fast.
+pub const PENALTY_RELEASE: Duration = Duration::from_secs(300);
+/// That doubles each time that a penalty comes back within this time of its fall, and never is longer than this.
+pub const PENALTY_RELEASE_MAX: Duration = Duration::from_secs(3600);
 
-/// A cluster's penalty under one policy: what its way is worse than usual, held calm.
+/// A cluster's penalty under one policy: what its way is worse than usual, held calm. It comes at once and goes late.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Penalty {
     /// In whole ms.
     pub ms: f32,
     changed: Option<Instant>,
+    better: Option<Better>,
+    /// When it last fell, until it rises again.
+    fell: Option<Instant>,
+    /// How often in a row it rose soon after it had fallen.
+    relapses: u32,
+}
+
+/// A way that is better than what is held against it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Better {
+    since: Instant,
+    /// The most that was asked for meanwhile, in ms.
+    most_ms: f32,
 }
 
 impl Penalty {
     /// Follows a rise over what is usual, in ms; `None`: nothing is known, and nothing held against it.
     pub fn follow(&mut self, rise_ms: Option<f32>, quality: QualityWeight, now: Instant) {
         let fresh = wanted_ms(rise_ms.unwrap_or(0.0), quality);
-        let is_other = (fresh - self.ms).abs() >= (self.ms * PENALTY_STEP).max(PENALTY_STEP_MS);
-        let held = |changed: Instant| now.saturating_duration_since(changed) < PENALTY_HOLD;
-        if is_other && !self.changed.is_some_and(held) {
-            *self = Penalty { ms: fresh, changed: Some(now) };
+        let step = (self.ms * PENALTY_STEP).max(PENALTY_STEP_MS);
+        if fresh <= self.ms - step {
+            let better = self.better.get_or_insert(Better { since: now, most_ms: fresh });
+            better.most_ms = better.most_ms.max(fresh);
+            let Better { since, most_ms } = *better;
+            if now.saturating_duration_since(since) >= self.release() {
+                (self.ms, self.changed, self.better, self.fell) = (most_ms, Some(now), None, Some(now));
+            }
+            return;
         }
+        self.better = None;
+        let held = |changed: Instant| now.saturating_duration_since(changed) < PENALTY_HOLD;
+        if fresh >= self.ms + step && !self.changed.is_some_and(held) {
+            let soon = |fell: Instant| now.saturating_duration_since(fell) < PENALTY_RELEASE_MAX;
+            match self.fell.take() {
+                Some(fell) if soon(fell) => self.relapses += 1,
+                Some(_) => self.relapses = 0,
+                None => {}
+            }
+            (self.ms, self.changed) = (fresh, Some(now));
+        }
+    }
+
+    /// Nothing can be told of the way for now: the penalty stays, and the way was not better meanwhile.
+    pub fn stay(&mut self) {
+        self.better = None;
+    }
+
+    /// For how long the way must be better until the penalty falls.
+    fn release(&self) -> Duration {
+        PENALTY_RELEASE.saturating_mul(1 << self.relapses.min(8)).min(PENALTY_RELEASE_MAX)
     }
 }
 
@@ -148,35 +191,97 @@ mod tests {
         assert_eq!(of(None, QUALITY), 0.0);
     }
 
-    #[test]
-    fn whatever_a_way_does_its_penalty_changes_at_most_once_per_hold() {
-        let start = Instant::now();
-        let mut penalty = Penalty::default();
-        let mut changes = 0;
-        for second in 0..3600u64 {
-            let rise = if second % 7 < 3 { 0.0 } else { 10.0 + (second % 97) as f32 };
+    /// Second by second a rise; when the penalty became what.
+    fn told(
+        penalty: &mut Penalty,
+        start: Instant,
+        seconds: std::ops::Range<u64>,
+        rise: impl Fn(u64) -> f32,
+    ) -> Vec<(u64, f32)> {
+        let mut changes = Vec::new();
+        for second in seconds {
             let before = penalty.ms;
-            penalty.follow(Some(rise), QUALITY, start + Duration::from_secs(second));
-            changes += u32::from(before != penalty.ms);
+            penalty.follow(Some(rise(second)), QUALITY, start + Duration::from_secs(second));
+            if before != penalty.ms {
+                changes.push((second, penalty.ms));
+            }
         }
-        assert!((10..=120).contains(&changes), "{changes}");
+        changes
     }
 
     #[test]
-    fn a_way_that_rises_and_stays_is_held_against_it_once() {
-        let start = Instant::now();
-        let (mut penalty, mut seen) = (Penalty::default(), vec![]);
-        for second in 0..600u64 {
-            let rise = match second {
-                0..60 => 0.0,
-                60..300 => 40.0 + (second % 5) as f32,
-                _ => 0.0,
-            };
+    fn whatever_a_way_does_its_penalty_changes_at_most_once_per_hold() {
+        let rise = |second: u64| if second % 7 < 3 { 0.0 } else { 10.0 + (second % 97) as f32 };
+        let changes = told(&mut Penalty::default(), Instant::now(), 0..86_400, rise);
+        assert!(
+            changes.windows(2).all(|pair| pair[1].0 - pair[0].0 >= PENALTY_HOLD.as_secs()),
+            "{changes:?}"
+        );
+    }
+
+    #[test]
+    fn a_way_that_rises_and_stays_is_held_against_it_once_and_for_five_minutes_more() {
+        let rise = |second| match second {
+            60..300 => 40.0 + (second % 5) as f32,
+            _ => 0.0,
+        };
+        let changes = told(&mut Penalty::default(), Instant::now(), 0..3600, rise);
+        assert_eq!(changes, [(60, 30.0), (600, 0.0)]);
+    }
+
+    #[test]
+    fn a_penalty_that_grows_does_so_once_per_hold() {
+        let rise = |second| if second < 10 { 30.0 } else { 130.0 };
+        let changes = told(&mut Penalty::default(), Instant::now(), 0..120, rise);
+        assert_eq!(changes, [(0, 20.0), (30, 120.0)]);
+    }
+
+    #[test]
+    fn it_falls_to_the_most_that_was_asked_for_meanwhile() {
+        let rise = |second| match second {
+            0..60 => 110.0,
+            60..200 => 10.0,
+            200..210 => 40.0,
+            _ => 10.0,
+        };
+        let changes = told(&mut Penalty::default(), Instant::now(), 0..1200, rise);
+        assert_eq!(changes, [(0, 100.0), (360, 30.0), (661, 0.0)]);
+    }
+
+    #[test]
+    fn a_way_that_is_worse_whenever_clients_come_back_is_tried_ever_more_seldom() {
+        // Probes take long because of clients: 30 s after they came, and never while they stay away.
+        let (mut penalty, start) = (Penalty::default(), Instant::now());
+        let (mut came, mut changes) = (0, Vec::new());
+        for second in 0..8 * 3600u64 {
+            let before = penalty.ms;
+            let rise = if penalty.ms == 0.0 && second - came >= 30 { 50.0 } else { 0.0 };
             penalty.follow(Some(rise), QUALITY, start + Duration::from_secs(second));
-            if seen.last() != Some(&penalty.ms) {
-                seen.push(penalty.ms);
+            if before > 0.0 && penalty.ms == 0.0 {
+                came = second;
+            }
+            if before != penalty.ms {
+                changes.push(second);
             }
         }
-        assert_eq!(seen, [0.0, 30.0, 0.0]);
+        let away: Vec<u64> = changes.chunks_exact(2).map(|pair| pair[1] - pair[0]).collect();
+        assert_eq!(away[..5], [301, 601, 1201, 2401, 3601], "5, 10, 20, 40 minutes, and then an hour");
+        assert!(away[5..].iter().all(|seconds| *seconds == 3601), "{away:?}");
+    }
+
+    #[test]
+    fn an_hour_without_a_relapse_forgives_all() {
+        let rise = |second| if second % 6000 < 60 { 50.0 } else { 0.0 };
+        let changes = told(&mut Penalty::default(), Instant::now(), 0..18_000, rise);
+        assert_eq!(changes.chunks_exact(2).map(|pair| pair[1].0 - pair[0].0).collect::<Vec<_>>(), [360; 3]);
+    }
+
+    #[test]
+    fn while_nothing_can_be_told_a_penalty_stays() {
+        let (mut penalty, start) = (Penalty::default(), Instant::now());
+        told(&mut penalty, start, 0..60, |_| 50.0);
+        told(&mut penalty, start, 60..200, |_| 0.0);
+        penalty.stay();
+        assert_eq!(told(&mut penalty, start, 2000..2600, |_| 0.0), [(2300, 0.0)]);
     }
 }
