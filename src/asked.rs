@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::cluster::Family;
 use crate::explain::{Beside, Explanation, explain};
-use crate::health::quality::Measure;
+use crate::health::quality::Ways;
 use crate::load::Geography;
 use crate::plan::{Plan, Route};
 use crate::snapshot::Snapshot;
@@ -75,7 +75,7 @@ impl Asked {
         &self,
         snapshot: &Snapshot,
         geography: Option<&Geography>,
-        ways: &[Option<Measure>],
+        ways: &[Ways],
         now: Instant,
     ) -> Result<Explanation, String> {
         let plan = &*snapshot.plan;

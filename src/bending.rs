@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::cluster::{Cluster, Family};
 use crate::geo::place::Prefix;
-use crate::health::quality::{Load, Measure};
+use crate::health::quality::{Load, Ways};
 use crate::health::verdict::Verdict;
 use crate::plan::{Group, Plan};
 use crate::snapshot::Snapshot;
@@ -20,7 +20,7 @@ use crate::steering::bend::{Bends, BentGroup, BentList, Penalty, bend};
 use crate::steering::choose::Standing;
 use crate::steering::client::unroutable_blocks;
 use crate::steering::kinds::RankedList;
-use crate::steering::rules::{Policy, QualityWeight};
+use crate::steering::rules::Policy;
 
 /// How ranked lists stand today, and what is remembered for tomorrow's calm.
 #[derive(Debug, Default)]
@@ -37,8 +37,8 @@ pub struct Bending {
 /// What was measured at one instant.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
-    /// Cluster by cluster: its way; `None`: too little is known.
-    pub ways: Vec<Option<Measure>>,
+    /// Cluster by cluster: its ways. Clusters beyond its end: nothing is known of them.
+    pub ways: Vec<Ways>,
     /// What nodes said of their load.
     pub loads: Vec<Load>,
 }
@@ -50,7 +50,7 @@ impl Bending {
             self.load(&snapshot.plan);
         }
         let plan = Arc::clone(&self.plan);
-        let penalties = self.follow(&plan, &measured.ways, now);
+        let penalties = self.follow(&plan, &measured.ways, snapshot.doubting.is_some(), now);
         let none = |of_group: &Vec<f32>| of_group.iter().all(|ms| *ms == 0.0);
         let lists: Vec<Vec<Bent>> = plan
             .groups
@@ -89,17 +89,22 @@ impl Bending {
         self.plan = Arc::clone(plan);
     }
 
-    /// Group by group, what is held against clusters, in ms.
-    fn follow(&mut self, plan: &Plan, ways: &[Option<Measure>], now: Instant) -> Vec<Vec<f32>> {
+    /// Group by group, what is held against clusters, in ms. While the server doubts its own network, that stays as it is.
+    fn follow(&mut self, plan: &Plan, ways: &[Ways], doubting: bool, now: Instant) -> Vec<Vec<f32>> {
         let of_group = |(group, penalties): (&Group, &mut Vec<Penalty>)| {
             let quality = policy_of(plan, group).quality;
-            let follow = |(penalty, way): (&mut Penalty, &Option<Measure>)| {
-                // A policy that it does not count for takes back what it held.
-                let weight = quality.unwrap_or(QualityWeight { weight: 0.0, tolerate_ms: 0.0 });
-                penalty.follow(way.map(|way| way.rise_ms), weight, now);
+            let family = plan.kinds[usize::from(group.kind)].family as usize;
+            let follow = |(at, penalty): (usize, &mut Penalty)| {
+                let way = ways.get(at).and_then(|ways| ways[family]);
+                match quality {
+                    // A policy that it does not count for takes back what it held.
+                    None => *penalty = Penalty::default(),
+                    Some(_) if doubting => penalty.stay(),
+                    Some(quality) => penalty.follow(way.map(|way| way.rise_ms), quality, now),
+                }
                 penalty.ms
             };
-            penalties.iter_mut().zip(ways).map(follow).collect()
+            penalties.iter_mut().enumerate().map(follow).collect()
         };
         plan.groups.iter().zip(&mut self.penalties).map(of_group).collect()
     }

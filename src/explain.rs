@@ -11,7 +11,7 @@ use crate::geo::place::Place;
 use crate::geo::sources::Known;
 use crate::health::check::probing;
 use crate::health::overrides::Said;
-use crate::health::quality::Measure;
+use crate::health::quality::{Measure, Ways};
 use crate::plan::{Placed, Plan, Route};
 use crate::snapshot::{HeldTarget, Snapshot};
 use crate::steering::bend::wanted_ms;
@@ -89,12 +89,14 @@ pub struct Listed {
 pub struct ListedWay {
     /// The median time of probes, in ms.
     pub time_ms: f32,
-    /// The share of probes that lost a packet.
-    pub loss: f32,
-    /// Both together, in ms.
-    pub now_ms: f32,
     /// What that usually is.
     pub usual_ms: f32,
+    /// The share of probes that lost a packet.
+    pub loss: f32,
+    /// What that usually is.
+    pub usual_loss: f32,
+    /// What is certainly lost costs, in ms, beyond what usually is.
+    pub loss_ms: f32,
     /// What all ways have risen by.
     pub common_ms: f32,
     /// By how much it is more than usual, less what is common.
@@ -107,20 +109,26 @@ pub struct ListedWay {
 
 impl ListedWay {
     fn of(way: &Measure, quality: QualityWeight) -> ListedWay {
-        let Measure { time_ms, loss, now_ms, usual_ms, common_ms, rise_ms } = *way;
+        let Measure { time_ms, usual_ms, loss, usual_loss, loss_ms, common_ms, rise_ms } = *way;
         let QualityWeight { weight, tolerate_ms } = quality;
-        ListedWay { time_ms, loss, now_ms, usual_ms, common_ms, rise_ms, tolerate_ms, weight }
+        ListedWay { time_ms, usual_ms, loss, usual_loss, loss_ms, common_ms, rise_ms, tolerate_ms, weight }
+    }
+
+    /// The penalty that it asks for, in ms; what is held against the cluster follows it with calm.
+    fn wanted_ms(&self) -> f32 {
+        wanted_ms(self.rise_ms, QualityWeight { weight: self.weight, tolerate_ms: self.tolerate_ms })
     }
 }
 
 impl fmt::Display for ListedWay {
     /// The formula, filled in.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ListedWay { time_ms, now_ms, usual_ms, common_ms, rise_ms, tolerate_ms, weight, .. } = self;
-        write!(f, "way {time_ms:.0} ms, {:.1} % lost: {now_ms:.0} ms", 100.0 * self.loss)?;
-        write!(f, " - usual {usual_ms:.0} - common {common_ms:.0} = rise {rise_ms:.0};")?;
-        let penalty_ms = wanted_ms(*rise_ms, QualityWeight { weight: *weight, tolerate_ms: *tolerate_ms });
-        write!(f, " {weight} * (rise - {tolerate_ms}) = {penalty_ms:.0} ms")
+        let ListedWay { time_ms, usual_ms, loss_ms, common_ms, rise_ms, tolerate_ms, weight, .. } = self;
+        let (loss, usual_loss) = (100.0 * self.loss, 100.0 * self.usual_loss);
+        write!(f, "way {time_ms:.0} ms - usual {usual_ms:.0}")?;
+        write!(f, " + loss {loss_ms:.0} ({loss:.1} %, usual {usual_loss:.1})")?;
+        write!(f, " - common {common_ms:.0} = rise {rise_ms:.0};")?;
+        write!(f, " {weight} * (rise - {tolerate_ms}) = {:.0} ms", self.wanted_ms())
     }
 }
 
@@ -152,8 +160,8 @@ pub struct ListedNode {
 pub struct Beside<'b> {
     /// What each source says of the address that decides, and all of them together, if they were asked.
     pub known: Option<(&'b [Known], &'b Place)>,
-    /// Cluster by cluster: what the way there costs, if that was measured.
-    pub ways: &'b [Option<Measure>],
+    /// Cluster by cluster: what the ways there cost, if that was measured.
+    pub ways: &'b [Ways],
 }
 
 /// Explains what a client gets from a route.
@@ -179,7 +187,7 @@ pub fn explain(
         rank(policy, &candidates, &plan.inventory, place, client.address)
     });
     let way = |id: ClusterId| {
-        let way = beside.ways.get(usize::from(id.0)).copied().flatten();
+        let way = beside.ways.get(usize::from(id.0)).and_then(|ways| ways[route.family as usize]);
         policy.quality.zip(way).map(|(quality, way)| ListedWay::of(&way, quality))
     };
     let ttl_s = set.map_or(0, |set| set.ttl_s(route.ttl_s, now));
@@ -474,7 +482,11 @@ impl fmt::Display for Explanation {
                 write!(line, "  ({})", listed.why)?;
             }
             if listed.penalty_ms > 0.0 {
-                write!(line, ", {:.0} ms held against it: its way is worse than usual", listed.penalty_ms)?;
+                let is = match listed.way {
+                    Some(way) if way.wanted_ms() == 0.0 => "was, of late,",
+                    _ => "is",
+                };
+                write!(line, ", {:.0} ms held against it: its way {is} worse than usual", listed.penalty_ms)?;
             }
             writeln!(f, "{line}")?;
             if let Some(way) = &listed.way {

@@ -15,7 +15,7 @@ use crate::cluster::{CLUSTERS_MAX, Cluster, CountId, Family, Node};
 use crate::files::server::Geoip;
 use crate::health::certificate::Certificate;
 use crate::health::overrides::Order;
-use crate::health::quality::Measure;
+use crate::health::quality::{Measure, Ways};
 use crate::health::rounds::Observation;
 use crate::health::target::TargetKey;
 use crate::health::verdict::{Outcome, Verdict};
@@ -69,7 +69,7 @@ static REMOVAL: [Duration; 25] = {
 struct Today {
     plan: Arc<Plan>,
     bends: Arc<Bends>,
-    ways: Vec<Option<Measure>>,
+    ways: Vec<Ways>,
 }
 
 /// What the publishing task counts.
@@ -132,12 +132,12 @@ impl Record {
     }
 
     /// How lists stand now, and what the ways to clusters cost.
-    pub fn bent(&self, plan: &Arc<Plan>, bends: &Arc<Bends>, ways: Vec<Option<Measure>>) {
+    pub fn bent(&self, plan: &Arc<Plan>, bends: &Arc<Bends>, ways: Vec<Ways>) {
         *locked(&self.today) = Some(Today { plan: Arc::clone(plan), bends: Arc::clone(bends), ways });
     }
 
     /// What the ways to the clusters of a Plan cost, cluster by cluster; empty: nothing was measured under it yet.
-    pub fn ways(&self, plan: &Arc<Plan>) -> Vec<Option<Measure>> {
+    pub fn ways(&self, plan: &Arc<Plan>) -> Vec<Ways> {
         let today = locked(&self.today);
         let today = today.as_ref().filter(|today| Arc::ptr_eq(&today.plan, plan));
         today.map(|today| today.ways.clone()).unwrap_or_default()
@@ -296,10 +296,7 @@ impl Record {
                 "region": cluster.region.as_deref(),
                 "place": [cluster.place.lat(), cluster.place.lon()],
                 "capacity": cluster.capacity,
-                "way": today.and_then(|today| today.ways.get(at)?.as_ref()).map(|way| json!({
-                    "time_ms": way.time_ms, "loss": way.loss, "now_ms": way.now_ms, "usual_ms": way.usual_ms,
-                    "common_ms": way.common_ms, "rise_ms": way.rise_ms,
-                })),
+                "ways": today.and_then(|today| today.ways.get(at)).map(told_of_ways),
                 "load": today.and_then(|today| today.bends.shares.get(at)).map(|share| json!({
                     "demand": share.demand, "assigned": share.assigned, "capacity": share.capacity,
                     "price_ms": share.price_ms, "shed_slots": share.shed, "taken_slots": share.taken,
@@ -392,23 +389,30 @@ impl Publishing {
 
 fn write_today(text: &mut Exposition, today: &Today) {
     let clusters = || today.plan.inventory.clusters.iter();
-    let ways =
-        || clusters().zip(&today.ways).filter_map(|(cluster, way)| Some((&*cluster.key, way.as_ref()?)));
+    let ways = || {
+        clusters().zip(&today.ways).flat_map(|(cluster, ways)| {
+            let labels = |word| [("cluster", &*cluster.key), ("family", word)];
+            ["ip4", "ip6"]
+                .into_iter()
+                .zip(ways)
+                .filter_map(move |(word, way)| Some((labels(word), way.as_ref()?)))
+        })
+    };
     let mut rise = text.family(
         "steerdns_way_rise_seconds",
         Kind::Gauge,
         "By how much probes of a cluster cost more than usual, less what all clusters have risen.",
     );
-    for (key, way) in ways() {
-        rise.sample(&[("cluster", key)], f64::from(way.rise_ms) / 1000.0);
+    for (labels, way) in ways() {
+        rise.sample(&labels, f64::from(way.rise_ms) / 1000.0);
     }
     let mut loss = text.family(
         "steerdns_way_loss_ratio",
         Kind::Gauge,
         "The share of a cluster's probes that lost a packet.",
     );
-    for (key, way) in ways() {
-        loss.sample(&[("cluster", key)], f64::from(way.loss));
+    for (labels, way) in ways() {
+        loss.sample(&labels, f64::from(way.loss));
     }
     let shares = || clusters().zip(&today.bends.shares);
     let help = "What is asked of a cluster by the balance, in units of capacity.";
@@ -423,6 +427,18 @@ fn write_today(text: &mut Exposition, today: &Today) {
     }
     let help = "What is asked beyond all capacity.";
     text.family("steerdns_capacity_short", Kind::Gauge, help).sample(&[], today.bends.short);
+}
+
+/// The ways to a cluster, by what is asked for.
+fn told_of_ways(ways: &Ways) -> Value {
+    let told = |way: &Measure| {
+        json!({
+            "time_ms": way.time_ms, "usual_ms": way.usual_ms, "loss": way.loss, "usual_loss": way.usual_loss,
+            "loss_ms": way.loss_ms, "common_ms": way.common_ms, "rise_ms": way.rise_ms,
+        })
+    };
+    let [v4, v6] = ways.each_ref().map(|way| way.as_ref().map(told));
+    json!({ "A": v4, "AAAA": v6 })
 }
 
 /// An operator's word of today.

@@ -8,7 +8,7 @@ use crate::answer::worker::Why;
 use crate::explain::{Beside, explain};
 use crate::geo::place::Place;
 use crate::geo::sources::Known;
-use crate::health::quality::Measure;
+use crate::health::quality::Ways;
 use crate::snapshot::Snapshot;
 use crate::wire::lowered::Lowered;
 use crate::wire::query::{self, BUFFER_MIN};
@@ -22,7 +22,7 @@ pub fn why(
     query: &[u8],
     peer: IpAddr,
     now: Instant,
-    ways: &[Option<Measure>],
+    ways: &[Ways],
     known: impl Fn(IpAddr) -> Option<(Vec<Known>, Place)>,
 ) -> Option<Why> {
     let mut message = query.to_vec();

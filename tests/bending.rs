@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use steerdns::bending::{Bending, Measured};
 use steerdns::explain::{Beside, explain};
-use steerdns::health::quality::{Load, Measure};
+use steerdns::health::quality::{Load, Measure, Ways};
 use steerdns::publisher::Event;
 use steerdns::wire::edns::Subnet;
 use support::world::{Files, World};
@@ -45,6 +45,16 @@ node.fra-1 = ["198.51.100.21"]
 
 /// A world in which four countries have a quarter of the addresses each, and each a cluster of its own.
 fn world(policy: &str, more: &str) -> World {
+    start(&files(policy, more))
+}
+
+fn start(files: &Files) -> World {
+    let mut world = World::start(files).unwrap();
+    world.all_up();
+    world
+}
+
+fn files(policy: &str, more: &str) -> Files {
     let mut files = Files::default();
     files.put(
         "steerdns.toml",
@@ -58,9 +68,7 @@ fn world(policy: &str, more: &str) -> World {
     files.put("zones/clusters.toml", &format!("{CLUSTERS}{more}[policy.near]\n{policy}"));
     files.put("zones/x.test.zone", "$TTL 300\n@ SOA ns1 hostmaster 1 2 3 4 5\n@ NS ns1\nns1 A 192.0.2.1\n");
     files.put("zones/x.test.toml", "[service.s]\npolicy = \"near\"\n");
-    let mut world = World::start(&files).unwrap();
-    world.all_up();
-    world
+    files
 }
 
 /// One step of today's lists, a second later.
@@ -98,13 +106,15 @@ fn all(key: &str) -> BTreeMap<String, u32> {
     BTreeMap::from([(key.to_owned(), 4096)])
 }
 
-/// The ways to sin, jkt, bkk, fra: this much worse than usual, in ms.
+/// A way that is so much worse than usual, in ms, and 5 more, as all are.
+fn way(rise_ms: f32) -> Measure {
+    let (usual_ms, common_ms) = (15.0, 5.0);
+    Measure { time_ms: usual_ms + common_ms + rise_ms, usual_ms, common_ms, rise_ms, ..Measure::default() }
+}
+
+/// The ways to sin, jkt, bkk, fra over IPv4: this much worse than usual, in ms.
 fn ways(rises: [f32; 4]) -> Measured {
-    let way = |rise_ms| {
-        let (time_ms, loss, usual_ms) = (20.0, 0.0, 15.0);
-        Some(Measure { time_ms, loss, now_ms: rise_ms + 20.0, usual_ms, common_ms: 5.0, rise_ms })
-    };
-    Measured { ways: rises.map(way).into(), loads: Vec::new() }
+    Measured { ways: rises.map(|rise_ms| [Some(way(rise_ms)), None]).into(), loads: Vec::new() }
 }
 
 fn load(world: &World, cluster: &str, used: f64) -> Load {
@@ -122,8 +132,10 @@ fn a_cluster_whose_way_is_worse_than_usual_falls_behind_a_slightly_farther_one_a
     steps(&mut world, &mut bending, &ways([0.0, 60.0, 0.0, 0.0]), 1);
     assert_eq!(counts(&world, 64), all("sin"));
     assert_eq!((counts(&world, 16), counts(&world, 128)), (all("sin"), all("bkk")));
-    // Frankfurt is far behind all of them: 60 ms do not send Germans to Asia.
-    steps(&mut world, &mut bending, &ways([0.0, 0.0, 0.0, 60.0]), 31);
+    // Frankfurt is far behind all of them: 60 ms do not send Germans to Asia. Jakarta is well again, but for how long?
+    steps(&mut world, &mut bending, &ways([0.0, 0.0, 0.0, 60.0]), 299);
+    assert_eq!((counts(&world, 64), counts(&world, 192)), (all("sin"), all("fra")));
+    steps(&mut world, &mut bending, &ways([0.0, 0.0, 0.0, 60.0]), 2);
     assert_eq!((counts(&world, 64), counts(&world, 192)), (all("jkt"), all("fra")));
 }
 
@@ -150,11 +162,45 @@ fn explain_tells_what_is_held_against_a_cluster() {
     assert_eq!(jkt.penalty_ms, 50.0);
     let text = told.to_string();
     assert!(text.contains("50 ms held against it: its way is worse than usual"), "{text}");
-    let terms = "way 20 ms, 0.0 % lost: 80 ms - usual 15 - common 5 = rise 60; 1 * (rise - 10) = 50 ms";
+    let terms =
+        "way 80 ms - usual 15 + loss 0 (0.0 %, usual 0.0) - common 5 = rise 60; 1 * (rise - 10) = 50 ms";
     assert!(text.contains(terms), "{text}");
     assert!(told.short().contains(&format!("jkt {terms}")), "{:?}", told.short());
     // Where nothing is held against a cluster, the terms say why.
-    assert!(text.contains("20 ms - usual 15 - common 5 = rise 0; 1 * (rise - 10) = 0 ms"), "{text}");
+    assert!(text.contains("common 5 = rise 0; 1 * (rise - 10) = 0 ms"), "{text}");
+    // Well again, but not for long.
+    let well = [0.0; 4].map(|rise_ms| [Some(way(rise_ms)), None]);
+    let beside = Beside { ways: &well, ..Beside::default() };
+    let text = explain(&world.snapshot, &route, Some(&subnet), peer, world.now, &beside).to_string();
+    assert!(text.contains("50 ms held against it: its way was, of late, worse than usual"), "{text}");
+}
+
+#[test]
+fn a_way_of_one_family_moves_clients_of_that_family_alone() {
+    let mut world = world("quality = {}\n", "[balance]\nenabled = false\n");
+    let none: Ways = [None, None];
+    let v6_alone = Measured { ways: vec![none, [None, Some(way(60.0))], none, none], loads: Vec::new() };
+    steps(&mut world, &mut Bending::default(), &v6_alone, 2);
+    assert_eq!(counts(&world, 64), all("jkt"));
+}
+
+#[test]
+fn while_the_server_doubts_its_own_network_what_is_held_against_ways_stays() {
+    let mut files = files("quality = {}\n", "[balance]\nenabled = false\n");
+    files.append("steerdns.toml", "[health]\ncanaries = [\"203.0.113.1:53\", \"203.0.113.2:53\"]\n");
+    let mut world = start(&files);
+    let mut bending = Bending::default();
+    world.canaries(true);
+    steps(&mut world, &mut bending, &ways([0.0, 60.0, 0.0, 0.0]), 1);
+    for target in world.targets("all", None) {
+        world.down(&target);
+    }
+    world.canaries(false);
+    assert!(world.snapshot.doubting.is_some());
+    // An hour without a word of any way, and then some that would be held against Singapore.
+    steps(&mut world, &mut bending, &Measured::default(), 3600);
+    steps(&mut world, &mut bending, &ways([500.0, 0.0, 0.0, 0.0]), 60);
+    assert_eq!(world.snapshot.bends.penalties, [[0.0, 50.0, 0.0, 0.0]]);
 }
 
 #[test]
@@ -162,7 +208,7 @@ fn a_dead_regions_clients_are_divided_so_that_no_neighbour_is_overrun() {
     // Each has 60 of 100 in use: neither Singapore nor Bangkok alone can take what Jakarta had.
     let mut world = world("", "");
     let mut bending = Bending::default();
-    let none = Measured { ways: vec![None; 4], loads: Vec::new() };
+    let none = Measured { ways: Vec::new(), loads: Vec::new() };
     steps(&mut world, &mut bending, &none, 3);
     for target in world.targets("jkt", None) {
         world.down(&target);
@@ -187,7 +233,7 @@ fn a_cluster_that_says_it_is_full_sheds_some_of_its_clients_and_takes_them_back(
     let mut world = world("", "");
     let mut bending = Bending::default();
     let told = |world: &World, used: f64| Measured {
-        ways: vec![None; 4],
+        ways: Vec::new(),
         loads: ["sin", "jkt", "bkk", "fra"]
             .map(|key| load(world, key, if key == "sin" { used } else { 0.3 }))
             .into(),
@@ -217,7 +263,7 @@ fn a_cluster_that_says_it_is_full_sheds_some_of_its_clients_and_takes_them_back(
 fn nobody_moves_because_a_file_was_read() {
     let mut world = world("", "");
     let mut bending = Bending::default();
-    let none = Measured { ways: vec![None; 4], loads: Vec::new() };
+    let none = Measured { ways: Vec::new(), loads: Vec::new() };
     steps(&mut world, &mut bending, &none, 3);
     for target in world.targets("jkt", None) {
         world.down(&target);

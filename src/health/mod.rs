@@ -4,8 +4,10 @@
 //! rounds   when to probe whom            Rounds -> Start, Withdraw, Report      (one Pace a target)
 //! board    what we hold of every target  Report -> Change
 //! tracker  one target's verdict          both run the same one, so they never disagree
+//! quality  what the ways to clusters cost  Report -> Measure                  (one Way a target, each with its Baseline)
 //! ```
 
+pub mod baseline;
 pub mod board;
 pub mod budget;
 pub mod certificate;
@@ -25,3 +27,4 @@ pub mod target;
 pub mod tracker;
 pub mod usual;
 pub mod verdict;
+pub mod way;

@@ -1,87 +1,73 @@
 //! Quality: how much worse the ways to clusters are than they use to be.
 //!
 //! ```text
-//! a target    the median of its last probes, and the share of them that were lost  -> what it costs now, in ms
-//! a cluster   the median over its targets, second by second                        -> its baseline: the median of a day
-//!             now - baseline = its rise; less the median rise of all clusters: that is our own network's
+//! a target              the median of its last probes - the median of a day    -> how much slower its way is than usual
+//! a cluster and family  the median over its targets, and what is lost beyond the usual  -> its rise
+//!                       less the median rise of all clusters in that family: that is our own network's
 //! ```
 //!
 //! The formulas and their sources: docs/steering.md, "Quality".
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::baseline::{Baseline, DAY_S, UsualWay, median};
 use super::note::Note;
 use super::rounds::Observation;
 use super::target::{Aim, TargetKey};
-use super::verdict::Outcome;
+use super::verdict::Verdict;
+use super::way::{Recent, Way};
+use crate::cluster::Family;
 
-/// The probes whose times count.
-const TIMES: usize = 15;
-/// Fewer tell nothing.
-const TIMES_MIN: usize = 5;
-/// The probes whose loss counts: one bit each.
-const LOSSES: u32 = 64;
-/// Fewer tell nothing of loss.
-const LOSSES_MIN: u32 = 20;
-/// What a lost packet costs those who wait for it: the first retransmission timeout (RFC 6298 §2.1).
+/// What a lost packet costs those who wait for it, in ms: the first retransmission timeout (RFC 6298 §2.1).
 const RETRANSMISSION_MS: f64 = 1000.0;
-/// A probe that took so long, and twice its usual time, lost a packet on the way.
-const LOST_MS: f32 = 200.0;
 /// Above this a way is hardly one.
 const LOSS_MAX: f64 = 0.9;
-/// A baseline is made of medians of so long …
-const BUCKET: Duration = Duration::from_secs(300);
-/// … and of so many: a day.
-const BUCKETS: usize = 288;
+/// Fewer lost probes tell nothing of loss: one or two are an accident.
+const LOST_MIN: u32 = 3;
+/// The quantile of the normal distribution for a confidence of 95 % (two-sided).
+const Z: f64 = 1.96;
 /// Where fewer clusters are measured, nobody can tell our own network's rise from theirs.
 const CLUSTERS_MIN: usize = 3;
 /// A load that was told longer ago is forgotten.
 const LOAD_AGE_MAX: Duration = Duration::from_secs(600);
 
 /// All that probes tell of ways and of load.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Quality {
-    targets: HashMap<TargetKey, Way>,
-    clusters: HashMap<Arc<str>, Baseline>,
+    began: Instant,
+    targets: HashMap<TargetKey, Probed>,
     /// What nodes said of their load by themselves, by cluster and node.
     pushed: HashMap<(Arc<str>, Arc<str>), (f64, Instant)>,
 }
 
-/// What is known of the way to a target.
-#[derive(Clone, Debug, Default)]
-struct Way {
-    /// The times of the last probes that succeeded, in ms.
-    times: VecDeque<f32>,
-    /// Of the last probes, the newest lowest: whether one was lost.
-    lost: u64,
-    probes: u32,
+/// What is known of a target.
+#[derive(Debug)]
+struct Probed {
+    aim: Arc<Aim>,
+    way: Way,
     /// How busy it said it is, and when.
     load: Option<(f64, Instant)>,
 }
 
-/// What a cluster's way usually costs.
-#[derive(Clone, Debug, Default)]
-struct Baseline {
-    /// Medians of a bucket each, the oldest first.
-    buckets: VecDeque<f32>,
-    /// What was measured since the last bucket was full.
-    fresh: Vec<f32>,
-    begun: Option<Instant>,
-}
+/// The ways to a cluster, by [`Family`]; `None`: too little is known.
+pub type Ways = [Option<Measure>; 2];
 
 /// What the way to a cluster costs now, and usually.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Measure {
-    /// The median time of probes, in ms.
+    /// The median time of probes, in ms: of the target that stands in the middle of the cluster's by how much slower it is than usual.
     pub time_ms: f32,
-    /// The share of probes that lost a packet.
-    pub loss: f32,
-    /// Both together: time, and what loss costs.
-    pub now_ms: f32,
-    /// What that usually is.
+    /// What that target's usually is.
     pub usual_ms: f32,
+    /// The share of the cluster's probes that lost a packet.
+    pub loss: f32,
+    /// What that usually is.
+    pub usual_loss: f32,
+    /// What is certainly lost costs, in ms, beyond what usually is.
+    pub loss_ms: f32,
     /// What all clusters together have risen: our own network's fault.
     pub common_ms: f32,
     /// By how much it is more than usual, less what is common.
@@ -101,20 +87,40 @@ pub struct Load {
     pub at: Instant,
 }
 
+/// What is usual of a target, as it outlives the program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptUsual {
+    /// Which target.
+    pub key: TargetKey,
+    /// Where it was probed.
+    pub probe: SocketAddr,
+    /// The word for what was probed.
+    pub kind: String,
+    /// What was usual.
+    pub usual: UsualWay,
+    /// Of how many medians of five minutes that was made.
+    pub buckets: usize,
+    /// How long ago the last of them began.
+    pub age: Duration,
+}
+
 impl Quality {
+    /// Nothing known yet.
+    pub fn new(now: Instant) -> Quality {
+        Quality { began: now, targets: HashMap::new(), pushed: HashMap::new() }
+    }
+
     /// A probe told something.
     pub fn observe(&mut self, observation: &Observation) {
-        match observation.seen.outcome {
-            Outcome::Succeeded(took) => self.way(&observation.aim).succeeded(took),
-            Outcome::Failed(_) => self.way(&observation.aim).failed(),
-            Outcome::Late | Outcome::Local(_) => {}
-        }
+        let (aim, seen) = (&observation.aim, &observation.seen);
+        let at_s = self.second(seen.at);
+        self.probed(aim).way.observe(seen, aim.check.timeout, at_s);
     }
 
     /// A probe learned something.
-    pub fn note(&mut self, aim: &Aim, note: &Note, now: Instant) {
+    pub fn note(&mut self, aim: &Arc<Aim>, note: &Note, now: Instant) {
         if let Note::Load { used } = note {
-            self.way(aim).load = Some((*used, now));
+            self.probed(aim).load = Some((*used, now));
         }
     }
 
@@ -123,67 +129,50 @@ impl Quality {
         self.pushed.insert((cluster, node), (used, now));
     }
 
-    /// Keeps what is known of these targets, and forgets the others.
-    pub fn keep<'t>(&mut self, targets: impl Iterator<Item = &'t TargetKey>) {
+    /// Keeps what is known of these targets, and forgets the others, and those that are probed otherwise now.
+    pub fn keep<'t>(&mut self, aims: impl Iterator<Item = &'t Arc<Aim>>) {
         let mut old = std::mem::take(&mut self.targets);
-        let mut clusters = std::mem::take(&mut self.clusters);
         let mut pushed = std::mem::take(&mut self.pushed);
-        for key in targets {
+        for aim in aims {
+            let key = &aim.key;
             if let Some((node, load)) = pushed.remove_entry(&(key.cluster.clone(), key.node.clone())) {
                 self.pushed.insert(node, load);
             }
-            if let Some(baseline) = clusters.remove(&key.cluster) {
-                self.clusters.insert(key.cluster.clone(), baseline);
-            }
-            if let Some(way) = old.remove(key) {
-                self.targets.insert(key.clone(), way);
+            if let Some(probed) = old.remove(key).filter(|probed| probed.aim.same(aim)) {
+                self.targets.insert(key.clone(), Probed { aim: aim.clone(), ..probed });
             }
         }
     }
 
-    /// What the ways to these clusters cost now; once a second, since baselines are made of it. `None`: too little is known.
+    /// What is known of the ways to all targets that are up: to be made out by [`measure`], which takes longer.
     ///
-    /// Whoever is down gets nobody, and says nothing of the way of those that stand beside it.
-    pub fn measure(
+    /// Whoever is in doubt says nothing for now, and whoever is down is measured anew when it is back.
+    pub fn recent(
         &mut self,
-        clusters: &[Arc<str>],
-        is_down: impl Fn(&TargetKey) -> bool,
+        verdict: impl Fn(&TargetKey) -> Verdict,
         now: Instant,
-    ) -> Vec<Option<Measure>> {
-        let mut ways: HashMap<&Arc<str>, Vec<(f32, f64)>> = HashMap::new();
-        for (key, way) in &mut self.targets {
-            if is_down(key) {
-                way.forget();
-            } else if let Some(known) = way.known() {
-                ways.entry(&key.cluster).or_default().push(known);
+    ) -> Vec<(Arc<Aim>, Recent)> {
+        let now_s = self.second(now);
+        let recent = self.targets.iter_mut().filter_map(|(key, probed)| match verdict(key) {
+            Verdict::Up => Some((probed.aim.clone(), probed.way.recent(now_s)?)),
+            Verdict::Suspect { .. } | Verdict::Unknown => None,
+            Verdict::Down => {
+                probed.way.forget();
+                None
             }
-        }
-        let mut measures: Vec<Option<Measure>> = Vec::new();
-        for cluster in clusters {
-            let measure = ways.get_mut(cluster).map(|ways| {
-                let time_ms = median(&mut ways.iter().map(|(time, _)| *time).collect::<Vec<_>>());
-                let loss = ways.iter().map(|(_, loss)| loss).sum::<f64>() / ways.len() as f64;
-                let now_ms = time_ms + loss_ms(loss) as f32;
-                let usual_ms = self.clusters.entry(cluster.clone()).or_default().usual(now_ms, now);
-                let rise_ms = now_ms - usual_ms;
-                Measure { time_ms, loss: loss as f32, now_ms, usual_ms, common_ms: 0.0, rise_ms }
-            });
-            measures.push(measure);
-        }
-        let mut rises: Vec<f32> = measures.iter().flatten().map(|measure| measure.rise_ms).collect();
-        if rises.len() >= CLUSTERS_MIN {
-            let common_ms = median(&mut rises).max(0.0);
-            for measure in measures.iter_mut().flatten() {
-                measure.common_ms = common_ms;
-                measure.rise_ms -= common_ms;
-            }
-        }
-        measures
+        });
+        recent.collect()
+    }
+
+    /// Forgets what was of late: it was our own network's. What is usual stays.
+    pub fn forget_recent(&mut self) {
+        self.targets.values_mut().for_each(|probed| probed.way.forget());
     }
 
     /// What targets said of their load and what has not grown too old.
     pub fn loads(&self, now: Instant) -> Vec<Load> {
-        let pulled = self.targets.iter().filter_map(|(key, way)| Some((&key.cluster, &key.node, way.load?)));
+        let pulled =
+            self.targets.iter().filter_map(|(key, probed)| Some((&key.cluster, &key.node, probed.load?)));
         let pushed = self.pushed.iter().map(|((cluster, node), load)| (cluster, node, *load));
         let fresh = |at: Instant| now.saturating_duration_since(at) <= LOAD_AGE_MAX;
         pulled
@@ -198,73 +187,119 @@ impl Quality {
             .collect()
     }
 
-    fn way(&mut self, aim: &Aim) -> &mut Way {
-        self.targets.entry(aim.key.clone()).or_default()
-    }
-}
-
-impl Way {
-    fn succeeded(&mut self, took: Duration) {
-        let ms = took.as_secs_f32() * 1000.0;
-        let usual = self.time();
-        self.probed(ms >= LOST_MS && usual.is_some_and(|usual| ms >= 2.0 * usual));
-        if self.times.len() == TIMES {
-            self.times.pop_front();
-        }
-        self.times.push_back(ms);
-    }
-
-    fn failed(&mut self) {
-        self.probed(true);
+    /// What is usual, to be kept.
+    pub fn kept(&self, now: Instant) -> Vec<KeptUsual> {
+        let now_s = self.second(now);
+        let kept = self.targets.iter().filter_map(|(key, probed)| {
+            let (buckets, last_s) = probed.way.baseline.made_of()?;
+            Some(KeptUsual {
+                key: key.clone(),
+                probe: probed.aim.probe,
+                kind: probed.aim.check.kind.word().to_owned(),
+                usual: probed.way.baseline.usual(),
+                buckets,
+                age: Duration::from_secs(u64::try_from(now_s - last_s).unwrap_or_default()),
+            })
+        });
+        kept.collect()
     }
 
-    /// When it is back, it is measured anew.
-    fn forget(&mut self) {
-        self.times.clear();
-        (self.lost, self.probes) = (0, 0);
-    }
-
-    fn probed(&mut self, lost: bool) {
-        self.lost = self.lost << 1 | u64::from(lost);
-        self.probes = (self.probes + 1).min(LOSSES);
-    }
-
-    fn time(&self) -> Option<f32> {
-        (self.times.len() >= TIMES_MIN).then(|| median(&mut self.times.iter().copied().collect::<Vec<_>>()))
-    }
-
-    /// The median time, and the share that was lost.
-    fn known(&self) -> Option<(f32, f64)> {
-        let time = self.time()?;
-        let loss = if self.probes < LOSSES_MIN {
-            0.0
-        } else {
-            f64::from(self.lost.count_ones()) / f64::from(self.probes)
-        };
-        Some((time, loss))
-    }
-}
-
-impl Baseline {
-    /// What it usually is, now that it is `now_ms`.
-    fn usual(&mut self, now_ms: f32, now: Instant) -> f32 {
-        let begun = *self.begun.get_or_insert(now);
-        self.fresh.push(now_ms);
-        if now.saturating_duration_since(begun) >= BUCKET || self.fresh.len() >= 2 * BUCKET.as_secs() as usize
-        {
-            if self.buckets.len() == BUCKETS {
-                self.buckets.pop_front();
+    /// Takes what was usual in an earlier life, where it is not older than a day, of these targets.
+    pub fn restore<'t>(
+        &mut self,
+        kept: &[KeptUsual],
+        aims: impl Iterator<Item = &'t Arc<Aim>>,
+        now: Instant,
+    ) {
+        let kept: HashMap<&TargetKey, &KeptUsual> = kept.iter().map(|kept| (&kept.key, kept)).collect();
+        let now_s = self.second(now);
+        for aim in aims {
+            let Some(old) = kept.get(&aim.key) else { continue };
+            let age_s = i32::try_from(old.age.as_secs()).unwrap_or(i32::MAX);
+            if age_s <= DAY_S && aim.probe == old.probe && aim.check.kind.word() == old.kind {
+                self.probed(aim).way.baseline = Baseline::restored(old.usual, old.buckets, now_s - age_s);
             }
-            self.buckets.push_back(median(&mut self.fresh));
-            self.fresh.clear();
-            self.begun = Some(now);
-        }
-        match self.buckets.is_empty() {
-            // The first minutes are their own measure.
-            true => median(&mut self.fresh.clone()),
-            false => median(&mut self.buckets.iter().copied().collect::<Vec<_>>()),
         }
     }
+
+    fn probed(&mut self, aim: &Arc<Aim>) -> &mut Probed {
+        let probed = self.targets.entry(aim.key.clone()).or_insert_with(|| Probed::new(aim));
+        if !Arc::ptr_eq(&probed.aim, aim) && !probed.aim.same(aim) {
+            *probed = Probed::new(aim);
+        }
+        probed
+    }
+
+    fn second(&self, at: Instant) -> i32 {
+        i32::try_from(at.saturating_duration_since(self.began).as_secs()).unwrap_or(i32::MAX)
+    }
+}
+
+impl Probed {
+    fn new(aim: &Arc<Aim>) -> Probed {
+        Probed { aim: aim.clone(), way: Way::default(), load: None }
+    }
+}
+
+/// What the ways to these clusters cost, in each family.
+pub fn measure(recent: &[(Arc<Aim>, Recent)], clusters: &[Arc<str>]) -> Vec<Ways> {
+    let places: HashMap<&str, usize> = clusters.iter().map(|key| &**key).zip(0..).collect();
+    let mut targets: Vec<[Vec<&Recent>; 2]> = clusters.iter().map(|_| Default::default()).collect();
+    for (aim, recent) in recent {
+        if let Some(at) = places.get(&*aim.key.cluster) {
+            targets[*at][Family::of(aim.key.address) as usize].push(recent);
+        }
+    }
+    let mut ways: Vec<Ways> = targets.iter().map(|of| [Measure::of(&of[0]), Measure::of(&of[1])]).collect();
+    for family in Family::ALL {
+        let mut measures: Vec<&mut Measure> =
+            ways.iter_mut().filter_map(|ways| ways[family as usize].as_mut()).collect();
+        if measures.len() >= CLUSTERS_MIN {
+            let mut rises: Vec<f32> = measures.iter().map(|measure| measure.rise_ms).collect();
+            let common_ms = median(&mut rises).max(0.0);
+            for measure in &mut measures {
+                measure.common_ms = common_ms;
+                measure.rise_ms -= common_ms;
+            }
+        }
+    }
+    ways
+}
+
+impl Measure {
+    /// That of a cluster's targets of one family, by themselves.
+    fn of(targets: &[&Recent]) -> Option<Measure> {
+        let mut times: Vec<(f32, f32)> =
+            targets.iter().map(|target| (target.time_ms(), target.usual.ms)).collect();
+        times.sort_unstable_by(|one, other| (one.0 - one.1).total_cmp(&(other.0 - other.1)));
+        let (time_ms, usual_ms) = *times.get(times.len().checked_sub(1)? / 2)?;
+        let probes: u32 = targets.iter().map(|target| target.probes).sum();
+        let lost: u32 = targets.iter().map(|target| target.lost).sum();
+        let usually: f64 =
+            targets.iter().map(|target| f64::from(target.probes) * f64::from(target.usual.loss)).sum();
+        let of_all = f64::from(probes.max(1));
+        let usual_loss = usually / of_all;
+        let certain = if lost < LOST_MIN { 0.0 } else { at_least(lost, probes) };
+        let loss_ms = (loss_ms(certain) - loss_ms(usual_loss)).max(0.0) as f32;
+        Some(Measure {
+            time_ms,
+            usual_ms,
+            loss: (f64::from(lost) / of_all) as f32,
+            usual_loss: usual_loss as f32,
+            loss_ms,
+            common_ms: 0.0,
+            rise_ms: time_ms - usual_ms + loss_ms,
+        })
+    }
+}
+
+/// The share that is certainly lost where so many of so many were: the lower bound of Wilson's score interval (*Probable Inference, the
+/// Law of Succession, and Statistical Inference*, 1927).
+fn at_least(lost: u32, probes: u32) -> f64 {
+    let n = f64::from(probes.max(1));
+    let (share, z2) = (f64::from(lost) / n, Z * Z);
+    let around = Z * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();
+    ((share + z2 / (2.0 * n) - around) / (1.0 + z2 / n)).max(0.0)
 }
 
 /// What a loss costs, in ms: how long retransmissions take on average, each of which may be lost, too.
@@ -273,62 +308,77 @@ fn loss_ms(loss: f64) -> f64 {
     RETRANSMISSION_MS * loss / (1.0 - loss)
 }
 
-/// The middle one; of none, 0. Of two middle ones the lower: one bad value of two must not count.
-fn median(values: &mut [f32]) -> f32 {
-    values.sort_unstable_by(f32::total_cmp);
-    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(0.0)
-}
-
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
 mod tests {
     use super::*;
     use crate::health::check::{Check, HoldDown, Kind};
-    use crate::health::verdict::{Cause, Seen};
+    use crate::health::verdict::{Outcome, Seen};
 
-    /// Clusters, each of two targets, probed once a second.
+    /// Targets, each probed once a second.
     struct Bench {
         quality: Quality,
-        keys: Vec<Arc<str>>,
-        /// Nodes that are down.
-        down: Vec<Arc<str>>,
+        clusters: Vec<Arc<str>>,
+        aims: Vec<Arc<Aim>>,
+        /// What is held of nodes that are not up.
+        ill: HashMap<Arc<str>, Verdict>,
         now: Instant,
     }
 
     impl Bench {
-        fn new(keys: &[&str]) -> Bench {
-            let keys = keys.iter().map(|key| Arc::from(*key)).collect();
-            Bench { quality: Quality::default(), keys, down: Vec::new(), now: Instant::now() }
+        /// Targets as `cluster/node/address`.
+        fn new(targets: &[&str]) -> Bench {
+            let mut clusters: Vec<Arc<str>> =
+                targets.iter().map(|target| target.split('/').next().unwrap().into()).collect();
+            clusters.dedup();
+            let now = Instant::now();
+            let aims = targets.iter().map(|target| aim(target, Kind::Tcp)).collect();
+            Bench { quality: Quality::new(now), clusters, aims, ill: HashMap::new(), now }
         }
 
-        /// So many seconds; each cluster's probes take so long, or are lost where `None`.
-        fn pass(&mut self, seconds: u32, took_ms: &[Option<u64>]) -> Vec<Option<Measure>> {
-            let mut last = Vec::new();
+        /// So many seconds; the targets' probes take so long, or there are none where `None`.
+        fn pass(&mut self, seconds: u32, took_ms: &[Option<u64>]) -> Vec<Ways> {
             for _ in 0..seconds {
                 self.now += Duration::from_secs(1);
-                for (cluster, took) in self.keys.clone().into_iter().zip(took_ms) {
-                    for node in ["a", "b"] {
-                        let outcome = match took {
-                            Some(ms) => Outcome::Succeeded(Duration::from_millis(*ms)),
-                            None => Outcome::Failed(Cause { layer: "connect", what: "timed out".into() }),
-                        };
-                        self.observe(cluster.clone(), node, outcome);
+                for (at, took) in took_ms.iter().enumerate() {
+                    if let Some(ms) = took {
+                        self.told(at, Outcome::Succeeded(Duration::from_millis(*ms)));
                     }
                 }
-                last = self.quality.measure(&self.keys, |key| self.down.contains(&key.node), self.now);
             }
-            last
+            self.ways()
         }
 
-        fn observe(&mut self, cluster: Arc<str>, node: &str, outcome: Outcome) {
+        fn told(&mut self, target: usize, outcome: Outcome) {
             let seen = Seen { outcome, started: self.now, at: self.now, decided_by: self.now };
-            self.quality.observe(&Observation { aim: aim(cluster, node), seen });
+            self.quality.observe(&Observation { aim: self.aims[target].clone(), seen });
+        }
+
+        fn ways(&mut self) -> Vec<Ways> {
+            let ill = &self.ill;
+            let verdict = |key: &TargetKey| ill.get(&key.node).copied().unwrap_or(Verdict::Up);
+            measure(&self.quality.recent(verdict, self.now), &self.clusters)
+        }
+
+        /// Of so many probes of a target the first so many are late, and overtaken.
+        fn lossy(&mut self, target: usize, probes: u32, lost: u32) -> Measure {
+            for probe in 0..probes {
+                self.now += Duration::from_secs(1);
+                if probe < lost {
+                    self.told(target, Outcome::Late);
+                    self.now += Duration::from_millis(200);
+                }
+                self.told(target, Outcome::Succeeded(Duration::from_millis(10)));
+            }
+            self.ways()[0][0].unwrap()
         }
     }
 
-    fn aim(cluster: Arc<str>, node: &str) -> Arc<Aim> {
+    fn aim(target: &str, kind: Kind) -> Arc<Aim> {
+        let mut words = target.split('/');
+        let (cluster, node) = (words.next().unwrap().into(), words.next().unwrap().into());
+        let address = words.next().unwrap_or("192.0.2.1").parse().unwrap();
         let second = Duration::from_secs(1);
-        let (kind, hold_down) = (Kind::Tcp, HoldDown::default());
         let check = Check {
             key: "c".into(),
             kind,
@@ -337,115 +387,192 @@ mod tests {
             timeout: second,
             fall: 3,
             rise: 3,
-            hold_down,
+            hold_down: HoldDown::default(),
         };
-        let address = "192.0.2.1".parse().unwrap();
-        let key = TargetKey { cluster, node: node.into(), address, check: check.key.clone() };
+        let key = TargetKey { cluster, node, address, check: check.key.clone() };
         Arc::new(Aim { key, probe: "192.0.2.1:1".parse().unwrap(), check: Arc::new(check) })
     }
 
-    fn rises(measures: &[Option<Measure>]) -> Vec<i32> {
-        measures.iter().map(|measure| measure.unwrap().rise_ms.round() as i32).collect()
+    /// By cluster, of IPv4.
+    fn rises(ways: &[Ways]) -> Vec<Option<i32>> {
+        ways.iter().map(|ways| ways[0].map(|way| way.rise_ms.round() as i32)).collect()
     }
 
     #[test]
     fn only_the_rise_over_the_usual_counts() {
-        let mut bench = Bench::new(&["near", "far", "farther", "farthest"]);
+        let mut bench = Bench::new(&["near/a", "far/a", "farther/a", "farthest/a"]);
         let usual = [Some(5), Some(150), Some(200), Some(250)];
-        assert_eq!(rises(&bench.pass(600, &usual)), [0, 0, 0, 0]);
-        let measures = bench.pass(20, &[Some(5), Some(190), Some(200), Some(250)]);
-        assert_eq!(rises(&measures), [0, 40, 0, 0]);
-        assert_eq!(measures[1].unwrap().usual_ms, 150.0);
-        assert_eq!(rises(&bench.pass(20, &usual)), [0, 0, 0, 0]);
+        assert_eq!(rises(&bench.pass(600, &usual)), [Some(0), Some(0), Some(0), Some(0)]);
+        let ways = bench.pass(20, &[Some(5), Some(190), Some(200), Some(250)]);
+        assert_eq!(rises(&ways), [Some(0), Some(40), Some(0), Some(0)]);
+        assert_eq!(ways[1][0].unwrap().usual_ms, 150.0);
+        assert_eq!(rises(&bench.pass(20, &usual)), [Some(0), Some(0), Some(0), Some(0)]);
     }
 
     #[test]
     fn what_all_ways_rise_by_is_our_own_networks() {
-        let mut bench = Bench::new(&["a", "b", "c"]);
+        let mut bench = Bench::new(&["a/a", "b/a", "c/a"]);
         bench.pass(600, &[Some(10), Some(100), Some(200)]);
-        assert_eq!(rises(&bench.pass(20, &[Some(40), Some(130), Some(290)])), [0, 0, 60]);
+        let ways = bench.pass(20, &[Some(40), Some(130), Some(290)]);
+        assert_eq!(rises(&ways), [Some(0), Some(0), Some(60)]);
+        assert_eq!(ways[2][0].unwrap().common_ms, 30.0);
     }
 
     #[test]
     fn of_two_clusters_nobody_knows_whose_rise_it_is() {
-        let mut bench = Bench::new(&["a", "b"]);
+        let mut bench = Bench::new(&["a/a", "b/a"]);
         bench.pass(600, &[Some(10), Some(100)]);
-        assert_eq!(rises(&bench.pass(20, &[Some(40), Some(130)])), [30, 30]);
+        assert_eq!(rises(&bench.pass(20, &[Some(40), Some(130)])), [Some(30), Some(30)]);
     }
 
     #[test]
-    fn a_lost_packet_costs_its_retransmission() {
-        let mut bench = Bench::new(&["a", "b", "c"]);
-        bench.pass(600, &[Some(10), Some(10), Some(10)]);
-        // One in twenty takes a second more.
-        for _ in 0..5 {
-            bench.pass(1, &[Some(1010), Some(10), Some(10)]);
-            bench.pass(19, &[Some(10), Some(10), Some(10)]);
+    fn a_target_that_leaves_does_not_make_its_cluster_slower() {
+        // An http check near by, an rtmp check that takes three round trips.
+        let mut bench = Bench::new(&["a/http", "a/rtmp"]);
+        assert_eq!(rises(&bench.pass(600, &[Some(30), Some(90)])), [Some(0)]);
+        bench.ill = HashMap::from([("http".into(), Verdict::Down)]);
+        assert_eq!(rises(&bench.pass(60, &[None, Some(90)])), [Some(0)]);
+        bench.ill.clear();
+        assert_eq!(rises(&bench.pass(20, &[Some(30), Some(90)])), [Some(0)]);
+    }
+
+    #[test]
+    fn each_family_has_a_way_of_its_own() {
+        let mut bench = Bench::new(&["a/a/192.0.2.1", "a/a/2001:db8::1"]);
+        bench.pass(600, &[Some(10), Some(10)]);
+        let [v4, v6] = bench.pass(20, &[Some(10), Some(60)])[0];
+        assert_eq!((v4.unwrap().rise_ms, v6.unwrap().rise_ms), (0.0, 50.0));
+        // Nor is what all ways of one family rise by taken off the other.
+        let mut bench =
+            Bench::new(&["a/a", "a/a/2001:db8::1", "b/a", "b/a/2001:db8::1", "c/a", "c/a/2001:db8::1"]);
+        bench.pass(600, &[Some(10); 6]);
+        let ways = bench.pass(20, &[Some(50), Some(60), Some(10), Some(60), Some(10), Some(60)]);
+        let of =
+            |family: usize| ways.iter().map(move |ways| ways[family].unwrap().rise_ms).collect::<Vec<_>>();
+        assert_eq!((of(0), of(1)), (vec![40.0, 0.0, 0.0], vec![0.0; 3]));
+    }
+
+    #[test]
+    fn one_or_two_lost_probes_are_held_against_nobody_and_many_are() {
+        let of = |probes, lost| {
+            let mut bench = Bench::new(&["a/a"]);
+            bench.pass(600, &[Some(10)]);
+            bench.lossy(0, probes, lost)
+        };
+        assert_eq!((of(60, 1).rise_ms, of(60, 2).rise_ms), (0.0, 0.0));
+        assert!(of(60, 3).rise_ms < 15.0, "{:?}", of(60, 3));
+        let many = of(170, 17);
+        assert!((0.08..0.1).contains(&many.loss), "{many:?}");
+        assert!((40.0..90.0).contains(&many.rise_ms), "{many:?}");
+        assert_eq!(many.time_ms, 10.0, "the median does not see it");
+    }
+
+    #[test]
+    fn more_targets_make_loss_certain_sooner() {
+        assert_eq!(at_least(0, 100), 0.0);
+        let [few, more, most] = [(5, 100), (50, 1000), (500, 10_000)].map(|(lost, of)| at_least(lost, of));
+        assert!(few < more && more < most && most < 0.05, "{few} {more} {most}");
+        // Newcombe, 1998, table I: 15 of 148, method 3.
+        assert!((at_least(15, 148) - 0.0624).abs() < 1e-4, "{}", at_least(15, 148));
+    }
+
+    #[test]
+    fn a_way_that_always_loses_some_is_as_usual() {
+        let mut bench = Bench::new(&["a/a"]);
+        for _ in 0..60 {
+            bench.lossy(0, 20, 1);
         }
-        let measure = bench.pass(1, &[Some(10), Some(10), Some(10)])[0].unwrap();
-        assert_eq!(measure.time_ms, 10.0, "the median does not see it");
-        assert!((0.04..0.07).contains(&measure.loss), "{measure:?}");
-        assert!((40.0..75.0).contains(&measure.rise_ms), "{measure:?}");
+        let measure = bench.lossy(0, 20, 1);
+        assert!((0.03..0.06).contains(&measure.usual_loss), "{measure:?}");
+        assert_eq!(measure.rise_ms, 0.0, "{measure:?}");
     }
 
     #[test]
-    fn a_dead_node_says_nothing_of_the_way_to_those_beside_it() {
-        let mut bench = Bench::new(&["a", "b", "c"]);
-        let usual = [Some(10), Some(20), Some(30)];
+    fn who_is_in_doubt_or_down_says_nothing_of_the_way_to_those_beside_it() {
+        let mut bench = Bench::new(&["a/a", "a/b", "b/a", "c/a"]);
+        let usual = [Some(10), Some(10), Some(20), Some(30)];
         bench.pass(600, &usual);
-        // Node `b` of the first cluster dies: until that is decided, three probes are lost …
-        let die = |bench: &mut Bench| {
-            bench.pass(1, &usual);
-            let lost = Outcome::Failed(Cause { layer: "connect", what: "timed out".into() });
-            bench.observe(bench.keys[0].clone(), "b", lost);
-        };
-        (0..3).for_each(|_| die(&mut bench));
-        bench.down = vec!["b".into()];
-        for _ in 0..100 {
-            die(&mut bench);
+        for verdict in [Verdict::Suspect { until: bench.now }, Verdict::Unknown, Verdict::Down] {
+            bench.ill = HashMap::from([("b".into(), verdict)]);
+            let ways = bench.pass(60, &[Some(10), Some(500), Some(20), Some(30)]);
+            assert_eq!(rises(&ways), [Some(0), Some(0), Some(0)], "{verdict:?}");
         }
-        let measures = bench.pass(1, &usual);
-        assert_eq!((rises(&measures), measures[0].unwrap().loss), (vec![0, 0, 0], 0.0));
-        // … and when it is back, what it lost while it was dead is forgotten.
-        bench.down.clear();
-        let measures = bench.pass(30, &usual);
-        assert_eq!((rises(&measures), measures[0].unwrap().loss), (vec![0, 0, 0], 0.0));
+        // What it took while it was down is forgotten when it is back.
+        bench.ill.clear();
+        assert_eq!(rises(&bench.pass(5, &usual)), [Some(0), Some(0), Some(0)]);
         // Where all are down, nothing is known.
-        bench.down = vec!["a".into(), "b".into()];
-        assert_eq!(bench.pass(1, &usual), [None, None, None]);
+        bench.ill = ["a", "b"].map(|node| (node.into(), Verdict::Down)).into();
+        assert_eq!(rises(&bench.pass(1, &usual)), [None, None, None]);
     }
 
     #[test]
-    fn a_day_later_the_new_way_is_the_usual_one() {
-        let mut bench = Bench::new(&["a", "b", "c"]);
-        bench.pass(600, &[Some(10), Some(10), Some(10)]);
-        let hour = |bench: &mut Bench| {
-            let measures = bench.pass(3600, &[Some(50), Some(10), Some(10)]);
-            measures[0].unwrap().rise_ms
-        };
-        assert_eq!(hour(&mut bench), 0.0, "an hour outweighs ten minutes");
-        let mut bench = Bench::new(&["a", "b", "c"]);
-        bench.pass(6 * 3600, &[Some(10), Some(10), Some(10)]);
-        assert_eq!(hour(&mut bench), 40.0);
+    fn before_enough_is_known_and_where_no_probe_can_be_made_nothing_is_said() {
+        let mut bench = Bench::new(&["a/a"]);
+        assert_eq!(rises(&bench.pass(4, &[Some(10)])), [None]);
+        assert_eq!(rises(&bench.pass(600, &[Some(10)])), [Some(0)]);
+        // Out of descriptors, for ten hours: the last times are no measure, and not what is usual.
+        bench.pass(20, &[Some(90)]);
+        for _ in 0..36_000 {
+            bench.now += Duration::from_secs(1);
+            bench.told(0, Outcome::Local("too many open files".into()));
+        }
+        assert_eq!(rises(&bench.ways()), [None]);
+        let ways = bench.pass(20, &[Some(10)]);
+        assert_eq!((rises(&ways), ways[0][0].unwrap().usual_ms), (vec![Some(0)], 10.0));
     }
 
     #[test]
-    fn before_enough_is_known_nothing_is_said() {
-        let mut bench = Bench::new(&["a", "b"]);
-        assert_eq!(bench.pass(4, &[Some(10), None]), [None, None]);
-        assert!(bench.pass(1, &[Some(10), None])[0].is_some());
+    fn what_was_our_own_networks_is_forgotten_and_what_is_usual_stays() {
+        let mut bench = Bench::new(&["a/a"]);
+        bench.pass(600, &[Some(10)]);
+        bench.pass(60, &[Some(300)]);
+        bench.quality.forget_recent();
+        assert_eq!(rises(&bench.ways()), [None]);
+        let ways = bench.pass(5, &[Some(50)]);
+        assert_eq!(rises(&ways), [Some(40)]);
     }
 
     #[test]
-    fn what_is_gone_is_forgotten_and_what_stays_is_kept() {
-        let mut bench = Bench::new(&["a", "b"]);
+    fn what_is_gone_or_probed_otherwise_is_forgotten_and_what_stays_is_kept() {
+        let mut bench = Bench::new(&["a/a", "b/a"]);
         bench.pass(600, &[Some(10), Some(20)]);
-        let stays = aim("a".into(), "a");
-        bench.quality.keep([&stays.key].into_iter());
-        assert_eq!((bench.quality.targets.len(), bench.quality.clusters.len()), (1, 1));
+        let stays = aim("a/a", Kind::Tcp);
+        bench.quality.keep([&stays].into_iter());
+        assert_eq!(rises(&bench.ways()), [Some(0), None]);
         bench.quality.note(&stays, &Note::Load { used: 0.4 }, bench.now);
         let loads = bench.quality.loads(bench.now + LOAD_AGE_MAX);
         assert_eq!(loads.iter().map(|load| load.used).collect::<Vec<_>>(), [0.4]);
         assert_eq!(bench.quality.loads(bench.now + LOAD_AGE_MAX + Duration::from_secs(1)), []);
+        // Another kind of probe takes another time.
+        let kind = Kind::Icmp(crate::health::check::Icmp { loss: None });
+        bench.quality.keep([&aim("a/a", kind)].into_iter());
+        assert_eq!(rises(&bench.ways()), [None, None]);
+    }
+
+    #[test]
+    fn a_restart_in_the_middle_of_it_does_not_take_the_worse_way_for_the_usual_one() {
+        let mut bench = Bench::new(&["a/a", "b/a", "c/a"]);
+        bench.pass(3600, &[Some(10), Some(20), Some(30)]);
+        assert_eq!(rises(&bench.pass(20, &[Some(60), Some(20), Some(30)])), [Some(50), Some(0), Some(0)]);
+        let kept = bench.quality.kept(bench.now);
+        let later = |hours: u64| -> Vec<KeptUsual> {
+            let aged = |old: &KeptUsual| KeptUsual {
+                age: old.age + Duration::from_secs(3600 * hours),
+                ..old.clone()
+            };
+            kept.iter().map(aged).collect()
+        };
+        let mut after = |kept: &[KeptUsual]| {
+            bench.quality = Quality::new(bench.now);
+            let mut aims = bench.aims.clone();
+            // The last one is probed somewhere else now.
+            let elsewhere = Aim { probe: "192.0.2.9:1".parse().unwrap(), ..(*aims[2]).clone() };
+            aims[2] = Arc::new(elsewhere);
+            bench.quality.restore(kept, aims.iter(), bench.now);
+            bench.pass(20, &[Some(60), Some(20), Some(90)])
+        };
+        assert_eq!(rises(&after(&later(1))), [Some(50), Some(0), Some(0)]);
+        assert_eq!(rises(&after(&later(23))), [Some(50), Some(0), Some(0)]);
+        assert_eq!(rises(&after(&later(25))), [Some(0), Some(0), Some(0)], "too old to say what is usual");
     }
 }

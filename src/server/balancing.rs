@@ -1,22 +1,27 @@
 //! How ranked lists stand today, once a second: what probes told of ways and of load, and what follows.
 #![allow(clippy::disallowed_methods)] // It hands the clock to everybody.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, watch};
 
 use crate::bending::{Bending, Measured};
-use crate::health::quality::Quality;
+use crate::health::quality::{Quality, measure};
+use crate::health::target::TargetKey;
 use crate::health::verdict::Verdict;
 use crate::plan::Plan;
 use crate::record::Record;
-use crate::snapshot::Live;
+use crate::snapshot::{Live, Snapshot};
+use crate::state::ways;
 use crate::steering::bend::Bends;
 
 /// From step to step.
 const STEP: Duration = Duration::from_secs(1);
+/// How often what is usual is kept: it changes no sooner.
+const KEEP: Duration = Duration::from_secs(300);
 /// What waits for the publisher at most: a newer one makes the older useless.
 pub(super) const BENDS: usize = 1;
 
@@ -28,43 +33,55 @@ pub(super) fn senses(senses: &Senses) -> std::sync::MutexGuard<'_, Quality> {
     senses.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// With what was usual in an earlier life.
+pub(super) fn remembered(state: &Path, plan: &Plan, now: Instant) -> Senses {
+    let mut quality = Quality::new(now);
+    match ways::read(state, SystemTime::now()) {
+        Ok(kept) => quality.restore(&kept, plan.targets.iter().map(|target| &target.aim), now),
+        Err(error) => tracing::warn!("{error}"),
+    }
+    Arc::new(Mutex::new(quality))
+}
+
 /// Runs until `ended`.
 pub(super) async fn run(
     live: Arc<Live>,
     quality: Senses,
     record: Arc<Record>,
     bent: mpsc::Sender<(Arc<Plan>, Arc<Bends>)>,
+    state: PathBuf,
     mut ended: watch::Receiver<bool>,
 ) {
     let mut tick = tokio::time::interval(STEP);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut bending = Bending::default();
+    let mut kept = Instant::now();
     loop {
         tokio::select! {
             _ = tick.tick() => {}
-            _ = ended.wait_for(|ended| *ended) => return,
+            _ = ended.wait_for(|ended| *ended) => break,
+        }
+        if kept.elapsed() >= KEEP {
+            kept = Instant::now();
+            keep(&state, &quality).await;
         }
         let snapshot = arc_swap::Guard::into_inner(live.now());
-        let quality = Arc::clone(&quality);
+        let plan = Arc::clone(&snapshot.plan);
+        let senses = Arc::clone(&quality);
         // Off the threads on which verdicts are published: a large world takes a while.
         let stepped = tokio::task::spawn_blocking(move || {
             let now = Instant::now();
-            let keys: Vec<_> =
-                snapshot.plan.inventory.clusters.iter().map(|cluster| cluster.key.clone()).collect();
-            let measured = {
-                let held = snapshot.pools.iter().flat_map(|pools| &pools.held);
-                let down = held.filter(|held| held.held.verdict == Verdict::Down);
-                let down: HashSet<_> = down.map(|held| &held.target.aim.key).collect();
-                let mut quality = senses(&quality);
-                let ways = quality.measure(&keys, |key| down.contains(key), now);
-                Measured { ways, loads: quality.loads(now) }
-            };
+            let measured = measured(&snapshot, &senses, now);
             let bends = bending.step(&snapshot, &measured, now);
             (bending, snapshot, measured, bends)
         });
         let Ok((back, snapshot, measured, bends)) = stepped.await else {
             tracing::error!("balancing failed, and begins anew: this is a bug");
             bending = Bending::default();
+            // Nobody takes back any more what was said before.
+            if bent.send((plan, Arc::default())).await.is_err() {
+                break;
+            }
             continue;
         };
         bending = back;
@@ -73,9 +90,72 @@ pub(super) async fn run(
             || bends.penalties != last.penalties
             || (bends.short > 0.0) != (last.short > 0.0);
         let bends = Arc::new(bends);
-        record.bent(&snapshot.plan, &bends, measured.ways);
-        if is_other && bent.send((Arc::clone(&snapshot.plan), bends)).await.is_err() {
-            return;
+        record.bent(&plan, &bends, measured.ways);
+        if is_other && bent.send((plan, bends)).await.is_err() {
+            break;
         }
+    }
+    keep(&state, &quality).await;
+}
+
+/// What is known now. The lock is held while it is taken out, not while it is made out: the publishing task waits for it.
+fn measured(snapshot: &Snapshot, quality: &Senses, now: Instant) -> Measured {
+    if snapshot.doubting.is_some() {
+        let mut quality = senses(quality);
+        quality.forget_recent();
+        return Measured { ways: Vec::new(), loads: quality.loads(now) };
+    }
+    let clusters: Vec<_> =
+        snapshot.plan.inventory.clusters.iter().map(|cluster| Arc::clone(&cluster.key)).collect();
+    let held = snapshot.pools.iter().flat_map(|pools| &pools.held);
+    let ill: HashMap<&TargetKey, Verdict> = held
+        .filter(|held| held.held.verdict != Verdict::Up)
+        .map(|held| (&held.target.aim.key, held.held.verdict))
+        .collect();
+    let verdict = |key: &TargetKey| match ill.is_empty() {
+        true => Verdict::Up,
+        false => ill.get(key).copied().unwrap_or(Verdict::Up),
+    };
+    let (recent, loads) = {
+        let mut quality = senses(quality);
+        (quality.recent(verdict, now), quality.loads(now))
+    };
+    Measured { ways: measure(&recent, &clusters), loads }
+}
+
+/// Keeps what is usual for the next life.
+async fn keep(state: &Path, quality: &Senses) {
+    let (state, quality) = (state.to_owned(), Arc::clone(quality));
+    let kept = tokio::task::spawn_blocking(move || {
+        let kept = senses(&quality).kept(Instant::now());
+        ways::write(&state, &kept, SystemTime::now())
+    });
+    if let Ok(Err(error)) = kept.await {
+        tracing::error!("what ways usually take is not kept: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Group;
+
+    #[tokio::test]
+    async fn a_step_that_fails_leaves_lists_as_they_always_stand() {
+        // A group without services: no such Plan is ever made.
+        let group = Group { map: 0, kind: 0, candidates: Vec::new(), services: Vec::new(), demand: 1.0 };
+        let plan = Arc::new(Plan { groups: vec![group], ..Plan::default() });
+        let live = Arc::new(Live::new(Snapshot { plan: Arc::clone(&plan), ..Snapshot::default() }));
+        let now = Instant::now();
+        let (senses, record) = (Arc::new(Mutex::new(Quality::new(now))), Arc::new(Record::new(now)));
+        let (bent, mut bends) = mpsc::channel(BENDS);
+        let (ending, ended) = watch::channel(false);
+        let state = tempfile::tempdir().unwrap();
+        let running = tokio::spawn(run(live, senses, record, bent, state.path().into(), ended));
+        let (of, told) = bends.recv().await.unwrap();
+        assert!(Arc::ptr_eq(&of, &plan));
+        assert_eq!(*told, Bends::default());
+        ending.send(true).unwrap();
+        running.await.unwrap();
     }
 }

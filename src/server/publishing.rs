@@ -208,7 +208,7 @@ pub(super) async fn publish(mut own: Publishing) {
                         own.facts.send_replace(Arc::new(Facts::of(&loaded)));
                         take(&mut own.publisher, &own.record, loaded);
                         targets.send_replace(aims(&own.publisher));
-                        senses(&own.senses).keep(own.publisher.plan().targets.iter().map(|target| &target.aim.key));
+                        senses(&own.senses).keep(own.publisher.plan().targets.iter().map(|target| &target.aim));
                     }
                     Err(issues) => {
                         let facts = own.facts.borrow().refused(&issues, since_1970());

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::alerting::{Facts, Watch, watch_over};
-use super::balancing::{self, BENDS, Senses};
+use super::balancing::{self, BENDS};
 use super::desks::{admin, control_socket};
 use super::drilling;
 use super::exporting::{self, EDITIONS, Ledger, Noticing, edit};
@@ -64,6 +64,7 @@ pub struct Server {
     runtime: Runtime,
     publishing: tokio::task::JoinHandle<()>,
     alerting: tokio::task::JoinHandle<()>,
+    balancing: tokio::task::JoinHandle<()>,
     /// Its sender is the publishing task's: gone with it.
     alive: watch::Receiver<()>,
 }
@@ -165,7 +166,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     let (orders, order_requests) = mpsc::channel(1);
     let (drills, drill_requests) = mpsc::channel(1);
     let handle = Handle { reloads, orders, drills };
-    let senses = Senses::default();
+    let senses = balancing::remembered(&server.state, publisher.plan(), now);
     let admin = admin(&runtime, &server, &record, &live, &senses, &ended)?;
     let geoip = Arc::clone(&record);
     let read: GeographyReader = Arc::new(move || in_force(&geoip));
@@ -183,9 +184,14 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
         ended: ended.clone(),
     }));
     let (bent, bends) = mpsc::channel(BENDS);
-    let balancing =
-        balancing::run(Arc::clone(&live), Arc::clone(&senses), Arc::clone(&record), bent, ended.clone());
-    runtime.spawn(balancing);
+    let balancing = runtime.spawn(balancing::run(
+        Arc::clone(&live),
+        Arc::clone(&senses),
+        Arc::clone(&record),
+        bent,
+        server.state.clone(),
+        ended.clone(),
+    ));
     let (living, alive) = watch::channel(());
     let publishing = runtime.spawn(publish(Publishing {
         _living: living,
@@ -209,7 +215,20 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
         ended,
     }));
     runtime.spawn(late::serve(errands, Arc::clone(&live), Arc::clone(&record), read, chance()?));
-    Ok(Server { live, addresses, admin, handle, stop, ending, threads, runtime, publishing, alerting, alive })
+    Ok(Server {
+        live,
+        addresses,
+        admin,
+        handle,
+        stop,
+        ending,
+        threads,
+        runtime,
+        publishing,
+        alerting,
+        balancing,
+        alive,
+    })
 }
 
 impl Server {
@@ -252,6 +271,7 @@ impl Server {
         }
         let _ = self.runtime.block_on(self.publishing);
         let _ = self.runtime.block_on(self.alerting);
+        let _ = self.runtime.block_on(self.balancing);
         self.runtime.shutdown_timeout(Duration::from_secs(2));
     }
 }

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod orders;
+pub mod ways;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
