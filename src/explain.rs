@@ -95,7 +95,9 @@ pub struct ListedWay {
     pub loss: f32,
     /// What that usually is.
     pub usual_loss: f32,
-    /// What is certainly lost costs, in ms, beyond what usually is.
+    /// By how much the share that is lost rose of all ways.
+    pub common_loss: f32,
+    /// What is certainly lost beyond what is usual and what is common costs, in ms.
     pub loss_ms: f32,
     /// What all ways have risen by.
     pub common_ms: f32,
@@ -109,9 +111,21 @@ pub struct ListedWay {
 
 impl ListedWay {
     fn of(way: &Measure, quality: QualityWeight) -> ListedWay {
-        let Measure { time_ms, usual_ms, loss, usual_loss, loss_ms, common_ms, rise_ms } = *way;
+        let Measure { time_ms, usual_ms, loss, usual_loss, common_loss, loss_ms, common_ms, rise_ms, .. } =
+            *way;
         let QualityWeight { weight, tolerate_ms } = quality;
-        ListedWay { time_ms, usual_ms, loss, usual_loss, loss_ms, common_ms, rise_ms, tolerate_ms, weight }
+        ListedWay {
+            time_ms,
+            usual_ms,
+            loss,
+            usual_loss,
+            common_loss,
+            loss_ms,
+            common_ms,
+            rise_ms,
+            tolerate_ms,
+            weight,
+        }
     }
 
     /// The penalty that it asks for, in ms; what is held against the cluster follows it with calm.
@@ -124,9 +138,9 @@ impl fmt::Display for ListedWay {
     /// The formula, filled in.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ListedWay { time_ms, usual_ms, loss_ms, common_ms, rise_ms, tolerate_ms, weight, .. } = self;
-        let (loss, usual_loss) = (100.0 * self.loss, 100.0 * self.usual_loss);
+        let [loss, usual, common] = [self.loss, self.usual_loss, self.common_loss].map(|share| 100.0 * share);
         write!(f, "way {time_ms:.0} ms - usual {usual_ms:.0}")?;
-        write!(f, " + loss {loss_ms:.0} ({loss:.1} %, usual {usual_loss:.1})")?;
+        write!(f, " + loss {loss_ms:.0} ({loss:.1} %, usual {usual:.1}, common {common:.1})")?;
         write!(f, " - common {common_ms:.0} = rise {rise_ms:.0};")?;
         write!(f, " {weight} * (rise - {tolerate_ms}) = {:.0} ms", self.wanted_ms())
     }

@@ -433,8 +433,9 @@ fn write_today(text: &mut Exposition, today: &Today) {
 fn told_of_ways(ways: &Ways) -> Value {
     let told = |way: &Measure| {
         json!({
-            "time_ms": way.time_ms, "usual_ms": way.usual_ms, "loss": way.loss, "usual_loss": way.usual_loss,
-            "loss_ms": way.loss_ms, "common_ms": way.common_ms, "rise_ms": way.rise_ms,
+            "time_ms": way.time_ms, "usual_ms": way.usual_ms, "probes": way.probes, "lost": way.lost,
+            "loss": way.loss, "usual_loss": way.usual_loss, "common_loss": way.common_loss, "loss_ms": way.loss_ms,
+            "common_ms": way.common_ms, "rise_ms": way.rise_ms,
         })
     };
     let [v4, v6] = ways.each_ref().map(|way| way.as_ref().map(told));

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use steerdns::cluster::{CheckId, ClusterId};
 use steerdns::health::board::{Board, Death};
 use steerdns::health::check::{Check, HoldDown, Kind};
+use steerdns::health::quality::Quality;
 use steerdns::health::rounds::{Action, ProbeId, Rounds};
 use steerdns::health::target::{Aim, Target, TargetId, TargetKey};
 use steerdns::health::verdict::{Cause, Outcome, Verdict};
@@ -147,6 +148,8 @@ pub(crate) struct World {
     pub(crate) doubts: u64,
     /// The longest that a doubt outlived its date.
     pub(crate) overdue: Duration,
+    /// What is made of it, where somebody asks.
+    pub(crate) quality: Option<Quality>,
     check: Arc<Check>,
     began: Instant,
     path: Path,
@@ -211,6 +214,7 @@ impl World {
             started: 0,
             doubts: 0,
             overdue: Duration::ZERO,
+            quality: None,
             check,
             began: now,
             path,
@@ -249,6 +253,11 @@ impl World {
                 self.overdue = self.overdue.max(self.now.saturating_duration_since(until));
             }
         }
+    }
+
+    /// Packets go another way from now on.
+    pub(crate) fn reroute(&mut self, path: Path) {
+        self.path = path;
     }
 
     /// One server dies now.
@@ -311,6 +320,9 @@ impl World {
                 }
                 Action::Withdraw(_) => {}
                 Action::Report(observation) => {
+                    if let Some(quality) = &mut self.quality {
+                        quality.observe(&observation);
+                    }
                     let id = self.board.find(&observation.aim).expect("on the board");
                     let before = self.board.held(id).verdict;
                     if let Verdict::Suspect { until } = before {

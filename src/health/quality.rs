@@ -27,8 +27,8 @@ const RETRANSMISSION_MS: f64 = 1000.0;
 const LOSS_MAX: f64 = 0.9;
 /// Fewer lost probes tell nothing of loss: one or two are an accident.
 const LOST_MIN: u32 = 3;
-/// The quantile of the normal distribution for a confidence of 95 % (two-sided).
-const Z: f64 = 1.96;
+/// How many standard deviations are no accident, where it is asked once a second, day and night: three, as on Shewhart's charts.
+const SIGMAS: f64 = 3.0;
 /// Where fewer clusters are measured, nobody can tell our own network's rise from theirs.
 const CLUSTERS_MIN: usize = 3;
 /// A load that was told longer ago is forgotten.
@@ -62,11 +62,17 @@ pub struct Measure {
     pub time_ms: f32,
     /// What that target's usually is.
     pub usual_ms: f32,
-    /// The share of the cluster's probes that lost a packet.
+    /// The cluster's probes of late, whose loss counts.
+    pub probes: u32,
+    /// Those of them that lost a packet.
+    pub lost: u32,
+    /// Their share.
     pub loss: f32,
     /// What that usually is.
     pub usual_loss: f32,
-    /// What is certainly lost costs, in ms, beyond what usually is.
+    /// By how much the share that is lost rose of all clusters together: our own network's fault.
+    pub common_loss: f32,
+    /// What is certainly lost beyond what is usual and what is common costs, in ms.
     pub loss_ms: f32,
     /// What all clusters together have risen: our own network's fault.
     pub common_ms: f32,
@@ -254,13 +260,15 @@ pub fn measure(recent: &[(Arc<Aim>, Recent)], clusters: &[Arc<str>]) -> Vec<Ways
     for family in Family::ALL {
         let mut measures: Vec<&mut Measure> =
             ways.iter_mut().filter_map(|ways| ways[family as usize].as_mut()).collect();
-        if measures.len() >= CLUSTERS_MIN {
-            let mut rises: Vec<f32> = measures.iter().map(|measure| measure.rise_ms).collect();
-            let common_ms = median(&mut rises).max(0.0);
-            for measure in &mut measures {
-                measure.common_ms = common_ms;
-                measure.rise_ms -= common_ms;
-            }
+        let common = |of: fn(&Measure) -> f32| match measures.len() >= CLUSTERS_MIN {
+            true => median(&mut measures.iter().map(|measure| of(measure)).collect::<Vec<_>>()).max(0.0),
+            false => 0.0,
+        };
+        let common_ms = common(|measure| measure.time_ms - measure.usual_ms);
+        let common_loss = common(|measure| measure.loss - measure.usual_loss);
+        let probes = measures.iter().map(|measure| measure.probes).sum();
+        for measure in &mut measures {
+            measure.less(common_ms, common_loss, probes);
         }
     }
     ways
@@ -279,27 +287,43 @@ impl Measure {
             targets.iter().map(|target| f64::from(target.probes) * f64::from(target.usual.loss)).sum();
         let of_all = f64::from(probes.max(1));
         let usual_loss = usually / of_all;
-        let certain = if lost < LOST_MIN { 0.0 } else { at_least(lost, probes) };
-        let loss_ms = (loss_ms(certain) - loss_ms(usual_loss)).max(0.0) as f32;
         Some(Measure {
             time_ms,
             usual_ms,
+            probes,
+            lost,
             loss: (f64::from(lost) / of_all) as f32,
             usual_loss: usual_loss as f32,
-            loss_ms,
-            common_ms: 0.0,
-            rise_ms: time_ms - usual_ms + loss_ms,
+            ..Measure::default()
         })
+    }
+
+    /// Takes off what all clusters have in common; what is left is its own. So many probes told what is common.
+    ///
+    /// Of loss, the lower bound of Newcombe's interval for a difference (method 10 of *Interval Estimation for the Difference between
+    /// Independent Proportions*, 1998) is left.
+    fn less(&mut self, common_ms: f32, common_loss: f32, probes: u32) {
+        let (loss, common) = (f64::from(self.loss), f64::from(common_loss));
+        let (least, _) = score(loss, self.probes, SIGMAS);
+        let most = if common > 0.0 { score(common, probes, SIGMAS).1 } else { 0.0 };
+        let expected = f64::from(self.usual_loss) + common;
+        let beyond = loss - expected - (loss - least).hypot(most - common);
+        self.loss_ms = match self.lost >= LOST_MIN && beyond > 0.0 {
+            true => (loss_ms(expected + beyond) - loss_ms(expected)) as f32,
+            false => 0.0,
+        };
+        (self.common_ms, self.common_loss) = (common_ms, common_loss);
+        self.rise_ms = self.time_ms - self.usual_ms + self.loss_ms - common_ms;
     }
 }
 
-/// The share that is certainly lost where so many of so many were: the lower bound of Wilson's score interval (*Probable Inference, the
-/// Law of Succession, and Statistical Inference*, 1927).
-fn at_least(lost: u32, probes: u32) -> f64 {
-    let n = f64::from(probes.max(1));
-    let (share, z2) = (f64::from(lost) / n, Z * Z);
-    let around = Z * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();
-    ((share + z2 / (2.0 * n) - around) / (1.0 + z2 / n)).max(0.0)
+/// The least and the most that a share can be of which so many probes told: Wilson's score interval (*Probable Inference, the Law of
+/// Succession, and Statistical Inference*, 1927).
+fn score(share: f64, probes: u32, sigmas: f64) -> (f64, f64) {
+    let (n, z2) = (f64::from(probes.max(1)), sigmas * sigmas);
+    let (middle, of) = (share + z2 / (2.0 * n), 1.0 + z2 / n);
+    let around = sigmas * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();
+    (((middle - around) / of).max(0.0), ((middle + around) / of).min(1.0))
 }
 
 /// What a loss costs, in ms: how long retransmissions take on average, each of which may be lost, too.
@@ -469,11 +493,34 @@ mod tests {
 
     #[test]
     fn more_targets_make_loss_certain_sooner() {
-        assert_eq!(at_least(0, 100), 0.0);
-        let [few, more, most] = [(5, 100), (50, 1000), (500, 10_000)].map(|(lost, of)| at_least(lost, of));
+        let [few, more, most] = [100, 1000, 10_000].map(|probes| score(0.05, probes, SIGMAS).0);
         assert!(few < more && more < most && most < 0.05, "{few} {more} {most}");
+        assert_eq!(score(0.0, 100, SIGMAS).0, 0.0);
         // Newcombe, 1998, table I: 15 of 148, method 3.
-        assert!((at_least(15, 148) - 0.0624).abs() < 1e-4, "{}", at_least(15, 148));
+        let (least, most) = score(15.0 / 148.0, 148, 1.96);
+        assert!((least - 0.0624).abs() < 1e-4 && (most - 0.1605).abs() < 1e-4, "{least} {most}");
+    }
+
+    #[test]
+    fn what_all_ways_lose_is_our_own_networks() {
+        let mut bench = Bench::new(&["a/a", "b/a", "c/a", "d/a"]);
+        bench.pass(600, &[Some(10); 4]);
+        for probe in 0..150 {
+            bench.now += Duration::from_secs(1);
+            for (at, every) in [10, 12, 16, 2].into_iter().enumerate() {
+                if probe % every == 0 {
+                    bench.told(at, Outcome::Late);
+                }
+                let started = bench.now + Duration::from_millis(200);
+                let outcome = Outcome::Succeeded(Duration::from_millis(10));
+                let seen = Seen { outcome, started, at: started, decided_by: started };
+                bench.quality.observe(&Observation { aim: bench.aims[at].clone(), seen });
+            }
+        }
+        let ways = bench.ways();
+        let rises = rises(&ways);
+        assert_eq!(rises[..3], [Some(0); 3]);
+        assert!(rises[3] > Some(100), "{ways:?}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::kinds::RankedList;
 use super::rules::QualityWeight;
 use crate::cluster::ClusterId;
 
-/// A penalty changes at most once in this time.
+/// A penalty rises only when the way was worse for so long: where all ways get worse, some are measured sooner than others.
 pub const PENALTY_HOLD: Duration = Duration::from_secs(30);
 /// A penalty changes only by so much, in ms, …
 pub const PENALTY_STEP_MS: f32 = 5.0;
@@ -24,25 +24,25 @@ pub const PENALTY_RELEASE: Duration = Duration::from_secs(300);
 /// That doubles each time that a penalty comes back within this time of its fall, and never is longer than this.
 pub const PENALTY_RELEASE_MAX: Duration = Duration::from_secs(3600);
 
-/// A cluster's penalty under one policy: what its way is worse than usual, held calm. It comes at once and goes late.
+/// A cluster's penalty under one policy: what its way is worse than usual, held calm. It comes soon and goes late.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Penalty {
     /// In whole ms.
     pub ms: f32,
-    changed: Option<Instant>,
-    better: Option<Better>,
+    worse: Option<Asked>,
+    better: Option<Asked>,
     /// When it last fell, until it rises again.
     fell: Option<Instant>,
     /// How often in a row it rose soon after it had fallen.
     relapses: u32,
 }
 
-/// A way that is better than what is held against it.
+/// Another penalty than what is held.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Better {
+struct Asked {
     since: Instant,
-    /// The most that was asked for meanwhile, in ms.
-    most_ms: f32,
+    /// What was asked for meanwhile that is nearest to what is held, in ms.
+    nearest_ms: f32,
 }
 
 impl Penalty {
@@ -50,31 +50,38 @@ impl Penalty {
     pub fn follow(&mut self, rise_ms: Option<f32>, quality: QualityWeight, now: Instant) {
         let fresh = wanted_ms(rise_ms.unwrap_or(0.0), quality);
         let step = (self.ms * PENALTY_STEP).max(PENALTY_STEP_MS);
-        if fresh <= self.ms - step {
-            let better = self.better.get_or_insert(Better { since: now, most_ms: fresh });
-            better.most_ms = better.most_ms.max(fresh);
-            let Better { since, most_ms } = *better;
-            if now.saturating_duration_since(since) >= self.release() {
-                (self.ms, self.changed, self.better, self.fell) = (most_ms, Some(now), None, Some(now));
+        self.worse = self.worse.filter(|_| fresh >= self.ms + step);
+        self.better = self.better.filter(|_| fresh <= self.ms - step);
+        if fresh >= self.ms + step {
+            let worse = self.worse.get_or_insert(Asked { since: now, nearest_ms: fresh });
+            worse.nearest_ms = worse.nearest_ms.min(fresh);
+            let Asked { since, nearest_ms } = *worse;
+            if now.saturating_duration_since(since) >= PENALTY_HOLD {
+                self.rise(nearest_ms, now);
             }
-            return;
-        }
-        self.better = None;
-        let held = |changed: Instant| now.saturating_duration_since(changed) < PENALTY_HOLD;
-        if fresh >= self.ms + step && !self.changed.is_some_and(held) {
-            let soon = |fell: Instant| now.saturating_duration_since(fell) < PENALTY_RELEASE_MAX;
-            match self.fell.take() {
-                Some(fell) if soon(fell) => self.relapses += 1,
-                Some(_) => self.relapses = 0,
-                None => {}
+        } else if fresh <= self.ms - step {
+            let release = self.release();
+            let better = self.better.get_or_insert(Asked { since: now, nearest_ms: fresh });
+            better.nearest_ms = better.nearest_ms.max(fresh);
+            if now.saturating_duration_since(better.since) >= release {
+                (self.ms, self.better, self.fell) = (better.nearest_ms, None, Some(now));
             }
-            (self.ms, self.changed) = (fresh, Some(now));
         }
     }
 
-    /// Nothing can be told of the way for now: the penalty stays, and the way was not better meanwhile.
+    /// Nothing can be told of the way for now: the penalty stays, and the way was neither worse nor better meanwhile.
     pub fn stay(&mut self) {
-        self.better = None;
+        (self.worse, self.better) = (None, None);
+    }
+
+    fn rise(&mut self, ms: f32, now: Instant) {
+        let soon = |fell: Instant| now.saturating_duration_since(fell) < PENALTY_RELEASE_MAX;
+        match self.fell.take() {
+            Some(fell) if soon(fell) => self.relapses += 1,
+            Some(_) => self.relapses = 0,
+            None => {}
+        }
+        (self.ms, self.worse) = (ms, None);
     }
 
     /// For how long the way must be better until the penalty falls.
@@ -181,6 +188,7 @@ mod tests {
         let of = |rise, quality| {
             let mut penalty = Penalty::default();
             penalty.follow(rise, quality, start);
+            penalty.follow(rise, quality, start + PENALTY_HOLD);
             penalty.ms
         };
         assert_eq!(of(Some(10.0), QUALITY), 0.0);
@@ -211,7 +219,7 @@ mod tests {
 
     #[test]
     fn whatever_a_way_does_its_penalty_changes_at_most_once_per_hold() {
-        let rise = |second: u64| if second % 7 < 3 { 0.0 } else { 10.0 + (second % 97) as f32 };
+        let rise = |second: u64| if second % 397 < 350 { 10.0 + (second / 40 % 13 * 20) as f32 } else { 0.0 };
         let changes = told(&mut Penalty::default(), Instant::now(), 0..86_400, rise);
         assert!(
             changes.windows(2).all(|pair| pair[1].0 - pair[0].0 >= PENALTY_HOLD.as_secs()),
@@ -226,14 +234,14 @@ mod tests {
             _ => 0.0,
         };
         let changes = told(&mut Penalty::default(), Instant::now(), 0..3600, rise);
-        assert_eq!(changes, [(60, 30.0), (600, 0.0)]);
+        assert_eq!(changes, [(90, 30.0), (600, 0.0)]);
     }
 
     #[test]
     fn a_penalty_that_grows_does_so_once_per_hold() {
         let rise = |second| if second < 10 { 30.0 } else { 130.0 };
         let changes = told(&mut Penalty::default(), Instant::now(), 0..120, rise);
-        assert_eq!(changes, [(0, 20.0), (30, 120.0)]);
+        assert_eq!(changes, [(30, 20.0), (61, 120.0)]);
     }
 
     #[test]
@@ -245,7 +253,7 @@ mod tests {
             _ => 10.0,
         };
         let changes = told(&mut Penalty::default(), Instant::now(), 0..1200, rise);
-        assert_eq!(changes, [(0, 100.0), (360, 30.0), (661, 0.0)]);
+        assert_eq!(changes, [(30, 100.0), (360, 30.0), (661, 0.0)]);
     }
 
     #[test]
@@ -273,7 +281,7 @@ mod tests {
     fn an_hour_without_a_relapse_forgives_all() {
         let rise = |second| if second % 6000 < 60 { 50.0 } else { 0.0 };
         let changes = told(&mut Penalty::default(), Instant::now(), 0..18_000, rise);
-        assert_eq!(changes.chunks_exact(2).map(|pair| pair[1].0 - pair[0].0).collect::<Vec<_>>(), [360; 3]);
+        assert_eq!(changes.chunks_exact(2).map(|pair| pair[1].0 - pair[0].0).collect::<Vec<_>>(), [330; 3]);
     }
 
     #[test]
