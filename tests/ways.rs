@@ -368,7 +368,9 @@ fn a_way_that_is_another_one_every_two_minutes_is_held_against_it_once() {
     let mut life = Life::begin(5);
     let lying = |from: u64, until: u64| {
         move |dice: &mut Dice, _: &Answers, cluster: &str, _: &str, second: u64| {
-            let lies = cluster == "jkt" && (from..until).contains(&second) && second / (2 * MINUTE) % 2 == 0;
+            let lies = cluster == "jkt"
+                && (from..until).contains(&second)
+                && (second / (2 * MINUTE)).is_multiple_of(2);
             ordinary(dice, cluster, second, if lies { 70.0 } else { 0.0 }, LOSS)
         }
     };
