@@ -268,7 +268,7 @@ fn capacity_after_is_what_the_balance_comes_to() {
                     };
                     cluster.nodes.iter().map(load).collect::<Vec<_>>()
                 });
-                let measured = Measured { ways: vec![None; 3], loads: loads.collect() };
+                let measured = Measured { ways: vec![[None; 2]; 3], loads: loads.collect() };
                 snapshot.bends = Arc::new(bending.step(&snapshot, &measured, now));
                 now += Duration::from_secs(1);
             }

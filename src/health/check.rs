@@ -124,6 +124,15 @@ impl Kind {
         }
     }
 
+    /// Whether a probe takes as long as some round trips to the target do: no program of ours, and no media, which come when there are some.
+    pub fn measures_way(&self) -> bool {
+        match self {
+            Kind::Rtmp(rtmp) | Kind::Rtmps(rtmp, _) => rtmp.play.is_none(),
+            Kind::Exec(_) | Kind::Flv(_) | Kind::Several(_) => false,
+            _ => true,
+        }
+    }
+
     /// The TLS that it speaks; `None`: none.
     pub fn tls(&self) -> Option<&Tls> {
         match self {

@@ -119,6 +119,9 @@ impl Quality {
     /// A probe told something.
     pub fn observe(&mut self, observation: &Observation) {
         let (aim, seen) = (&observation.aim, &observation.seen);
+        if !aim.check.kind.measures_way() {
+            return;
+        }
         let at_s = self.second(seen.at);
         self.probed(aim).way.observe(seen, aim.check.timeout, at_s);
     }
@@ -420,6 +423,17 @@ mod tests {
     /// By cluster, of IPv4.
     fn rises(ways: &[Ways]) -> Vec<Option<i32>> {
         ways.iter().map(|ways| ways[0].map(|way| way.rise_ms.round() as i32)).collect()
+    }
+
+    #[test]
+    fn what_waits_for_media_or_runs_a_program_tells_nothing_of_ways() {
+        use crate::health::check::{Exec, Rtmp};
+        let rtmp = |play: Option<&str>| {
+            Kind::Rtmp(Rtmp { app: "live".into(), host: None, play: play.map(str::to_owned) })
+        };
+        let exec = Kind::Exec(Exec { command: vec![], load: "load".into(), unknown_fails: false });
+        let told = [Kind::Tcp, rtmp(None), rtmp(Some("a")), exec].map(|kind| kind.measures_way());
+        assert_eq!(told, [true, true, false, false]);
     }
 
     #[test]

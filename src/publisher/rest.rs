@@ -73,7 +73,7 @@ impl Resting {
         let mut quiet = 0;
         for _ in 0..STEPS_MAX {
             let loads = self.loads(&snapshot, &stage.carried(&snapshot), &capacities);
-            let measured = Measured { ways: vec![None; capacities.len()], loads };
+            let measured = Measured { ways: vec![[None; 2]; capacities.len()], loads };
             let bends = self.bending.step(&snapshot, &measured, self.now);
             self.now += self.settings.hold.max(self.settings.follow).max(Duration::from_secs(1));
             let last = &snapshot.bends.shares;
