@@ -501,6 +501,7 @@ proptest! {
         let mut snapshot: Option<Snapshot> = None;
         for (nth, happens) in life.iter().enumerate() {
             world.after(Duration::from_millis(happens.after_ms.into()));
+            publisher.handle(Event::Tick, world.now);
             let (first, second) = (event(&world, happens), event(&world, happens));
             world.handle(first);
             publisher.handle(second, world.now);
