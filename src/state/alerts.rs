@@ -1,22 +1,18 @@
 //! What was told of alerts, and what had not reached its receiver.
-#![allow(clippy::disallowed_methods, reason = "this shell writes the disk")]
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{VERSION, replace};
+use super::{SIZE_MAX, VERSION, bounded, replace, too_large};
 use crate::alert::desk;
 use crate::alert::notification::Notification;
 
 /// The file's name in the state directory.
 const FILE: &str = "alerts.json";
-/// Neither written nor read if larger, in octets: some 100,000 alerts.
-const SIZE_MAX: usize = 64 << 20;
 
 /// What was told of alerts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -54,25 +50,13 @@ pub fn write_alerts(directory: &Path, kept: &KeptAlerts) -> io::Result<()> {
 pub fn read_alerts(directory: &Path) -> Result<KeptAlerts, String> {
     let path = directory.join(FILE);
     let unusable = |what: String| format!("{}: {what}; alerts that were told are told again", path.display());
-    let file = match File::open(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(KeptAlerts::default()),
-        opened => opened.map_err(|error| unusable(error.to_string()))?,
-    };
-    let mut text = String::new();
-    file.take(SIZE_MAX as u64 + 1).read_to_string(&mut text).map_err(|error| unusable(error.to_string()))?;
-    if text.len() > SIZE_MAX {
-        return Err(unusable(too_large()));
-    }
+    let Some(text) = bounded(&path).map_err(unusable)? else { return Ok(KeptAlerts::default()) };
     let read: Written<KeptAlerts> =
         serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
     match read.steerdns_alerts {
         VERSION => Ok(read.kept),
         other => Err(unusable(format!("alerts of version {other}, not {VERSION}"))),
     }
-}
-
-fn too_large() -> String {
-    format!("larger than {} MiB", SIZE_MAX >> 20)
 }
 
 #[cfg(test)]

@@ -26,8 +26,8 @@ use crate::zone::edition::Mark;
 
 /// The file's name in the state directory.
 pub const FILE: &str = "verdicts.json";
-/// Not read if larger, in octets: some 200,000 verdicts.
-const SIZE_MAX: u64 = 64 << 20;
+/// No file is read if it is larger, in octets: some 200,000 verdicts, or ways; some 100,000 alerts.
+const SIZE_MAX: usize = 64 << 20;
 /// The version of the format that is written, and the only one that is read.
 const VERSION: u32 = 1;
 
@@ -40,17 +40,28 @@ pub fn write(directory: &Path, kept: &[Kept], now: SystemTime) -> io::Result<()>
 /// Reads the verdicts in the directory, aged up to `now`. None where there is no file.
 pub fn read(directory: &Path, now: SystemTime) -> Result<Vec<Kept>, Unreadable> {
     let path = directory.join(FILE);
-    let unreadable = |what: String| Unreadable { path: path.clone(), what };
-    let file = match File::open(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        opened => opened.map_err(|error| unreadable(error.to_string()))?,
+    match bounded(&path).and_then(|text| text.map(|text| parse(&text, now)).transpose()) {
+        Ok(kept) => Ok(kept.unwrap_or_default()),
+        Err(what) => Err(Unreadable { path, what }),
+    }
+}
+
+/// What a file holds, if it is there.
+///
+/// # Errors
+/// Why it cannot be read, in a few words.
+fn bounded(path: &Path) -> Result<Option<String>, String> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|error| error.to_string())?,
     };
     let mut text = String::new();
-    file.take(SIZE_MAX + 1).read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;
-    if text.len() as u64 > SIZE_MAX {
-        return Err(unreadable(format!("larger than {} MiB", SIZE_MAX >> 20)));
-    }
-    parse(&text, now).map_err(unreadable)
+    file.take(SIZE_MAX as u64 + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if text.len() > SIZE_MAX { Err(too_large()) } else { Ok(Some(text)) }
+}
+
+fn too_large() -> String {
+    format!("larger than {} MiB", SIZE_MAX >> 20)
 }
 
 /// The file of the cookies' secret.
@@ -144,15 +155,44 @@ struct Written {
     verdicts: Vec<Row>,
 }
 
-/// Times are milliseconds since 1970-01-01 UTC.
+/// Which target, and how it is probed.
 #[derive(Serialize, Deserialize)]
-struct Row {
+struct Target {
     cluster: String,
     node: String,
     address: IpAddr,
     check: String,
     kind: String,
     probe: SocketAddr,
+}
+
+impl Target {
+    fn of(key: &TargetKey, kind: &str, probe: SocketAddr) -> Target {
+        Target {
+            cluster: key.cluster.to_string(),
+            node: key.node.to_string(),
+            address: key.address,
+            check: key.check.to_string(),
+            kind: kind.to_owned(),
+            probe,
+        }
+    }
+
+    fn key(&self) -> TargetKey {
+        TargetKey {
+            cluster: self.cluster.as_str().into(),
+            node: self.node.as_str().into(),
+            address: self.address,
+            check: self.check.as_str().into(),
+        }
+    }
+}
+
+/// Times are milliseconds since 1970-01-01 UTC.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    #[serde(flatten)]
+    target: Target,
     verdict: Word,
     since_unix_ms: u64,
     observed_unix_ms: u64,
@@ -176,12 +216,7 @@ enum Word {
 /// The file's text.
 fn text(kept: &[Kept], now: SystemTime) -> String {
     let rows = kept.iter().map(|kept| Row {
-        cluster: kept.key.cluster.to_string(),
-        node: kept.key.node.to_string(),
-        address: kept.key.address,
-        check: kept.key.check.to_string(),
-        kind: kept.kind.clone(),
-        probe: kept.probe,
+        target: Target::of(&kept.key, &kept.kind, kept.probe),
         verdict: if kept.up { Word::Up } else { Word::Down },
         since_unix_ms: unix_ms(now, kept.stood),
         observed_unix_ms: unix_ms(now, kept.observed),
@@ -204,14 +239,9 @@ fn parse(text: &str, now: SystemTime) -> Result<Vec<Kept>, String> {
         return Err(format!("state of version {}, not {VERSION}", written.steerdns_state));
     }
     let kept = written.verdicts.into_iter().map(|row| Kept {
-        key: TargetKey {
-            cluster: row.cluster.into(),
-            node: row.node.into(),
-            address: row.address,
-            check: row.check.into(),
-        },
-        probe: row.probe,
-        kind: row.kind,
+        key: row.target.key(),
+        probe: row.target.probe,
+        kind: row.target.kind,
         up: matches!(row.verdict, Word::Up),
         stood: age(row.since_unix_ms, now),
         observed: age(row.observed_unix_ms, now),

@@ -1,22 +1,18 @@
 //! What ways usually take: without it a server that starts while one of them is worse would take that for usual.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::{VERSION, age, replace, unix_ms};
+use super::{Target, VERSION, age, bounded, replace, unix_ms};
 use crate::health::baseline::{BUCKETS, UsualWay};
 use crate::health::quality::KeptUsual;
-use crate::health::target::TargetKey;
 
 /// The file's name in the state directory.
 pub const FILE: &str = "ways.json";
-/// Not read if larger, in octets: some 200,000 targets.
-const SIZE_MAX: u64 = 64 << 20;
 
 #[derive(Serialize, Deserialize)]
 struct Written {
@@ -27,12 +23,8 @@ struct Written {
 /// A time is milliseconds since 1970-01-01 UTC.
 #[derive(Serialize, Deserialize)]
 struct Row {
-    cluster: String,
-    node: String,
-    address: IpAddr,
-    check: String,
-    kind: String,
-    probe: SocketAddr,
+    #[serde(flatten)]
+    target: Target,
     usual_ms: f32,
     usual_loss: f32,
     medians: usize,
@@ -57,12 +49,7 @@ pub fn read(directory: &Path, now: SystemTime) -> Result<Vec<KeptUsual>, String>
     let path = directory.join(FILE);
     let unusable =
         |what: String| format!("{}: {what}; what ways usually take is measured anew", path.display());
-    let file = match File::open(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        opened => opened.map_err(|error| unusable(error.to_string()))?,
-    };
-    let mut text = String::new();
-    file.take(SIZE_MAX).read_to_string(&mut text).map_err(|error| unusable(error.to_string()))?;
+    let Some(text) = bounded(&path).map_err(unusable)? else { return Ok(Vec::new()) };
     let read: Written = serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
     match read.steerdns_ways {
         VERSION => Ok(read.ways.into_iter().filter_map(|row| row.kept(now)).collect()),
@@ -73,12 +60,7 @@ pub fn read(directory: &Path, now: SystemTime) -> Result<Vec<KeptUsual>, String>
 impl Row {
     fn of(kept: &KeptUsual, now: SystemTime) -> Row {
         Row {
-            cluster: kept.key.cluster.to_string(),
-            node: kept.key.node.to_string(),
-            address: kept.key.address,
-            check: kept.key.check.to_string(),
-            kind: kept.kind.clone(),
-            probe: kept.probe,
+            target: Target::of(&kept.key, &kept.kind, kept.probe),
             usual_ms: kept.usual.ms,
             usual_loss: kept.usual.loss,
             medians: kept.buckets,
@@ -87,7 +69,8 @@ impl Row {
     }
 
     fn key(&self) -> (&str, &str, IpAddr, &str) {
-        (&self.cluster, &self.node, self.address, &self.check)
+        let Target { cluster, node, address, check, .. } = &self.target;
+        (cluster, node, *address, check)
     }
 
     /// `None` where it holds what nobody can have measured.
@@ -97,14 +80,9 @@ impl Row {
             && (0.0..=1.0).contains(&self.usual_loss)
             && (1..=BUCKETS).contains(&self.medians);
         sound.then(|| KeptUsual {
-            key: TargetKey {
-                cluster: self.cluster.into(),
-                node: self.node.into(),
-                address: self.address,
-                check: self.check.into(),
-            },
-            probe: self.probe,
-            kind: self.kind,
+            key: self.target.key(),
+            probe: self.target.probe,
+            kind: self.target.kind,
             usual: UsualWay { ms: self.usual_ms, loss: self.usual_loss },
             buckets: self.medians,
             age: age(self.measured_unix_ms, now),
@@ -115,9 +93,11 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::net::SocketAddr;
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
+    use crate::health::target::TargetKey;
 
     fn kept(node: &str, age_s: u64) -> KeptUsual {
         let address: IpAddr = "2001:db8::1".parse().unwrap();
