@@ -60,7 +60,7 @@ impl Asked {
         format!(
             "name={}&type={}&resolver={}&json={}{}",
             self.name,
-            if self.family == Family::V4 { "A" } else { "AAAA" },
+            self.family.rtype(),
             self.resolver,
             u8::from(self.json),
             client.unwrap_or_default(),

@@ -43,6 +43,21 @@ impl Family {
             IpAddr::V6(_) => Family::V6,
         }
     }
+
+    /// As sentences have it.
+    pub fn name(self) -> &'static str {
+        ["IPv4", "IPv6"][self as usize]
+    }
+
+    /// The type of its records.
+    pub fn rtype(self) -> &'static str {
+        ["A", "AAAA"][self as usize]
+    }
+
+    /// As the label `family` of metrics has it.
+    pub fn label(self) -> &'static str {
+        ["ip4", "ip6"][self as usize]
+    }
 }
 
 /// All clusters that the files name, in the order in which they stand there.

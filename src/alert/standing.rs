@@ -205,7 +205,7 @@ struct Lost {
 
 fn lost(judged: &Judged<'_>) -> Option<Lost> {
     let (cluster, check) = (&judged.cluster.key, judged.check_key());
-    let family = family_name(judged.family);
+    let family = judged.family.name();
     match judged.standing {
         Standing::Up | Standing::Unknown | Standing::Withdrawn => None,
         Standing::Dead => Some(Lost {
@@ -262,7 +262,7 @@ fn all_down(snapshot: &Snapshot, group: &Group, since: Duration) -> Condition {
     Condition {
         summary: one_line(&format!(
             "{service} has no {} node up in any cluster{others}{}",
-            family_name(family),
+            family.name(),
             group
                 .candidates
                 .iter()
@@ -346,13 +346,5 @@ fn family_word(family: Family) -> &'static str {
     match family {
         Family::V4 => "ipv4",
         Family::V6 => "ipv6",
-    }
-}
-
-/// A family as sentences have it.
-fn family_name(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "IPv4",
-        Family::V6 => "IPv6",
     }
 }

@@ -85,11 +85,7 @@ impl Path {
             Transport::Udp => "udp",
             Transport::Tcp => "tcp",
         };
-        let family = match self.family {
-            Family::V4 => "ip4",
-            Family::V6 => "ip6",
-        };
-        [("proto", proto), ("family", family)]
+        [("proto", proto), ("family", self.family.label())]
     }
 }
 

@@ -182,14 +182,15 @@ fn cluster(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<WrittenCluster>
 
 /// Says of a family that a cluster has too few nodes of it ever to be up.
 fn short_of_nodes(needed: &Written<u16>, key: &str, nodes: &[WrittenNode], issues: &mut Vec<Issue>) {
-    for (family, name) in [(Family::V4, "IPv4"), (Family::V6, "IPv6")] {
+    for family in Family::ALL {
         let has = |node: &&WrittenNode| node.node.addresses.iter().any(|own| Family::of(own.ip) == family);
         let count = nodes.iter().filter(has).count();
         if (1..usize::from(needed.value)).contains(&count) {
             let what = format!(
-                "`min_nodes` is {}, but `{}` has {count} with an {name} address: it would never be up there",
+                "`min_nodes` is {}, but `{}` has {count} with an {} address: it would never be up there",
                 needed.value,
-                shown(key)
+                shown(key),
+                family.name()
             );
             issues.push(Issue::error(needed.at.clone(), what).remedy(format!("at most {count}")));
         }

@@ -326,7 +326,7 @@ impl<'s> Stage<'s> {
         });
         Affected {
             services: group.names.clone(),
-            family: if route.family == Family::V4 { "A" } else { "AAAA" },
+            family: route.family.rtype(),
             policy: policy.key.to_string(),
             moved,
             moves,

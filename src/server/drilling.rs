@@ -107,16 +107,12 @@ fn questions(snapshot: &Snapshot, kill: &[Selector], from: IpAddr) -> Vec<Value>
     let told = watched.iter().map(|watched| {
         json!({
             "name": of(watched.route).owner.to_string(),
-            "type": word(watched.route.family),
+            "type": watched.route.family.rtype(),
             "ttl_s": watched.route.ttl_s,
             "client": watched.client.map(|(address, bits)| format!("{address}/{bits}")),
         })
     });
     told.collect()
-}
-
-fn word(family: Family) -> &'static str {
-    if family == Family::V4 { "A" } else { "AAAA" }
 }
 
 /// The addresses of the nodes that selectors mean, each with the keys of its cluster and its node.
@@ -254,7 +250,7 @@ impl Drilling {
         let left = left(before, &after);
         let name = |route: &&Route| {
             let owner = &plan.services[route.service.0 as usize].owner;
-            format!("{owner} {}", word(route.family))
+            format!("{owner} {}", route.family.rtype())
         };
         let left: Vec<String> = left.iter().map(name).collect();
         if !left.is_empty() && !request.force {

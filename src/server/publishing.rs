@@ -16,7 +16,6 @@ use super::drilling::{self, Drilling};
 use super::exporting::{Ledger, Noticing, edit};
 use super::ordering::{self, OrderKeeper};
 use super::start::{Loader, named};
-use crate::cluster::Family;
 use crate::files::duration;
 use crate::files::issue::{Issue, Severity};
 use crate::files::server::ServerFile;
@@ -325,7 +324,7 @@ fn tell(news: &News, record: &Record, now: Instant) {
         }
     }
     for all in &news.all_down {
-        let family = if all.family == Family::V4 { "A" } else { "AAAA" };
+        let family = all.family.rtype();
         let (service, others) = (&all.service, all.others);
         if all.down {
             tracing::error!(%service, others, "all nodes of {service} {family} are down (and of {others} more)");
@@ -336,7 +335,7 @@ fn tell(news: &News, record: &Record, now: Instant) {
     news.orders.iter().for_each(ordering::log);
     for doubt in &news.doubts {
         let DoubtNews { family, began, fallen, failing } = doubt;
-        let family = if *family == Family::V4 { "IPv4" } else { "IPv6" };
+        let family = family.name();
         let (fallen, targets, canaries, of) = (fallen.some, fallen.all, failing.some, failing.all);
         if *began {
             tracing::error!(

@@ -103,7 +103,7 @@ fn fallback(service: &Resolved<'_>, families: &[Family], inventory: &Inventory, 
         let what = format!(
             "fallback `{}` has no {} address, and {} answers them",
             key.value,
-            word(*family),
+            family.name(),
             called(service.written)
         );
         issues.push(Issue::error(key.at.clone(), what).remedy("take a cluster with both families"));
@@ -142,7 +142,7 @@ fn without_family(
 ) -> Issue {
     let what = format!(
         "none of these clusters has an {} address, and {} answers them",
-        word(family),
+        family.name(),
         called(service.written)
     );
     let others: Vec<&ClusterId> =
@@ -150,14 +150,6 @@ fn without_family(
     let off = if family == Family::V6 { ", or `ipv6 = \"off\"` to the service" } else { "" };
     let issue = Issue::error(list.clone(), what).also(service.written.owner.at.clone(), "the service");
     issue.remedy(format!("add one that has: {}{off}", named(&others, inventory)))
-}
-
-/// The word for addresses of a family.
-fn word(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "IPv4",
-        Family::V6 => "IPv6",
-    }
 }
 
 /// The keys of some clusters, in backticks; of many only the first.
