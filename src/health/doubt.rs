@@ -113,10 +113,15 @@ pub enum Step {
 }
 
 impl Doubt {
+    /// Whether there is anything to be thought over: it doubts itself, or most canaries fail.
+    pub fn is_uneasy(&self, failing: Share) -> bool {
+        self.since.is_some() || is_cut_off(failing)
+    }
+
     /// What follows from what is seen at `now`.
     pub fn step(&mut self, distrust: &Distrust, sight: Sight, now: Instant) -> Step {
         let Sight { fallen, astray, failing } = sight;
-        let cut_off = failing.all > 0 && failing.exceeds(0.5);
+        let cut_off = is_cut_off(failing);
         match self.since {
             None if cut_off && fallen.all > 0 && fallen.exceeds(distrust.share) => {
                 *self = Doubt { since: Some(now), calm: None };
@@ -140,6 +145,11 @@ impl Doubt {
     pub fn end(&mut self) {
         *self = Doubt::default();
     }
+}
+
+/// Whether most canaries fail.
+fn is_cut_off(failing: Share) -> bool {
+    failing.all > 0 && failing.exceeds(0.5)
 }
 
 #[cfg(test)]

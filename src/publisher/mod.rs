@@ -337,19 +337,20 @@ impl Publisher {
         if self.plan.distrust.canaries.is_empty() && self.doubting().is_none() {
             return;
         }
-        for family in Family::ALL {
-            self.ponder_over(family, now);
-        }
+        let [v4, v6] = Family::ALL.map(|family| self.canaries.failing(family));
+        // Where a family has no canary of its own, it goes by those of the other.
+        let or = |own: Share, other: Share| if own.all > 0 { own } else { other };
+        self.ponder_over(Family::V4, or(v4, v6), now);
+        self.ponder_over(Family::V6, or(v6, v4), now);
         self.changed |= !self.dirty.is_empty();
     }
 
-    fn ponder_over(&mut self, family: Family, now: Instant) {
-        let (fallen, astray) = (self.board.fallen(family, now), self.board.astray(family));
-        // Where a family has no canary of its own, it goes by those of the other.
-        let failing = Family::ALL.map(|family| self.canaries.failing(family));
-        let own = failing[family as usize];
-        let failing = if own.all > 0 { own } else { failing[1 - family as usize] };
+    fn ponder_over(&mut self, family: Family, failing: Share, now: Instant) {
         let doubt = &mut self.doubts[family as usize];
+        if !doubt.is_uneasy(failing) {
+            return; // As always: no target need be looked at.
+        }
+        let (fallen, astray) = (self.board.fallen(family, now), self.board.astray(family));
         let was = doubt.since;
         let turned = match doubt.step(&self.plan.distrust, Sight { fallen, astray, failing }, now) {
             Step::Stay => return,
