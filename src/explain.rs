@@ -87,58 +87,28 @@ pub struct Listed {
 /// What the way to a cluster costs now, term by term: docs/steering.md, "Quality".
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ListedWay {
-    /// The median time of probes, in ms.
-    pub time_ms: f32,
-    /// What that usually is.
-    pub usual_ms: f32,
-    /// The share of probes that lost a packet.
-    pub loss: f32,
-    /// What that usually is.
-    pub usual_loss: f32,
-    /// By how much the share that is lost rose of all ways.
-    pub common_loss: f32,
-    /// What is certainly lost beyond what is usual and what is common costs, in ms.
-    pub loss_ms: f32,
-    /// What all ways have risen by.
-    pub common_ms: f32,
-    /// By how much it is more than usual, less what is common.
-    pub rise_ms: f32,
-    /// What of it is tolerated, by the policy.
-    pub tolerate_ms: f32,
-    /// What the rest counts, by the policy.
-    pub weight: f32,
+    /// What was measured.
+    #[serde(flatten)]
+    pub measure: Measure,
+    /// What of it counts, by the policy.
+    #[serde(flatten)]
+    pub quality: QualityWeight,
 }
 
 impl ListedWay {
-    fn of(way: &Measure, quality: QualityWeight) -> ListedWay {
-        let Measure { time_ms, usual_ms, loss, usual_loss, common_loss, loss_ms, common_ms, rise_ms, .. } =
-            *way;
-        let QualityWeight { weight, tolerate_ms } = quality;
-        ListedWay {
-            time_ms,
-            usual_ms,
-            loss,
-            usual_loss,
-            common_loss,
-            loss_ms,
-            common_ms,
-            rise_ms,
-            tolerate_ms,
-            weight,
-        }
-    }
-
     /// The penalty that it asks for, in ms; what is held against the cluster follows it with calm.
     fn wanted_ms(&self) -> f32 {
-        wanted_ms(self.rise_ms, QualityWeight { weight: self.weight, tolerate_ms: self.tolerate_ms })
+        wanted_ms(self.measure.rise_ms, self.quality)
     }
 }
 
 impl fmt::Display for ListedWay {
     /// The formula, filled in.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ListedWay { time_ms, usual_ms, loss_ms, common_ms, rise_ms, tolerate_ms, weight, .. } = self;
-        let [loss, usual, common] = [self.loss, self.usual_loss, self.common_loss].map(|share| 100.0 * share);
+        let Measure { time_ms, usual_ms, loss, usual_loss, common_loss, loss_ms, common_ms, rise_ms, .. } =
+            self.measure;
+        let QualityWeight { weight, tolerate_ms } = self.quality;
+        let [loss, usual, common] = [loss, usual_loss, common_loss].map(|share| 100.0 * share);
         write!(f, "way {time_ms:.0} ms - usual {usual_ms:.0}")?;
         write!(f, " + loss {loss_ms:.0} ({loss:.1} %, usual {usual:.1}, common {common:.1})")?;
         write!(f, " - common {common_ms:.0} = rise {rise_ms:.0};")?;
@@ -202,12 +172,12 @@ pub fn explain(
     });
     let way = |id: ClusterId| {
         let way = beside.ways.get(usize::from(id.0)).and_then(|ways| ways[route.family as usize]);
-        policy.quality.zip(way).map(|(quality, way)| ListedWay::of(&way, quality))
+        policy.quality.zip(way).map(|(quality, measure)| ListedWay { quality, measure })
     };
     let ttl_s = set.map_or(0, |set| set.ttl_s(route.ttl_s, now));
     Explanation {
         service: service.owner.to_string(),
-        family: if route.family == Family::V4 { "A" } else { "AAAA" },
+        family: route.family.rtype(),
         policy: policy.key.to_string(),
         client: whose(&client, subnet, policy),
         known: known.map(|(known, _)| known.iter().map(told).collect()).unwrap_or_default(),

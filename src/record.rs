@@ -15,7 +15,7 @@ use crate::cluster::{CLUSTERS_MAX, Cluster, CountId, Family, Node};
 use crate::files::server::Geoip;
 use crate::health::certificate::Certificate;
 use crate::health::overrides::Order;
-use crate::health::quality::{Measure, Ways};
+use crate::health::quality::Ways;
 use crate::health::rounds::Observation;
 use crate::health::target::TargetKey;
 use crate::health::verdict::{Outcome, Verdict};
@@ -392,10 +392,8 @@ fn write_today(text: &mut Exposition, today: &Today) {
     let ways = || {
         clusters().zip(&today.ways).flat_map(|(cluster, ways)| {
             let labels = |word| [("cluster", &*cluster.key), ("family", word)];
-            ["ip4", "ip6"]
-                .into_iter()
-                .zip(ways)
-                .filter_map(move |(word, way)| Some((labels(word), way.as_ref()?)))
+            let ways = Family::ALL.into_iter().zip(ways);
+            ways.filter_map(move |(family, way)| Some((labels(family.label()), way.as_ref()?)))
         })
     };
     let mut rise = text.family(
@@ -431,15 +429,7 @@ fn write_today(text: &mut Exposition, today: &Today) {
 
 /// The ways to a cluster, by what is asked for.
 fn told_of_ways(ways: &Ways) -> Value {
-    let told = |way: &Measure| {
-        json!({
-            "time_ms": way.time_ms, "usual_ms": way.usual_ms, "probes": way.probes, "lost": way.lost,
-            "loss": way.loss, "usual_loss": way.usual_loss, "common_loss": way.common_loss, "loss_ms": way.loss_ms,
-            "common_ms": way.common_ms, "rise_ms": way.rise_ms,
-        })
-    };
-    let [v4, v6] = ways.each_ref().map(|way| way.as_ref().map(told));
-    json!({ "A": v4, "AAAA": v6 })
+    Family::ALL.into_iter().zip(ways).map(|(family, way)| (family.rtype().to_owned(), json!(way))).collect()
 }
 
 /// An operator's word of today.

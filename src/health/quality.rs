@@ -13,6 +13,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use super::baseline::{Baseline, DAY_S, UsualWay, median};
 use super::note::Note;
 use super::rounds::Observation;
@@ -56,7 +58,7 @@ struct Probed {
 pub type Ways = [Option<Measure>; 2];
 
 /// What the way to a cluster costs now, and usually.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Measure {
     /// The median time of probes, in ms: of the target that stands in the middle of the cluster's by how much slower it is than usual.
     pub time_ms: f32,

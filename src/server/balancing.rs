@@ -112,10 +112,7 @@ fn measured(snapshot: &Snapshot, quality: &Senses, now: Instant) -> Measured {
         .filter(|held| held.held.verdict != Verdict::Up)
         .map(|held| (&held.target.aim.key, held.held.verdict))
         .collect();
-    let verdict = |key: &TargetKey| match ill.is_empty() {
-        true => Verdict::Up,
-        false => ill.get(key).copied().unwrap_or(Verdict::Up),
-    };
+    let verdict = |key: &TargetKey| ill.get(key).copied().unwrap_or(Verdict::Up);
     let (recent, loads) = {
         let mut quality = senses(quality);
         (quality.recent(verdict, now), quality.loads(now))

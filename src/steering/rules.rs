@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::cluster::ClusterId;
 use crate::geo::place::{Continent, Country, Place, Point, Prefix, Subdivision};
 
@@ -32,7 +34,7 @@ pub struct Policy {
 }
 
 /// How much it counts that the way to a cluster is worse than usual.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct QualityWeight {
     /// The ms that a ms of it counts as; above 0, at most 10; default 1.
     pub weight: f32,
