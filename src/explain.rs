@@ -108,6 +108,8 @@ impl fmt::Display for ListedWay {
         let Measure { time_ms, usual_ms, loss, usual_loss, common_loss, loss_ms, common_ms, rise_ms, .. } =
             self.measure;
         let QualityWeight { weight, tolerate_ms } = self.quality;
+        // A little less than nothing is nothing, and not -0.
+        let rise_ms = rise_ms.round() + 0.0;
         let [loss, usual, common] = [loss, usual_loss, common_loss].map(|share| 100.0 * share);
         write!(f, "way {time_ms:.0} ms - usual {usual_ms:.0}")?;
         write!(f, " + loss {loss_ms:.0} ({loss:.1} %, usual {usual:.1}, common {common:.1})")?;

@@ -156,7 +156,7 @@ fn explain_tells_what_is_held_against_a_cluster() {
     let route = world.snapshot.plan.routes[0];
     let subnet = Subnet::new("65.1.0.0".parse().unwrap(), 16).unwrap();
     let peer = "192.0.2.53".parse().unwrap();
-    let measured = ways([0.0, 60.0, 0.0, 0.0]);
+    let measured = ways([-0.08, 60.0, -0.08, -0.08]);
     let beside = Beside { ways: &measured.ways, ..Beside::default() };
     let told = explain(&world.snapshot, &route, Some(&subnet), peer, world.now, &beside);
     assert_eq!(told.list[0].cluster, "sin");
