@@ -75,7 +75,7 @@ struct Probe<'p> {
 /// Probes once, and is done within `allowed`: what came of it, and what was learned on the way.
 ///
 /// Dropped before its end, it leaves nothing behind but what `memory` holds, and for some seconds the end of a session that
-/// it had begun (whip).
+/// it had begun (whip, srt).
 pub async fn once(
     aim: &Aim,
     prepared: &Prepared,

@@ -5,13 +5,15 @@
 //!            <- induction  version 5, magic, a cookie
 //! conclusion ->            version 5, the cookie, HSREQ, SID    only where there is a `streamid`
 //!            <- conclusion accepted, or a rejection 1000 + code
-//! shutdown   ->            after an accepted one
+//! shutdown   ->            after an accepted one, also where that comes too late for the probe
 //! ```
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::ended::{Ended, Limit};
-use super::udp;
+use super::udp::{self, Datagrams};
 use crate::health::check::{Rejected, Srt};
 
 /// Octets of a packet's header (§3).
@@ -28,6 +30,9 @@ const MAGIC: u16 = 0x4A17;
 const INDUCTION: u32 = 1;
 const CONCLUSION: u32 = 0xFFFF_FFFF;
 const REJECTIONS: u32 = 1000;
+/// How long an answer is awaited that came too late for the probe, so that what it accepts can be shut down. A listener drops
+/// by itself whom it has not heard for 5 s (libsrt).
+const FAREWELL_WITHIN: Duration = Duration::from_secs(5);
 /// Which extensions follow: HSREQ, and CONFIG with the stream id.
 const FLAGS: u16 = 1 | 4;
 /// HSREQ (§3.2.1.1): the version that we say, flags of a live sender, and latencies both ways in ms.
@@ -103,17 +108,50 @@ pub(super) async fn shake(to: SocketAddr, srt: &Srt, limit: &Limit) -> Result<()
 
     let extensions = [&HSREQ[..], &sid(streamid)].concat();
     let wish = handshake([5, CONCLUSION, induced.cookie], FLAGS, [first, socket], to.ip(), &extensions);
-    // A second answer to a question that was asked twice is none to this one.
-    let concluded = |octets: &[u8]| reply_to_us(octets).filter(|reply| reply.kind != INDUCTION);
-    let concluded = asking.ask("stream", &wish, limit, concluded).await?;
+    let mut stream = Stream { asking: Arc::new(asking), socket, answered: None };
+    let concluded = stream.asking.ask("stream", &wish, limit, |octets| conclusion(octets, socket)).await?;
+    stream.answered = Some(concluded);
     match concluded.kind {
-        CONCLUSION => {
-            asking.tell(&shutdown(concluded.socket));
-            Ok(())
-        }
+        CONCLUSION => Ok(()),
         REJECTIONS..CONCLUSION => rejected(concluded.kind, srt),
         kind => Err(Ended::at("stream", format!("a handshake of type {kind}, not a conclusion"))),
     }
+}
+
+/// A stream that was asked for; it is shut down when this is dropped, be the probe at its end, at its deadline or withdrawn. A
+/// listener that takes one caller at a time would else be closed to all others for some seconds.
+struct Stream {
+    asking: Arc<Datagrams>,
+    /// Ours.
+    socket: u32,
+    /// What the listener said; `None` where nothing has come yet.
+    answered: Option<Reply>,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let (asking, socket) = (self.asking.clone(), self.socket);
+        let shut = move |asking: &Datagrams, reply: &Reply| {
+            if reply.kind == CONCLUSION {
+                asking.tell(&shutdown(reply.socket));
+            }
+        };
+        if let Some(reply) = &self.answered {
+            return shut(&asking, reply);
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            let late = asking.heard(|octets| conclusion(octets, socket));
+            if let Ok(Ok(reply)) = tokio::time::timeout(FAREWELL_WITHIN, late).await {
+                shut(&asking, &reply);
+            }
+        });
+    }
+}
+
+/// What answers a conclusion for our socket: no second answer to an induction that was sent twice.
+fn conclusion(octets: &[u8], socket: u32) -> Option<Reply> {
+    read(octets, socket).filter(|reply| reply.kind != INDUCTION)
 }
 
 fn rejected(code: u32, srt: &Srt) -> Result<(), Ended> {

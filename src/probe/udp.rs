@@ -50,24 +50,26 @@ impl Datagrams {
         let asked = async {
             self.send(question).await?;
             let again = tokio::time::sleep(limit.left() / AGAIN_AFTER);
-            tokio::pin!(again);
-            let (mut octets, mut sent_again) = ([0; DATAGRAM_MAX], false);
-            loop {
-                tokio::select! {
-                    heard = self.socket.recv(&mut octets) => {
-                        let len = heard.map_err(|error| self.sort(&error))?;
-                        if let Some(answer) = read(&octets[..len]) {
-                            return Ok(answer);
-                        }
-                    }
-                    () = &mut again, if !sent_again => {
-                        sent_again = true;
-                        self.send(question).await?;
-                    }
-                }
+            let heard = self.heard(read);
+            tokio::pin!(again, heard);
+            tokio::select! {
+                answer = &mut heard => return answer,
+                () = &mut again => self.send(question).await?,
             }
+            heard.await
         };
         limit.step(layer, asked).await
+    }
+
+    /// The first that `read` makes something of, however long that takes.
+    pub(super) async fn heard<T>(&self, read: impl Fn(&[u8]) -> Option<T>) -> Result<T, Ended> {
+        let mut octets = [0; DATAGRAM_MAX];
+        loop {
+            let len = self.socket.recv(&mut octets).await.map_err(|error| self.sort(&error))?;
+            if let Some(answer) = read(&octets[..len]) {
+                return Ok(answer);
+            }
+        }
     }
 
     /// Sends what needs no answer; if it cannot be sent at once, it is not.

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use steerdns::health::check::{Kind, Rejected, Srt};
+use tokio::net::UdpSocket;
 
 use super::fake::{datagrams, nobody};
 use super::peer::{Running, installed};
@@ -54,6 +55,31 @@ async fn a_conclusion_carries_the_cookie_and_the_stream_and_is_shut_down() {
     assert_eq!(wish[44..48], *b"cake");
     assert!(wish.ends_with(b"::!#\0a=r"), "word by word the other way round");
     assert_eq!((&end[..2], &end[12..16]), (&[0x80, 5][..], &7u32.to_be_bytes()[..]));
+}
+
+#[tokio::test]
+async fn a_stream_that_is_accepted_too_late_is_shut_down_all_the_same() {
+    let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let at = server.local_addr().unwrap();
+    let late = async {
+        let (hello, from) = receive(&server).await;
+        server.send_to(&reply(&hello, 5, 0x4A17, 1), from).await.unwrap();
+        receive(&server).await
+    };
+    let (told, (wish, from)) = tokio::join!(probe(srt(Some("a"), Rejected::Fails), at, SHORT), late);
+    assert_eq!(told, "stream: no answer within 400 ms");
+    server.send_to(&reply(&wish, 5, 5, 0xFFFF_FFFF), from).await.unwrap();
+    let (mut end, _) = receive(&server).await;
+    if end == wish {
+        (end, _) = receive(&server).await; // It had been asked for twice.
+    }
+    assert_eq!((&end[..2], &end[12..16]), (&[0x80, 5][..], &7u32.to_be_bytes()[..]));
+}
+
+async fn receive(server: &UdpSocket) -> (Vec<u8>, SocketAddr) {
+    let mut octets = [0; 2048];
+    let (len, from) = tokio::time::timeout(LONG, server.recv_from(&mut octets)).await.unwrap().unwrap();
+    (octets[..len].to_vec(), from)
 }
 
 #[tokio::test]
