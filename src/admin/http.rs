@@ -82,6 +82,8 @@ pub enum Refused {
     Token,
     /// No such node.
     Unknown(String),
+    /// It would change nothing.
+    Unused(String),
     /// It makes no sense.
     Nonsense(String),
 }
@@ -172,6 +174,7 @@ fn taken(outcome: Result<(), Refused>) -> Response {
             (StatusCode::UNAUTHORIZED, "the token is wrong, or none is set up\n").into_response()
         }
         Err(Refused::Unknown(what)) => (StatusCode::NOT_FOUND, what + "\n").into_response(),
+        Err(Refused::Unused(what)) => (StatusCode::CONFLICT, what + "\n").into_response(),
         Err(Refused::Nonsense(what)) => (StatusCode::UNPROCESSABLE_ENTITY, what + "\n").into_response(),
     }
 }
