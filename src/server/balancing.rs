@@ -71,11 +71,30 @@ pub(super) async fn run(
         let last = &snapshot.bends;
         let is_other = bends.groups != last.groups
             || bends.penalties != last.penalties
-            || (bends.short > 0.0) != (last.short > 0.0);
+            || is_other_shortage(bends.short, last.short);
         let bends = Arc::new(bends);
         record.bent(&snapshot.plan, &bends, measured.ways);
         if is_other && bent.send((Arc::clone(&snapshot.plan), bends)).await.is_err() {
             return;
+        }
+    }
+}
+
+/// Whether what is short is worth telling anew: by a twentieth, or that it begins or ends.
+fn is_other_shortage(now: f64, last: f64) -> bool {
+    (now > 0.0) != (last > 0.0) || (now - last).abs() > 0.05 * last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_is_told_anew_where_it_is_another() {
+        for (now, last, other) in
+            [(0.0, 0.0, false), (0.1, 0.0, true), (0.0, 0.1, true), (100.0, 98.0, false), (100.0, 50.0, true)]
+        {
+            assert_eq!(is_other_shortage(now, last), other, "{now} {last}");
         }
     }
 }
