@@ -36,7 +36,7 @@ pub(super) enum Bond {
     Free,
     /// It moved not long ago: it stays.
     Held,
-    /// It is at home, and nobody knows how full that is: it stays.
+    /// It is at home, and nobody knows how full that is: no load sends it away.
     Home,
 }
 
@@ -59,6 +59,8 @@ pub(super) struct Ground {
     leave: Vec<f64>,
     /// The same when the step began.
     leave_at_first: Vec<f64>,
+    /// Cluster by cluster: what deaths sent there in this step. As much may leave for it at once, since no report can lie about it.
+    came: Vec<f64>,
     /// List by list: what a slot asks for.
     per_slot: Vec<f64>,
 }
@@ -78,7 +80,9 @@ impl Ground {
         self.parcels.clear();
         self.there.iter_mut().for_each(Vec::clear);
         self.there.resize_with(clusters, Vec::new);
-        for sums in [&mut self.load, &mut self.own, &mut self.own_weight, &mut self.kept_weight] {
+        for sums in
+            [&mut self.load, &mut self.own, &mut self.own_weight, &mut self.kept_weight, &mut self.came]
+        {
             sums.clear();
             sums.resize(clusters, 0.0);
         }
@@ -125,9 +129,9 @@ impl Ground {
                 continue;
             }
             let bond = match () {
+                () if at == rank && is_held => Bond::Held,
                 () if at == 0 && !demand.knows(list.cluster(0)) => Bond::Home,
                 () if at != rank => Bond::Forced,
-                () if is_held => Bond::Held,
                 () => Bond::Free,
             };
             let parcel =
@@ -135,6 +139,9 @@ impl Ground {
             let asked = self.demand(&parcel);
             let cluster = list.cluster(at);
             self.load[cluster] += asked;
+            if bond == Bond::Forced {
+                self.came[cluster] += asked;
+            }
             let weight = list.weight() * f64::from(part.count_ones());
             if first == 0 {
                 self.own[list.cluster(0)] += asked;
@@ -158,7 +165,8 @@ impl Ground {
     /// What is left of that.
     pub(super) fn may_leave(&self, cluster: usize, share: f64) -> f64 {
         let at_first = self.leave_at_first[cluster];
-        if at_first > 0.0 { share * (self.leave[cluster] / at_first).clamp(0.0, 1.0) } else { share }
+        let left = self.leave[cluster] + part() * self.came[cluster];
+        if at_first > 0.0 { share * (left / at_first).clamp(0.0, 1.0) } else { share }
     }
 
     /// What a cluster's own clients weigh beyond those that it keeps.
@@ -201,7 +209,7 @@ impl Ground {
             return may;
         }
         let cluster = world.lists()[parcel.list as usize].cluster(parcel.at);
-        let leave = self.leave[cluster];
+        let leave = self.leave[cluster] + part() * self.came[cluster];
         // A slot larger than what may leave at once would never go.
         let is_whole = leave >= self.leave_at_first[cluster] && leave >= LEAVE_MAX * self.load[cluster];
         fitting(may, leave, self.per_slot(parcel)).max(u32::from(is_whole))
@@ -252,6 +260,10 @@ impl Ground {
                 self.leave[there] += asked;
             }
         }
+        if parcel.bond == Bond::Forced {
+            self.came[here] -= asked;
+            self.came[there] += asked;
+        }
         parcel.at = to;
         parcel.moves += 1;
         self.parcels[going_number as usize] = parcel;
@@ -267,6 +279,7 @@ impl Ground {
     }
 }
 
+fn part() -> f64 { std::env::var("CAME").ok().and_then(|t| t.parse().ok()).unwrap_or(1.0) }
 /// How many of `all` slots that ask for `per_slot` each fit into `room`.
 pub(super) fn fitting(all: u32, room: f64, per_slot: f64) -> u32 {
     match room / per_slot {
@@ -274,5 +287,19 @@ pub(super) fn fitting(all: u32, room: f64, per_slot: f64) -> u32 {
         slots if slots >= f64::from(all) => all,
         slots if slots >= 1.0 => slots as u32, // Rounded down, at most `all`.
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_fit_whole() {
+        assert_eq!([fitting(64, 9.9, 1.0), fitting(4, 9.9, 1.0), fitting(64, 0.5, 1.0)], [9, 4, 0]);
+        assert_eq!(
+            [fitting(64, -1.0, 1.0), fitting(64, 0.0, 0.0), fitting(64, f64::INFINITY, 1.0)],
+            [0, 64, 64]
+        );
     }
 }
