@@ -489,24 +489,3 @@ fn a_world_that_is_short_of_capacity_is_short_everywhere_alike() {
     assert!(most - least < 0.08 * most, "{used:?}");
     assert!((short - (demand - room)).abs() < 0.03 * room, "{short} {demand} {room}");
 }
-
-#[test]
-fn measure_cut() {
-    let (mut over, mut peak, mut worlds, mut by_table, mut at_most) = (0, 0.0f64, 0, 0, 0);
-    for seed in 0..40 {
-        let mut life = a_life(seed, 0.55, 0.9);
-        life.made.set_up(0, false);
-        life.made.set_up(1, false);
-        let cut = live(&mut life, 300);
-        let room: f64 = life.made.clusters[2..].iter().map(|cluster| cluster.capacity).sum();
-        let used = life.loads().iter().sum::<f64>() / room;
-        if used < 0.93 {
-            worlds += 1;
-            over += cut.over;
-            at_most = at_most.max(cut.over);
-            by_table += cut.over_by_table;
-            peak += cut.fullest;
-        }
-    }
-    println!("MEASURE {worlds} worlds: over {over}, at most {at_most}, by table {by_table}, mean peak {}", peak / worlds as f64);
-}

@@ -59,8 +59,6 @@ pub(super) struct Ground {
     leave: Vec<f64>,
     /// The same when the step began.
     leave_at_first: Vec<f64>,
-    /// Cluster by cluster: what deaths sent there in this step. As much may leave for it at once, since no report can lie about it.
-    came: Vec<f64>,
     /// List by list: what a slot asks for.
     per_slot: Vec<f64>,
 }
@@ -80,9 +78,7 @@ impl Ground {
         self.parcels.clear();
         self.there.iter_mut().for_each(Vec::clear);
         self.there.resize_with(clusters, Vec::new);
-        for sums in
-            [&mut self.load, &mut self.own, &mut self.own_weight, &mut self.kept_weight, &mut self.came]
-        {
+        for sums in [&mut self.load, &mut self.own, &mut self.own_weight, &mut self.kept_weight] {
             sums.clear();
             sums.resize(clusters, 0.0);
         }
@@ -139,9 +135,6 @@ impl Ground {
             let asked = self.demand(&parcel);
             let cluster = list.cluster(at);
             self.load[cluster] += asked;
-            if bond == Bond::Forced {
-                self.came[cluster] += asked;
-            }
             let weight = list.weight() * f64::from(part.count_ones());
             if first == 0 {
                 self.own[list.cluster(0)] += asked;
@@ -165,8 +158,7 @@ impl Ground {
     /// What is left of that.
     pub(super) fn may_leave(&self, cluster: usize, share: f64) -> f64 {
         let at_first = self.leave_at_first[cluster];
-        let left = self.leave[cluster] + part() * self.came[cluster];
-        if at_first > 0.0 { share * (left / at_first).clamp(0.0, 1.0) } else { share }
+        if at_first > 0.0 { share * (self.leave[cluster] / at_first).clamp(0.0, 1.0) } else { share }
     }
 
     /// What a cluster's own clients weigh beyond those that it keeps.
@@ -209,7 +201,7 @@ impl Ground {
             return may;
         }
         let cluster = world.lists()[parcel.list as usize].cluster(parcel.at);
-        let leave = self.leave[cluster] + part() * self.came[cluster];
+        let leave = self.leave[cluster];
         // A slot larger than what may leave at once would never go.
         let is_whole = leave >= self.leave_at_first[cluster] && leave >= LEAVE_MAX * self.load[cluster];
         fitting(may, leave, self.per_slot(parcel)).max(u32::from(is_whole))
@@ -260,10 +252,6 @@ impl Ground {
                 self.leave[there] += asked;
             }
         }
-        if parcel.bond == Bond::Forced {
-            self.came[here] -= asked;
-            self.came[there] += asked;
-        }
         parcel.at = to;
         parcel.moves += 1;
         self.parcels[going_number as usize] = parcel;
@@ -279,7 +267,6 @@ impl Ground {
     }
 }
 
-fn part() -> f64 { std::env::var("CAME").ok().and_then(|t| t.parse().ok()).unwrap_or(1.0) }
 /// How many of `all` slots that ask for `per_slot` each fit into `room`.
 pub(super) fn fitting(all: u32, room: f64, per_slot: f64) -> u32 {
     match room / per_slot {
