@@ -21,7 +21,7 @@ pub(super) struct Kin {
     pub(super) clusters: Vec<Option<ClusterId>>,
     /// Group by group of the new Plan: the old one, by policy, check, answers and family.
     pub(super) groups: Vec<Option<usize>>,
-    /// The same for what is held against clusters: any of the same policy, if it can be of the same family.
+    /// The same for what is held against clusters: any of the same policy and family.
     pub(super) of_policy: Vec<Option<usize>>,
     /// Group by group and list by list, where the group is an old one: the list of that group.
     pub(super) lists: Vec<Rc<Vec<Option<usize>>>>,
@@ -40,13 +40,9 @@ impl Kin {
             new.groups.iter().map(|group| old_groups.get(&Name::of(new, group)).copied()).collect();
         let of_policy = new.groups.iter().zip(&groups).map(|(group, same)| {
             let name = Name::of(new, group);
-            let mut others: Vec<(&Name<'_>, usize)> = old_groups
-                .iter()
-                .filter(|(other, _)| other.policy == name.policy)
-                .map(|(of, at)| (of, *at))
-                .collect();
-            others.sort_by_key(|(other, at)| (other.family != name.family, *at));
-            same.or_else(|| others.first().map(|(_, at)| *at))
+            let alike = |other: &Name<'_>| other.policy == name.policy && other.family == name.family;
+            let others = old_groups.iter().filter(|(other, _)| alike(other)).map(|(_, at)| *at);
+            same.or_else(|| others.min())
         });
         let of_policy = of_policy.collect();
         let mut of_maps: HashMap<(u16, u16), Rc<Vec<Option<usize>>>> = HashMap::new();
