@@ -276,7 +276,7 @@ mod tests {
     use super::*;
     use crate::cluster::ClusterId;
     use crate::steering::balance::demand::Demand;
-    use crate::steering::balance::world::{Cluster, List};
+    use crate::steering::balance::world::{Cluster, List, Report};
 
     #[test]
     fn an_eighth_of_a_neighbours_clients_makes_room_at_once_for_those_of_the_dead_who_would_lose_more() {
@@ -288,7 +288,7 @@ mod tests {
             List::new(&others, &[1.0, 6.0, 10.0], 1.0, 0).unwrap(),
         ];
         let (up, dead) = ([u64::MAX], [0]);
-        let report = Some(super::super::world::Report { used: 0.9, age: std::time::Duration::ZERO });
+        let report = Some(Report { used: 0.9, age: std::time::Duration::ZERO });
         let clusters = [
             Cluster::new(100.0, &dead, None).unwrap(),
             Cluster::new(100.0, &up, report).unwrap(),
