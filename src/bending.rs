@@ -2,25 +2,28 @@
 //!
 //! Told once a second what is up and what was measured, it says how lists stand. It runs off the publisher's path.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
+mod kin;
+mod there;
+
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::cluster::{Cluster, Family};
-use crate::geo::place::Prefix;
+use self::kin::Kin;
+pub use self::kin::carried;
+use self::there::{reports, there};
+use crate::cluster::ClusterId;
 use crate::health::quality::{Load, Ways};
-use crate::health::verdict::Verdict;
 use crate::plan::{Group, Plan};
 use crate::snapshot::Snapshot;
-use crate::steering::balance::steps::Balance;
-use crate::steering::balance::table::Summary;
-use crate::steering::balance::world::{Cluster as Carrier, List, Report, World};
+use crate::steering::balance::settings::Settings;
+use crate::steering::balance::steps::{Balance, Was};
+use crate::steering::balance::table::{Row, Summary};
+use crate::steering::balance::world::{Cluster as Carrier, List, RANKS_MAX, World};
 use crate::steering::bend::{Bends, BentGroup, BentList, Penalty, bend};
 use crate::steering::choose::Standing;
-use crate::steering::client::unroutable_blocks;
 use crate::steering::kinds::RankedList;
 use crate::steering::rules::Policy;
+use crate::steering::slots::SLOTS;
 
 /// How ranked lists stand today, and what is remembered for tomorrow's calm.
 #[derive(Debug, Default)]
@@ -32,6 +35,29 @@ pub struct Bending {
     penalties: Vec<Vec<Penalty>>,
     /// Group by group, and list by list: how much its clients weigh.
     weights: Vec<Vec<f64>>,
+    /// What the balance is to be told of a reload with its next step.
+    reloaded: Option<Reloaded>,
+}
+
+/// What a list was before a reload.
+#[derive(Clone, Copy, Debug)]
+struct Origin {
+    /// Its row in the balance's table.
+    row: usize,
+    group: usize,
+    list: usize,
+    /// How much more a weight of it asks for now: what services are asked for stays, whatever others came or went.
+    more: f64,
+}
+
+/// What became of lists and clusters in a reload.
+#[derive(Debug)]
+struct Reloaded {
+    settings: Settings,
+    old: Arc<Plan>,
+    /// Row by row of the balance's table.
+    lists: Vec<Option<Origin>>,
+    clusters: Vec<Option<ClusterId>>,
 }
 
 /// What was measured at one instant.
@@ -52,6 +78,7 @@ impl Bending {
         let plan = Arc::clone(&self.plan);
         let penalties = self.follow(&plan, &measured.ways, snapshot.doubting.is_some(), now);
         let none = |of_group: &Vec<f32>| of_group.iter().all(|ms| *ms == 0.0);
+        let mut ranks = vec![0; plan.inventory.clusters.len()];
         let lists: Vec<Vec<Bent>> = plan
             .groups
             .iter()
@@ -60,10 +87,7 @@ impl Bending {
                 let (lists, is_calm) = (lists_of(&plan, group), none(of_group));
                 let bent = |list| match is_calm {
                     true => Bent::default(),
-                    false => {
-                        let (order, costs_ms) = bend(list, |id| of_group[usize::from(id.0)]);
-                        Bent { order, costs_ms: Some(costs_ms) }
-                    }
+                    false => Bent::new(list, |id| of_group[usize::from(id.0)], &mut ranks),
                 };
                 lists.iter().map(bent).collect()
             })
@@ -75,17 +99,28 @@ impl Bending {
         Bends { groups, penalties, shares: clusters, short }
     }
 
-    /// Goes over to another Plan. What is remembered goes on where the lists are the same.
+    /// Goes over to another Plan. What is remembered of lists and clusters goes on where they are the same to operators.
     fn load(&mut self, plan: &Arc<Plan>) {
-        if !same_lists(&self.plan, plan) || self.plan.balance != plan.balance {
-            self.balance = plan.balance.map(Balance::new);
-            self.penalties =
-                plan.groups.iter().map(|_| vec![Penalty::default(); plan.inventory.clusters.len()]).collect();
-        }
-        self.weights = match plan.balance {
+        let weights = match plan.balance {
             Some(_) => weights(plan),
             None => Vec::new(),
         };
+        let kin = Kin::new(&self.plan, plan);
+        let penalties = |was: &Option<usize>| match was.and_then(|at| self.penalties.get(at)) {
+            Some(penalties) => kin.by_cluster(penalties),
+            None => vec![Penalty::default(); plan.inventory.clusters.len()],
+        };
+        self.penalties = kin.of_policy.iter().map(penalties).collect();
+        self.reloaded = plan.balance.filter(|_| self.balance.is_some()).map(|settings| Reloaded {
+            settings,
+            lists: origins(&kin, (&self.plan, &self.weights), (plan, &weights)),
+            clusters: kin.clusters,
+            old: Arc::clone(&self.plan),
+        });
+        if self.reloaded.is_none() {
+            self.balance = plan.balance.map(Balance::new);
+        }
+        self.weights = weights;
         self.plan = Arc::clone(plan);
     }
 
@@ -119,8 +154,8 @@ impl Bending {
     ) -> Option<Summary> {
         let plan = &*self.plan;
         let balance = self.balance.as_mut()?;
-        let expiry = plan.balance?.expiry;
-        let reports = reports(plan, loads, now);
+        let there = there(snapshot);
+        let reports = reports(plan, &there, loads, plan.balance?.expiry, now);
         let opens: Vec<Vec<u64>> = snapshot
             .pools
             .iter()
@@ -137,24 +172,34 @@ impl Bending {
             .clusters
             .iter()
             .zip(&opens)
-            .enumerate()
-            .map(|(at, (cluster, open))| {
-                let capacity = cluster.capacity? as f64 * share_up(snapshot, cluster, at);
-                let report = reports[at].filter(|report| report.age <= expiry);
-                Carrier::new(capacity.max(1.0), open, report)
+            .zip(there.iter().zip(reports))
+            .map(|((cluster, open), (there, report))| {
+                Some(Carrier::new(cluster.capacity? as f64, open, report)?.in_part(there.share))
             })
             .collect::<Option<_>>()?;
         let mut lists = Vec::new();
         for ((group, bent), weights) in plan.groups.iter().zip(bent).zip(&self.weights) {
             for ((list, bent), weight) in lists_of(plan, group).iter().zip(bent).zip(weights) {
-                let order = bent.order.as_deref().unwrap_or(&list.clusters);
-                let costs = bent.costs_ms.as_deref().unwrap_or(&list.costs_ms);
-                lists.push(List::new(order, costs, *weight, usize::from(group.kind))?);
+                let as_always = List::new(&list.clusters, &list.costs_ms, *weight, usize::from(group.kind))?;
+                lists.push(match &bent.today {
+                    Some(today) => as_always.today(&today.costs_ms, &today.order)?,
+                    None => as_always,
+                });
             }
+        }
+        let world = World::new(&lists, &clusters)?;
+        if let Some(reloaded) = self.reloaded.take() {
+            let was = |was: &Option<Origin>| {
+                let Origin { row, group, list, more } = (*was)?;
+                let clusters = &lists_of(&reloaded.old, &reloaded.old.groups[group])[list].clusters;
+                Some(Was { list: row, clusters, rate: more })
+            };
+            let lists: Vec<_> = reloaded.lists.iter().map(was).collect();
+            balance.carry(reloaded.settings, &world, &lists, &reloaded.clusters);
         }
         let elapsed = self.stepped.map(|last| now.saturating_duration_since(last)).unwrap_or_default();
         self.stepped = Some(now);
-        Some(balance.step(&World::new(&lists, &clusters)?, elapsed))
+        Some(balance.step(&world, elapsed))
     }
 
     /// What was found, as queries read it.
@@ -163,8 +208,12 @@ impl Bending {
         let mut row = 0;
         let group = |(group, bent): (&Group, Vec<Bent>)| {
             let lists = lists_of(plan, group).iter().zip(bent).map(|(list, bent)| {
-                let first = table.and_then(|table| table.row(row)).cloned();
+                let row_now = table.and_then(|table| table.row(row));
                 row += 1;
+                let first = match (&bent.today, table) {
+                    (Some(today), Some(_)) if bent.order.is_some() => today.first(row_now.map(|row| &**row)),
+                    _ => row_now.cloned(),
+                };
                 if bent.order.is_none() && first.is_none() {
                     return None;
                 }
@@ -182,8 +231,65 @@ impl Bending {
 /// A list with today's penalties.
 #[derive(Default)]
 struct Bent {
-    order: Option<Box<[crate::cluster::ClusterId]>>,
+    order: Option<Box<[ClusterId]>>,
+    /// In that order.
     costs_ms: Option<Box<[f32]>>,
+    /// `None`: as always.
+    today: Option<Today>,
+}
+
+/// The same in the order in which the list always stands: who is at home where does not change from day to day.
+struct Today {
+    /// Rank by rank.
+    costs_ms: Box<[f32]>,
+    /// The ranks, the cheapest first.
+    order: Box<[u8]>,
+}
+
+impl Bent {
+    /// `ranks`: cluster by cluster room for a rank.
+    fn new(list: &RankedList, penalty_ms: impl Fn(ClusterId) -> f32, ranks: &mut [usize]) -> Bent {
+        let costs_ms = list.clusters.iter().zip(&list.costs_ms).take(RANKS_MAX);
+        let costs_ms = costs_ms.map(|(id, cost)| cost + penalty_ms(*id)).collect();
+        let (order, sorted_ms) = bend(list, penalty_ms);
+        list.clusters.iter().enumerate().for_each(|(rank, id)| ranks[usize::from(id.0)] = rank);
+        let of = order.as_deref().unwrap_or(&list.clusters).iter();
+        let by_cost = of.filter_map(|id| u8::try_from(ranks[usize::from(id.0)]).ok()).collect();
+        Bent { order, costs_ms: Some(sorted_ms), today: Some(Today { costs_ms, order: by_cost }) }
+    }
+}
+
+impl Today {
+    /// A row of the balance's table, in today's order; `None`: all begin at the top.
+    fn first(&self, row: Option<&Row>) -> Option<Arc<Row>> {
+        let mut of_rank = [0; RANKS_MAX];
+        self.order.iter().zip(0u8..=u8::MAX).for_each(|(rank, now)| of_rank[usize::from(*rank)] = now);
+        let now = row.copied().unwrap_or([0; SLOTS as usize]).map(|rank| of_rank[usize::from(rank)]);
+        now.iter().any(|rank| *rank != 0).then(|| Arc::new(now))
+    }
+}
+
+/// Row by row of a balance's table what its list was before a reload.
+fn origins(kin: &Kin, old: (&Plan, &[Vec<f64>]), new: (&Plan, &[Vec<f64>])) -> Vec<Option<Origin>> {
+    let ((old, old_weights), (new, new_weights)) = (old, new);
+    let mut rows = Vec::new();
+    let mut next = 0;
+    for group in &old.groups {
+        rows.push(next);
+        next += lists_of(old, group).len();
+    }
+    let of = |weights: &[Vec<f64>], at: usize| weights.get(at).map_or(0.0, |lists| lists.iter().sum());
+    let mut origins = Vec::new();
+    for (at, now) in new.groups.iter().enumerate() {
+        let more = kin.groups[at].map(|was| of(old_weights, was) / of(new_weights, at));
+        let more = more.filter(|more: &f64| more.is_finite() && *more > 0.0).unwrap_or(1.0);
+        for number in 0..lists_of(new, now).len() {
+            let list = kin.lists[at].get(number).copied().flatten();
+            let was = kin.groups[at].zip(list);
+            origins.push(was.map(|(group, list)| Origin { row: rows[group] + list, group, list, more }));
+        }
+    }
+    origins
 }
 
 /// The policy of a group: all its services have the same.
@@ -211,88 +317,13 @@ pub fn same_lists(one: &Plan, other: &Plan) -> bool {
         && one.groups.iter().zip(&other.groups).all(same)
 }
 
-/// Group by group and list by list: how much its clients weigh, all of them together 1. Each list counts for its share of the
-/// addresses of the public internet, each group for what its services are asked for.
+/// Group by group and list by list: how much its clients weigh, all of them together 1. Each list counts for its part of all
+/// clients, each group for what its services are asked for.
 fn weights(plan: &Plan) -> Vec<Vec<f64>> {
     let total: f64 = plan.groups.iter().map(|group| group.demand).sum();
-    let mut of_maps: HashMap<(u16, Family), Vec<f64>> = HashMap::new();
-    let blocks: Vec<Prefix> = unroutable_blocks().collect();
-    let weights = plan.groups.iter().map(|group| {
-        let family = plan.kinds[usize::from(group.kind)].family;
-        let mapped = &plan.maps[usize::from(group.map)].mapped;
-        let shares = of_maps.entry((group.map, family)).or_insert_with(|| {
-            let mut shares = vec![0.0; mapped.lists.len()];
-            let map = if family == Family::V4 { &mapped.v4 } else { &mapped.v6 };
-            for tile in map.tiles().filter(|tile| is_public(tile.key, tile.bits, family, &blocks)) {
-                shares[tile.value as usize] += (-f64::from(tile.bits)).exp2();
-            }
-            let all: f64 = shares.iter().sum();
-            shares.iter_mut().for_each(|share| *share /= all.max(f64::MIN_POSITIVE));
-            shares
-        });
+    let of_group = |group: &Group| {
         let demand = if total > 0.0 { group.demand / total } else { 0.0 };
-        shares.iter().map(|share| share * demand).collect()
-    });
-    weights.collect()
-}
-
-/// Whether clients may be in a network: of IPv4, it does not lie in one of the special-purpose `blocks`; of IPv6, it is global unicast
-/// (2000::/3). `key` are its leading 64 bits.
-fn is_public(key: u64, bits: u8, family: Family, blocks: &[Prefix]) -> bool {
-    let around = |block: &Prefix| match block.address() {
-        IpAddr::V4(network) => {
-            let shift = 64 - u32::from(block.bits());
-            bits >= block.bits() && key >> shift == u64::from(u32::from(network)) << 32 >> shift
-        }
-        IpAddr::V6(_) => false,
+        group.parts.iter().map(|part| part * demand).collect()
     };
-    match family {
-        Family::V4 => !blocks.iter().any(around),
-        Family::V6 => bits < 3 || key >> 61 == 1,
-    }
-}
-
-/// Cluster by cluster: the mean of what its nodes say of their load, by weight; of several words of a node the newest.
-fn reports(plan: &Plan, loads: &[Load], now: Instant) -> Vec<Option<Report>> {
-    let mut newest: HashMap<(&str, &str), &Load> = HashMap::new();
-    for load in loads {
-        let last = newest.entry((&load.cluster, &load.node)).or_insert(load);
-        if load.at > last.at {
-            *last = load;
-        }
-    }
-    let of = |cluster: &Cluster| {
-        let (mut used, mut weights, mut oldest) = (0.0, 0.0, now);
-        for node in &cluster.nodes {
-            if let Some(load) = newest.get(&(&*cluster.key, &*node.key)) {
-                used += load.used * f64::from(node.weight);
-                weights += f64::from(node.weight);
-                oldest = oldest.min(load.at);
-            }
-        }
-        (weights > 0.0).then(|| Report { used: used / weights, age: now.saturating_duration_since(oldest) })
-    };
-    plan.inventory.clusters.iter().map(of).collect()
-}
-
-/// The share of a cluster's nodes, by weight, that is there: up, and not taken out by an operator.
-fn share_up(snapshot: &Snapshot, cluster: &Cluster, at: usize) -> f64 {
-    let pools = &snapshot.pools[at];
-    if pools.held.is_empty() {
-        return 1.0;
-    }
-    let is_up = |node: usize| {
-        let said = pools.said.get(node).and_then(Option::as_ref).map(|said| said.word);
-        match said {
-            Some(crate::cluster::Word::Up) => return true,
-            Some(_) => return false,
-            None => {}
-        }
-        let mut own = pools.held.iter().filter(|held| usize::from(held.target.node) == node);
-        own.any(|held| !matches!(held.standing, Verdict::Down))
-    };
-    let weight = |node: usize| f64::from(cluster.nodes[node].weight);
-    let all: f64 = (0..cluster.nodes.len()).map(weight).sum();
-    let up: f64 = (0..cluster.nodes.len()).filter(|node| is_up(*node)).map(weight).sum();
-    if all > 0.0 { up / all } else { 1.0 }
+    plan.groups.iter().map(of_group).collect()
 }

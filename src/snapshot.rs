@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
-use crate::cluster::ClusterId;
+use crate::cluster::{Cluster, ClusterId, FAMILY_ADDRESSES_MAX, Family, Node};
 use crate::health::certificate::Certificate;
 use crate::health::note::Says;
 use crate::health::overrides::{Order, Said};
@@ -16,6 +16,7 @@ use crate::sets::{AddressSet, SlotSets};
 use crate::steering::bend::Bends;
 use crate::steering::choose::{self, Choice, Pool, Reason, Standing};
 use crate::steering::client::Whose;
+use crate::steering::slots::SLOTS;
 use crate::zone::edition::Edition;
 
 /// The pools of one cluster, kind by kind, at one instant.
@@ -38,6 +39,20 @@ pub struct LivePool {
     pub sets: SlotSets,
     /// What they get when all is down, where it is not what [`Plan::serve_all`] says.
     pub resort: Option<Arc<SlotSets>>,
+    /// Node by node: in how many of its slots it answers; fewer than 64 while it starts slowly, 0 where it is not up or was taken out.
+    pub slots: Box<[u8]>,
+}
+
+impl LivePool {
+    /// Node by node of a cluster the most that any of its addresses of a family has, member by member.
+    pub fn slots_of(cluster: &Cluster, family: Family, of_member: impl Fn(usize) -> u8) -> Box<[u8]> {
+        let mut members = 0..FAMILY_ADDRESSES_MAX;
+        let of_node = |node: &Node| {
+            let own = node.addresses.iter().filter(|address| Family::of(address.ip) == family);
+            own.zip(members.by_ref()).map(|(_, member)| of_member(member)).max().unwrap_or(0)
+        };
+        cluster.nodes.iter().map(of_node).collect()
+    }
 }
 
 /// What is held of one target, in words that outlive the Snapshot.
@@ -85,11 +100,15 @@ pub struct Snapshot {
 impl Snapshot {
     /// A Plan as if every node were up that no operator took out of the answers.
     pub fn all_up(plan: Arc<Plan>) -> Snapshot {
-        let pools = plan.deals.iter().zip(&plan.serve_all).map(|(deals, of_kinds)| {
+        let clusters = plan.inventory.clusters.iter().zip(&plan.deals).zip(&plan.serve_all);
+        let pools = clusters.map(|((cluster, deals), of_kinds)| {
             let pools = plan.kinds.iter().zip(of_kinds).map(|(kind, sets)| {
-                let none = deals[kind.family as usize].all() == 0;
+                let all = deals[kind.family as usize].all();
+                let whole = |member: usize| if all >> member & 1 == 1 { SLOTS } else { 0 };
+                let slots = LivePool::slots_of(cluster, kind.family, whole);
+                let none = all == 0;
                 let standing = if none { Standing::Withdrawn } else { Standing::Up };
-                LivePool { pool: Pool { open: u64::MAX, standing }, sets: sets.clone(), resort: None }
+                LivePool { pool: Pool { open: u64::MAX, standing }, sets: sets.clone(), resort: None, slots }
             });
             Arc::new(ClusterPools { pools: pools.collect(), held: Vec::new(), said: Vec::new() })
         });

@@ -238,6 +238,45 @@ fn a_liar_empties_no_region_and_overloads_no_other() {
 }
 
 #[test]
+fn a_lie_of_half_an_hour_is_forgotten_soon_after() {
+    for lie in [10.0, 3.0, 0.0] {
+        let mut life = a_life(3, 0.5, 0.9);
+        let honest = life.by_table()[2];
+        life.lies[2] = Some(lie);
+        live(&mut life, 1800);
+        life.lies[2] = None;
+        let soon = live(&mut life, 600);
+        let then = live(&mut life, 600);
+        let at_last = life.by_table()[2] / honest;
+        println!("says {lie} for half an hour: then {soon:?}, {then:?}, {at_last:.2} of its load");
+        assert_eq!((soon.over, then.over, life.restless), (0, 0, 0), "{lie}");
+        assert_eq!(then.short, 0.0, "{lie}: nobody is short of anything");
+        assert!(at_last > 0.97, "{lie}: {at_last}");
+    }
+}
+
+#[test]
+fn a_flapping_node_moves_a_slot_by_choice_no_more_than_once_a_hold_and_fills_nobody() {
+    let mut life = a_life(7, 0.6, 0.9);
+    let mut over = 0;
+    for round in 0..80 {
+        // Half of a cluster is there, or all of it.
+        life.made.clusters[1].share = if round % 2 == 0 { 0.5 } else { 1.0 };
+        let seen = live(&mut life, if round % 8 == 0 { 200 } else { 25 });
+        over += seen.over_by_table;
+    }
+    life.made.clusters[1].share = 1.0;
+    live(&mut life, 900);
+    println!("{} moves by choice, {over} seconds over capacity", life.by_choice);
+    assert_eq!(life.restless, 0);
+    let away: u32 = life.last.clusters.iter().map(|share| share.shed).sum();
+    assert!(
+        away == 0 || life.last.clusters.iter().any(|share| share.assigned > 0.75 * share.capacity),
+        "{away}"
+    );
+}
+
+#[test]
 fn one_wild_report_moves_few_and_they_come_back() {
     let mut life = a_life(4, 0.6, 0.9);
     let honest = life.by_table();
@@ -410,7 +449,7 @@ fn a_dead_region_does_not_melt_its_neighbour() {
         list([1, 0, 2], [5.0, 20.0, 90.0], 20.0),
         list([2, 1, 0], [5.0, 25.0, 80.0], 60.0),
     ];
-    let cluster = MadeCluster { capacity: 120.0, open: vec![u64::MAX], report: None };
+    let cluster = MadeCluster { capacity: 120.0, share: 1.0, open: vec![u64::MAX], report: None };
     let mut made = Made { points: Vec::new(), lists, clusters: vec![cluster; 3] };
     let mut balance = Balance::new(Settings { assumed: 200.0 / 360.0, ..Settings::default() });
     assert_eq!(made.step(&mut balance, SECOND).moved, 0);

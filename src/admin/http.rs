@@ -87,6 +87,8 @@ pub enum Refused {
     Token,
     /// No such node.
     Unknown(String),
+    /// It would change nothing.
+    Unused(String),
     /// It makes no sense.
     Nonsense(String),
 }
@@ -208,6 +210,7 @@ fn taken(outcome: Result<(), Refused>) -> Response {
             (StatusCode::UNAUTHORIZED, "the token is wrong, or none is set up\n").into_response()
         }
         Err(Refused::Unknown(what)) => (StatusCode::NOT_FOUND, what + "\n").into_response(),
+        Err(Refused::Unused(what)) => (StatusCode::CONFLICT, what + "\n").into_response(),
         Err(Refused::Nonsense(what)) => (StatusCode::UNPROCESSABLE_ENTITY, what + "\n").into_response(),
     }
 }

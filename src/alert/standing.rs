@@ -12,6 +12,7 @@ use crate::health::target::TargetKey;
 use crate::health::verdict::{DRILL, Verdict};
 use crate::plan::Group;
 use crate::snapshot::{HeldTarget, Snapshot};
+use crate::steering::balance::table::Why;
 use crate::steering::choose::Standing;
 
 /// A GeoIP database that the files name.
@@ -162,20 +163,29 @@ pub fn of_reload(refused: &Refused) -> Condition {
     }
 }
 
+/// More clusters than these are not named in a line.
+const NAMED_MAX: usize = 5;
+
 /// More is asked for than can be carried.
 fn capacity_short(snapshot: &Snapshot, now: Duration) -> Option<Condition> {
     let bends = &snapshot.bends;
     if bends.short <= 0.0 {
         return None;
     }
-    let capacity: f64 = bends.shares.iter().map(|share| share.capacity).sum();
+    let clusters = snapshot.plan.inventory.clusters.iter().zip(&bends.shares);
+    let full = clusters.filter(|(_, share)| share.why == Why::Short).map(|(cluster, _)| &*cluster.key);
+    let full: Vec<&str> = full.collect();
+    // Where some have room they are on no list of these clients: `only`, or addresses of another family.
+    let up = bends.shares.iter().filter(|share| share.why != Why::Down).count();
+    let full = match full.len() {
+        all if all == up => "all clusters that are up".into(),
+        many if many > NAMED_MAX => format!("the {many} clusters that they may go to"),
+        _ => format!("{}, where alone they may go,", full.join(", ")),
+    };
     let known = bends.shares.iter().any(|share| share.is_known);
     let basis = if known { "reports of load" } else { "what is assumed, since no node reports its load" };
     let short = bends.short;
-    let summary = format!(
-        "clients ask for {short:.0} more than the {capacity:.0} that all clusters that are up can carry, by {basis}: \
-         all of them are overloaded alike"
-    );
+    let summary = format!("clients ask for {short:.0} more than {full} can carry, by {basis}");
     let identity = Identity { kind: Kind::CapacityShort, labels: Vec::new() };
     Some(Condition { identity, summary, since: now, place: None, is_said: false })
 }

@@ -4,15 +4,21 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::document::{Table, Value};
-use super::issue::Issue;
+use super::issue::{At, Issue};
+use crate::health::quality::LOAD_AGE_MAX;
 use crate::steering::balance::settings::{Marks, Settings};
 
 /// How long anything of it may take.
 const TIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 
+/// For how long a word about load may be believed.
+const EXPIRY: RangeInclusive<Duration> = Duration::from_secs(1)..=LOAD_AGE_MAX;
+
 /// Load as it is balanced.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Balancing {
+    /// Where it is written, if it is.
+    pub at: Option<At>,
     /// Whether it is off, though clusters say what they can carry.
     pub is_off: bool,
     /// How.
@@ -33,9 +39,9 @@ pub fn balance(mut table: Table<'_>, issues: &mut Vec<Issue>) -> Balancing {
         issues.push(Issue::error(value.at, what).remedy("`low` must not exceed `high`"));
     }
     let assumed = table.take("assumed").and_then(|value| share(&value, issues));
-    let mut time = |key: &'static str| table.take(key).and_then(|value| value.duration(TIMES, issues));
-    let (hold, follow, damping) = (time("hold"), time("follow"), time("damping"));
-    let (expiry, memory) = (time("expiry"), time("memory"));
+    let mut time = |key: &'static str, times| table.take(key).and_then(|value| value.duration(times, issues));
+    let (hold, follow, damping) = (time("hold", TIMES), time("follow", TIMES), time("damping", TIMES));
+    let (expiry, memory) = (time("expiry", EXPIRY), time("memory", TIMES));
     let settings = Settings {
         marks: marks.unwrap_or_default(),
         assumed: assumed.unwrap_or(usual.assumed),
@@ -49,8 +55,9 @@ pub fn balance(mut table: Table<'_>, issues: &mut Vec<Issue>) -> Balancing {
         let issue = Issue::error(table.at().clone(), "`hold` is shorter than `follow`");
         issues.push(issue.remedy("clients must be able to follow before a slot moves again"));
     }
+    let at = Some(table.at().clone());
     table.finish(issues);
-    Balancing { is_off: enabled == Some(false), settings }
+    Balancing { at, is_off: enabled == Some(false), settings }
 }
 
 /// A share of a capacity: more than 0, at most 1.

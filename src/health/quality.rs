@@ -34,7 +34,7 @@ const SIGMAS: f64 = 3.0;
 /// Where fewer clusters are measured, nobody can tell our own network's rise from theirs.
 const CLUSTERS_MIN: usize = 3;
 /// A load that was told longer ago is forgotten.
-const LOAD_AGE_MAX: Duration = Duration::from_secs(600);
+pub const LOAD_AGE_MAX: Duration = Duration::from_secs(600);
 
 /// All that probes tell of ways and of load.
 #[derive(Debug)]

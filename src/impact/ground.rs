@@ -1,10 +1,8 @@
 //! How a policy's clients are spread: each ranked list's share of the address space, slot by slot.
 
-use std::net::{IpAddr, Ipv6Addr};
-
 use crate::cluster::Family;
 use crate::geo::places::Places;
-use crate::steering::client::unroutable_blocks;
+use crate::steering::census::{clients, last_of, placed, stretches};
 use crate::steering::compile::Mapped;
 use crate::steering::slots::{RESOLVER_BITS_V4, RESOLVER_BITS_V6, SLOTS, slot_v4, slot_v6};
 
@@ -39,8 +37,7 @@ impl Share {
 
 /// How the clients of one map are spread over its ranked lists and their slots.
 ///
-/// A client is an address of the public internet that a GeoIP source places; IPv4 counts by addresses, IPv6 by /48s. Where no source
-/// places any, all of the public internet counts.
+/// Who is a client, and how much, says the [census](crate::steering::census).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ground {
     /// List by list, slot by slot. All together they are 1 in each family.
@@ -76,26 +73,16 @@ impl Ground {
 
     /// Lays out ranges of addresses; gives how many clients are in them.
     fn lay(&mut self, mapped: &Mapped, by: KnownBy, family: Family, ranges: &[(u64, u64)]) -> f64 {
-        let map = if family == Family::V4 { &mapped.v4 } else { &mapped.v6 };
         let mut total = 0.0;
-        for &(first, end) in ranges {
-            let mut at = first;
-            loop {
-                let (list, bits) = map.get(at);
-                let hashed = match (by, family) {
-                    (KnownBy::Resolvers, Family::V4) => RESOLVER_BITS_V4,
-                    (KnownBy::Resolvers, Family::V6) => RESOLVER_BITS_V6,
-                    (KnownBy::Subnets, Family::V4) => mapped.tile_v4((at >> 32) as u32).scope,
-                    (KnownBy::Subnets, Family::V6) => mapped.tile_v6(at).scope,
-                };
-                let last = last_of(at, bits).min(end);
-                total += spread(&mut self.lists[list as usize], family, (at, last), hashed);
-                if last == end {
-                    break;
-                }
-                at = last + 1;
-            }
-        }
+        stretches(mapped, family, ranges, |list, first, last| {
+            let hashed = match (by, family) {
+                (KnownBy::Resolvers, Family::V4) => RESOLVER_BITS_V4,
+                (KnownBy::Resolvers, Family::V6) => RESOLVER_BITS_V6,
+                (KnownBy::Subnets, Family::V4) => mapped.tile_v4((first >> 32) as u32).scope,
+                (KnownBy::Subnets, Family::V6) => mapped.tile_v6(first).scope,
+            };
+            total += spread(&mut self.lists[list as usize], family, (first, last), hashed);
+        });
         total
     }
 }
@@ -132,73 +119,6 @@ fn spread(slots: &mut [Share; SLOTS as usize], family: Family, (first, last): (u
         }
         at = end + 1;
     }
-}
-
-/// How many clients there are from key to key: addresses of IPv4, /48s of IPv6.
-fn clients(family: Family, first: u64, last: u64) -> f64 {
-    let keys = (last - first) as f64 + 1.0;
-    match family {
-        Family::V4 => keys / (f64::from(u32::MAX) + 1.0),
-        Family::V6 => keys / f64::from(1 << 16),
-    }
-}
-
-/// The last key of the network of `bits` bits around a key.
-fn last_of(key: u64, bits: u8) -> u64 {
-    key | u64::MAX.checked_shr(bits.into()).unwrap_or(0)
-}
-
-/// The ranges of keys, first and last, of the public internet that some source places; all of it where none does.
-fn placed(family: Family, places: &Places) -> Vec<(u64, u64)> {
-    let public = public(family);
-    let stretches: Vec<(u64, bool)> = match family {
-        Family::V4 => places.v4.iter().map(|of| (u64::from(of.start) << 32, of.place != 0)).collect(),
-        Family::V6 => places.v6.iter().map(|of| (of.start, of.place != 0)).collect(),
-    };
-    let mut placed = Vec::new();
-    let mut from = 0;
-    for (at, &(start, is_placed)) in stretches.iter().enumerate() {
-        let last = stretches.get(at + 1).map_or(u64::MAX, |next| next.0 - 1);
-        // Both are sorted: what ends before this stretch ends before the later ones, too.
-        while from < public.len() && public[from].1 < start {
-            from += 1;
-        }
-        if is_placed {
-            let within = public[from..].iter().take_while(|range| range.0 <= last);
-            placed.extend(within.map(|range| (range.0.max(start), range.1.min(last))));
-        }
-    }
-    if placed.is_empty() { public } else { placed }
-}
-
-/// The ranges of keys, first and last, of the public internet: without blocks for special purposes, and of IPv6 without what has
-/// IPv4 clients in it (6to4, Teredo).
-fn public(family: Family) -> Vec<(u64, u64)> {
-    let within = |address: IpAddr, bits: u8| {
-        let key = match address {
-            IpAddr::V4(v4) => u64::from(u32::from(v4)) << 32,
-            IpAddr::V6(v6) => (u128::from(v6) >> 64) as u64,
-        };
-        (key, last_of(key, bits))
-    };
-    let special = unroutable_blocks().filter(|block| Family::of(block.address()) == family);
-    let mut blocks: Vec<_> = special.map(|block| within(block.address(), block.bits())).collect();
-    if family == Family::V6 {
-        let v6 = |second| IpAddr::V6(Ipv6Addr::from(second));
-        blocks.push(within(v6(0x2001_0000u128 << 96), 32));
-        blocks.push(within(v6(0x2002_u128 << 112), 16));
-    }
-    blocks.sort_unstable();
-    let (mut ranges, mut next) = (Vec::new(), Some(0));
-    for (first, last) in blocks {
-        let Some(open) = next else { break };
-        if first > open {
-            ranges.push((open, first - 1));
-        }
-        next = if last >= open { last.checked_add(1) } else { Some(open) };
-    }
-    ranges.extend(next.map(|open| (open, u64::MAX)));
-    ranges
 }
 
 #[cfg(test)]
@@ -270,18 +190,5 @@ mod tests {
         // By resolvers it is 512 networks of 24 bits.
         let ground = Ground::new(&mapped(Spread::default()), KnownBy::Resolvers, &places);
         assert!(ground.lists[1].iter().filter(|share| share.v4 > 0.0).count() > 60);
-    }
-
-    #[test]
-    fn the_public_internet_has_the_known_holes() {
-        let v4_addresses: u64 =
-            public(Family::V4).iter().map(|(first, last)| ((last - first) >> 32) + 1).sum();
-        // 2^32 less 0/8, 10/8, 100.64/10, 127/8, 169.254/16, 172.16/12, 192.0.0/24, 192.0.2/24, 192.168/16, 198.18/15, two /24, 224/3.
-        let special =
-            (3 << 24) + (1 << 22) + (1 << 16) + (1 << 20) + (1 << 16) + (1 << 17) + (4 << 8) + (1u64 << 29);
-        assert_eq!(v4_addresses, (1 << 32) - special);
-        let v6 = public(Family::V6);
-        assert_eq!(v6.first().unwrap().0, 0x2000 << 48);
-        assert!(v6.iter().all(|(first, last)| first >> 61 == 1 && last >> 61 == 1 && first >> 48 != 0x2002));
     }
 }

@@ -20,6 +20,7 @@ use crate::health::target::{Target, targets};
 use crate::sets::SlotSets;
 use crate::steering::balance::settings as balance;
 use crate::steering::binding::Binding;
+use crate::steering::census::{parts, placed};
 use crate::steering::client::{Client, PlacedNetworks, Whose};
 use crate::steering::compile::Mapped;
 use crate::steering::deal::Dealt;
@@ -109,6 +110,8 @@ pub struct Group {
     pub services: Vec<ServiceId>,
     /// How much they are asked for together, in the unit of [`Service::demand`].
     pub demand: f64,
+    /// List by list of the map: its part of all clients of the family, together 1. Empty: load is not balanced.
+    pub parts: Arc<[f64]>,
 }
 
 /// How one service is answered in one family.
@@ -334,8 +337,11 @@ impl Plan {
             records.push(ZoneRecords { records: zone.records, steered, own_serial });
         }
         let Router { kinds, maps, .. } = router;
-        let groups = groups(&services, &mut routes, &maps);
+        let mut groups = groups(&services, &mut routes, &maps);
         let maps: Vec<_> = maps.into_iter().map(|(_, _, map)| map).collect();
+        if balance.is_some() {
+            count(&mut groups, &kinds, &maps, places);
+        }
         let deals: Vec<_> = inventory
             .clusters
             .iter()
@@ -387,7 +393,8 @@ fn groups(
     for route in routes.iter().filter(|route| !services[route.service.0 as usize].is_exposed) {
         let group = groups.entry((route.map, route.kind)).or_insert_with(|| {
             let candidates = maps[usize::from(route.map)].1.clone();
-            Group { map: route.map, kind: route.kind, candidates, services: Vec::new(), demand: 0.0 }
+            let (services, parts) = (Vec::new(), Arc::default());
+            Group { map: route.map, kind: route.kind, candidates, services, demand: 0.0, parts }
         });
         group.services.push(route.service);
         group.demand += services[route.service.0 as usize].demand;
@@ -397,6 +404,19 @@ fn groups(
         route.group = at.and_then(|at| u16::try_from(at).ok()).unwrap_or(NO_GROUP);
     }
     groups.into_values().collect()
+}
+
+/// Counts which part of all clients has which list.
+fn count(groups: &mut [Group], kinds: &[PoolKind], maps: &[Arc<Map>], places: &Places) {
+    let placed = Family::ALL.map(|family| placed(family, places));
+    let mut known: HashMap<(u16, Family), Arc<[f64]>> = HashMap::new();
+    for group in groups {
+        let (family, mapped) = (kinds[usize::from(group.kind)].family, &maps[usize::from(group.map)].mapped);
+        let parts = known
+            .entry((group.map, family))
+            .or_insert_with(|| parts(mapped, family, &placed[family as usize]).into());
+        group.parts = Arc::clone(parts);
+    }
 }
 
 /// What each slot of each kind of pool answers when all is down, for each cluster.

@@ -42,8 +42,11 @@ pub(super) async fn hear(
     }
     notes.push(Note::Drain(said.drain));
     if let Some(percent) = said.percent {
-        // A weight: who takes 75 % of its usual part is busy by a quarter. More than all is idle.
-        notes.push(Note::Load { used: 1.0 - f64::from(percent.min(100)) / 100.0 });
+        // A weight: who takes 75 % of its usual part is busy by a quarter. Many agents say 100 %, or more, whatever happens: that is
+        // no word about load.
+        if percent < 100 {
+            notes.push(Note::Load { used: 1.0 - f64::from(percent) / 100.0 });
+        }
     }
     Ok(())
 }
@@ -111,6 +114,21 @@ mod tests {
         assert_eq!(said.reason, "disk full");
         for word in ["down", "fail", "failed", "stopped", "maint"] {
             assert_eq!(read(word).down.as_deref(), Some(word));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_weight_tells_of_load_only_where_it_is_not_the_whole() {
+        for (line, used) in [("up 75%\n", Some(0.25)), ("up 100%\n", None), ("150%\n", None), ("up\n", None)]
+        {
+            let mut notes = Vec::new();
+            let limit = Limit::from_now(std::time::Duration::from_secs(5));
+            assert!(hear(line.as_bytes(), &mut notes, &limit).await.is_ok());
+            let load = notes.iter().find_map(|note| match note {
+                Note::Load { used } => Some(*used),
+                _ => None,
+            });
+            assert_eq!(load, used, "{line}");
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::pools::{World, pools_of};
-use crate::bending::same_lists;
+use crate::bending::{carried, same_lists};
 use crate::cluster::{ClusterId, Family};
 use crate::health::board::{Board, Change, Death, Kept};
 use crate::health::certificate::Look;
@@ -277,9 +277,9 @@ impl Publisher {
             |edition: &Arc<Edition>| self.editions.iter().flatten().any(|last| Arc::ptr_eq(last, edition));
         self.news.edited.extend(editions.iter().flatten().filter(|edition| !known(edition)).cloned());
         self.editions = editions;
-        // Where the same lists are there again they stand as they stood: nobody moves because a file was read.
+        // Lists stand as they stood, if they are there again: nobody moves because a file was read.
         if !same_lists(&self.plan, &plan) {
-            self.bends = Arc::default();
+            self.bends = Arc::new(carried(&self.bends, &self.plan, &plan));
         }
         self.plan = plan;
         self.changed = true;

@@ -121,7 +121,8 @@ fn pool_of(
     let of_files = || plan.serve_all[usize::from(id.0)][number].clone();
     let Some(check) = kind.check_in(cluster) else {
         let pool = Pool { open: 0, standing: Standing::Withdrawn };
-        return (LivePool { pool, sets: of_files(), resort }, None);
+        let slots = vec![0; cluster.nodes.len()].into();
+        return (LivePool { pool, sets: of_files(), resort, slots }, None);
     };
     let judged = board.judged(&plan.checks, id, check, kind.family);
     let masks = Masks::of(&judged);
@@ -149,7 +150,8 @@ fn pool_of(
     };
     let table = deal.dealt.table(kind.answers, chosen);
     let sets = SlotSets::new(&table, &deal.addresses, doubt);
-    (LivePool { pool: Pool { open, standing }, sets, resort }, ramps.next)
+    let slots = LivePool::slots_of(cluster, kind.family, |member| ramps.slots(willing, member));
+    (LivePool { pool: Pool { open, standing }, sets, resort, slots }, ramps.next)
 }
 
 /// The verdicts of a pool's members: bit n is member n.
@@ -202,6 +204,13 @@ impl Ramps {
             }
         }
         ramps
+    }
+
+    /// In how many of its slots a member answers.
+    fn slots(&self, up: u128, member: usize) -> u8 {
+        let bit = up & (1 << member);
+        let under_way = self.under_way.iter().find(|(started, _)| *started == bit);
+        if bit == 0 { 0 } else { under_way.map_or(SLOTS, |(_, slots)| *slots) }
     }
 
     /// Those of `up` that a slot gets; all of them where it would get none.

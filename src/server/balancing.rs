@@ -88,7 +88,7 @@ pub(super) async fn run(
         let last = &snapshot.bends;
         let is_other = bends.groups != last.groups
             || bends.penalties != last.penalties
-            || (bends.short > 0.0) != (last.short > 0.0);
+            || is_other_shortage(bends.short, last.short);
         let bends = Arc::new(bends);
         record.bent(&plan, &bends, measured.ways);
         if is_other && bent.send((plan, bends)).await.is_err() {
@@ -132,6 +132,11 @@ async fn keep(state: &Path, quality: &Senses) {
     }
 }
 
+/// Whether what is short is worth telling anew: by a twentieth, or that it begins or ends.
+fn is_other_shortage(now: f64, last: f64) -> bool {
+    (now > 0.0) != (last > 0.0) || (now - last).abs() > 0.05 * last
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,7 +145,14 @@ mod tests {
     #[tokio::test]
     async fn a_step_that_fails_leaves_lists_as_they_always_stand() {
         // A group without services: no such Plan is ever made.
-        let group = Group { map: 0, kind: 0, candidates: Vec::new(), services: Vec::new(), demand: 1.0 };
+        let group = Group {
+            map: 0,
+            kind: 0,
+            candidates: Vec::new(),
+            services: Vec::new(),
+            demand: 1.0,
+            parts: Arc::default(),
+        };
         let plan = Arc::new(Plan { groups: vec![group], ..Plan::default() });
         let live = Arc::new(Live::new(Snapshot { plan: Arc::clone(&plan), ..Snapshot::default() }));
         let now = Instant::now();
@@ -154,5 +166,14 @@ mod tests {
         assert_eq!(*told, Bends::default());
         ending.send(true).unwrap();
         running.await.unwrap();
+    }
+
+    #[test]
+    fn a_shortage_is_told_anew_where_it_is_another() {
+        for (now, last, other) in
+            [(0.0, 0.0, false), (0.1, 0.0, true), (0.0, 0.1, true), (100.0, 98.0, false), (100.0, 50.0, true)]
+        {
+            assert_eq!(is_other_shortage(now, last), other, "{now} {last}");
+        }
     }
 }

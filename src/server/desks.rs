@@ -16,7 +16,7 @@ use super::start::{GeographyReader, Handle, NotStarted};
 use crate::admin::http::{Push, Refused, Whose};
 use crate::admin::{control, http};
 use crate::asked::Asked;
-use crate::cluster::Node;
+use crate::cluster::{Cluster, Inventory, Node};
 use crate::files::server::ServerFile;
 use crate::plan::Plan;
 use crate::record::Record;
@@ -70,25 +70,45 @@ fn take_load(push: &Push, plan: &Plan, quality: &Senses) -> Result<(), Refused> 
             "a load is from 0 to {USED_MAX}: the used share of what the node can carry"
         )));
     }
-    let mut nodes = plan
-        .inventory
-        .clusters
-        .iter()
-        .flat_map(|cluster| cluster.nodes.iter().map(move |node| (cluster, node)));
-    let found = match &push.whose {
-        Whose::Node { cluster, node } => {
-            nodes.find(|(own, other)| *own.key == **cluster && *other.key == **node)
-        }
-        Whose::Device(device, ip) => {
-            let ip: Option<IpAddr> = ip.parse().ok();
-            let is_its =
-                |node: &Node| node.addresses.iter().any(|own| Some(own.ip) == ip || Some(own.probe) == ip);
-            nodes.find(|(_, node)| *node.key == **device || is_its(node))
-        }
-    };
-    let (cluster, node) = found.ok_or_else(|| Refused::Unknown("no node of this key or address".into()))?;
+    let (cluster, node) = node_of(&push.whose, &plan.inventory)?;
+    if plan.balance.is_none() {
+        return Err(Refused::Unused(
+            "load is not balanced: see `[balance]` and `capacity` in clusters.toml".into(),
+        ));
+    }
     senses(quality).push(cluster.key.clone(), node.key.clone(), push.used, Instant::now());
     Ok(())
+}
+
+/// The node that a push means. A key is a node's within its cluster only: alone it means one if no other has it, and an address likewise.
+fn node_of<'p>(whose: &Whose, inventory: &'p Inventory) -> Result<(&'p Cluster, &'p Node), Refused> {
+    let all = || {
+        inventory.clusters.iter().flat_map(|cluster| cluster.nodes.iter().map(move |node| (cluster, node)))
+    };
+    let named =
+        |cluster: &str, node: &str| all().find(|(own, other)| *own.key == *cluster && *other.key == *node);
+    let unknown = || Refused::Unknown("no node of this key or address".into());
+    let (device, ip) = match whose {
+        Whose::Node { cluster, node } => return named(cluster, node).ok_or_else(unknown),
+        Whose::Device(device, ip) => (device, ip),
+    };
+    if let Some((cluster, node)) = device.split_once('/') {
+        return named(cluster, node).ok_or_else(unknown);
+    }
+    let of_key: Vec<_> = all().filter(|(_, node)| *node.key == **device).collect();
+    let ip: Option<IpAddr> = ip.parse().ok();
+    let is_its = |node: &Node| node.addresses.iter().any(|own| Some(own.ip) == ip || Some(own.probe) == ip);
+    let of_address: Vec<_> = all().filter(|(_, node)| is_its(node)).collect();
+    match (&of_key[..], &of_address[..]) {
+        ([one], _) | ([], [one]) => Ok(*one),
+        ([], []) => Err(unknown()),
+        ([], _) => Err(Refused::Unknown(format!("{} nodes have this address", of_address.len()))),
+        (several, _) => {
+            let names: Vec<_> =
+                several.iter().map(|(cluster, node)| format!("{}/{}", cluster.key, node.key)).collect();
+            Err(Refused::Unknown(format!("say which `{device}`: {}", names.join(", "))))
+        }
+    }
 }
 
 #[expect(clippy::too_many_arguments, reason = "all that commands ask of")]
@@ -148,4 +168,50 @@ pub(super) fn control_socket(
         }
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::load;
+
+    #[test]
+    fn a_heartbeat_is_taken_for_the_node_that_it_means_or_for_none() {
+        let clusters = r#"
+            [check.edge]
+            kind = "tcp"
+            port = 80
+            [cluster.sin]
+            place = [1.35, 103.82]
+            check = "edge"
+            node.a = ["192.0.2.11"]
+            node.sin-2 = ["192.0.2.12"]
+            [cluster.fra]
+            place = [50.11, 8.68]
+            check = "edge"
+            node.a = ["192.0.2.21"]
+            node.fra-2 = ["192.0.2.22"]
+        "#;
+        let directory = std::env::temp_dir().join(format!("steerdns-heartbeat-{}", std::process::id()));
+        std::fs::create_dir_all(directory.join("zones")).unwrap();
+        std::fs::write(directory.join("steerdns.toml"), "listen = [\"127.0.0.1:5300\"]\nzones = \"zones\"\n")
+            .unwrap();
+        std::fs::write(directory.join("zones/clusters.toml"), clusters).unwrap();
+        let zone = "@ 300 SOA ns1 hostmaster 1 2 3 4 5\n@ 300 NS ns1\nns1 300 A 192.0.2.1\n";
+        std::fs::write(directory.join("zones/x.test.zone"), zone).unwrap();
+        let loaded = load(&directory.join("steerdns.toml"));
+        std::fs::remove_dir_all(&directory).unwrap();
+        let plan = loaded.unwrap().plan;
+        let meant = |device: &str, ip: &str| {
+            let whose = Whose::Device(device.into(), ip.into());
+            node_of(&whose, &plan.inventory)
+                .map(|(cluster, node)| format!("{}/{}", cluster.key, node.key))
+                .ok()
+        };
+        assert_eq!(meant("fra/a", "10.0.0.1").as_deref(), Some("fra/a"));
+        assert_eq!(meant("a", "192.0.2.21"), None, "two are called so");
+        assert_eq!(meant("fra-2", "192.0.2.11").as_deref(), Some("fra/fra-2"), "the key before the address");
+        assert_eq!(meant("", "192.0.2.12").as_deref(), Some("sin/sin-2"));
+        assert_eq!(meant("srs", "198.51.100.1"), None);
+    }
 }

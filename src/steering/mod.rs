@@ -12,6 +12,7 @@
 //! deal      a slot -> the nodes of a pool
 //! client    whose address decides: the resolver's, or the network that the query names
 //! choose    ranked list, slot, state of the pools -> Choice
+//! census    where clients are: which part of the address space counts for how much
 //! balance   who would fill a cluster goes elsewhere: (list, slot) -> the rank at which the choice begins
 //! ```
 
@@ -19,6 +20,7 @@ pub mod balance;
 pub mod bend;
 pub mod binding;
 pub mod cells;
+pub mod census;
 pub mod choose;
 pub mod client;
 pub mod compile;

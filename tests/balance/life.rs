@@ -155,7 +155,7 @@ impl Life {
         for (number, cluster) in self.made.clusters.iter_mut().enumerate() {
             let is_up = cluster.open.iter().any(|&open| open != 0);
             if (self.now_s / self.step_s + number as u64).is_multiple_of(self.every_s.div_ceil(self.step_s)) {
-                let used = self.lies[number].unwrap_or(loads[number] / cluster.capacity);
+                let used = self.lies[number].unwrap_or(loads[number] / (cluster.capacity * cluster.share));
                 self.reports[number] = is_up.then_some((self.now_s, used));
             }
             cluster.report = self.reports[number]

@@ -25,6 +25,8 @@ pub struct MadeList {
 #[derive(Clone, Debug)]
 pub struct MadeCluster {
     pub capacity: f64,
+    /// Which share of it is up.
+    pub share: f64,
     pub open: Vec<u64>,
     pub report: Option<Report>,
 }
@@ -72,7 +74,7 @@ impl Made {
             let own = lists.iter().filter(|list| list.clusters[0].0 == id);
             let own: f64 = own.map(|list| list.weight).sum();
             let capacity = (2.0 + own) * (0.7 + 2.0 * unit(dice));
-            MadeCluster { capacity, open: vec![ALL], report: None }
+            MadeCluster { capacity, share: 1.0, open: vec![ALL], report: None }
         };
         let clusters = (0..clusters as u16).map(|id| cluster(dice, id)).collect();
         Made { points, lists, clusters }
@@ -93,7 +95,9 @@ impl Made {
         let clusters: Vec<Cluster<'_>> = self
             .clusters
             .iter()
-            .map(|cluster| Cluster::new(cluster.capacity, &cluster.open, cluster.report).unwrap())
+            .map(|cluster| {
+                Cluster::new(cluster.capacity, &cluster.open, cluster.report).unwrap().in_part(cluster.share)
+            })
             .collect();
         to(&World::new(&lists, &clusters).unwrap())
     }

@@ -18,13 +18,14 @@ use std::sync::Arc;
 
 use crate::alert::receiver::Alerting;
 use crate::cluster::{Cluster, Inventory};
+use crate::files::checks::WrittenCheck;
 use crate::files::clusters::ClustersFile;
 use crate::files::document::{Wholeness, Written};
 use crate::files::issue::{At, Issue, Severity};
 use crate::files::server::ServerFile;
 use crate::files::steering::SteeringFile;
 use crate::geo::place::Prefix;
-use crate::health::check::Check;
+use crate::health::check::{Check, Kind};
 use crate::plan::served::Secondaries;
 use crate::steering::balance::settings::Settings;
 use crate::steering::binding::Form;
@@ -201,10 +202,20 @@ pub fn link(mut world: World, issues: &mut Vec<Issue>) -> Option<Linked> {
 fn balance(file: &ClustersFile, issues: &mut Vec<Issue>) -> Option<Settings> {
     let (with, without): (Vec<_>, Vec<_>) =
         file.clusters.iter().partition(|cluster| cluster.capacity.is_some());
-    if with.is_empty() || file.balancing.is_off {
+    if file.balancing.is_off {
         return None;
     }
-    let Some(first) = without.first() else { return Some(file.balancing.settings) };
+    if with.is_empty() {
+        if let Some(at) = file.balancing.at.clone().filter(|_| !file.clusters.is_empty()) {
+            let issue = Issue::warning(at, "no cluster has a `capacity`: load is not balanced");
+            issues.push(issue.remedy("say what each cluster can carry"));
+        }
+        return None;
+    }
+    let Some(first) = without.first() else {
+        rare_words(file, issues);
+        return Some(file.balancing.settings);
+    };
     // Where there are errors, a capacity may be what could not be read.
     if !issues.iter().any(|issue| issue.severity == Severity::Error) {
         let what =
@@ -213,6 +224,19 @@ fn balance(file: &ClustersFile, issues: &mut Vec<Issue>) -> Option<Settings> {
         issues.push(issue.remedy("say what each cluster can carry, or write `[balance] enabled = false`"));
     }
     None
+}
+
+/// Warns of checks that ask so rarely for the load that its last word has expired before the next.
+fn rare_words(file: &ClustersFile, issues: &mut Vec<Issue>) {
+    let expiry = file.balancing.settings.expiry;
+    for WrittenCheck { key, check, .. } in &file.checks {
+        let tells = matches!(&check.kind, Kind::Http(http) | Kind::Https(http, _) if http.load.is_some());
+        if tells && check.interval > expiry {
+            let what = format!("`{}` asks for the load less often than in `expiry` ({expiry:?})", key.value);
+            let issue = Issue::warning(key.at.clone(), what);
+            issues.push(issue.remedy("`[balance] expiry` should be twice the `interval`"));
+        }
+    }
 }
 
 /// Clusters with the ids of their checks.

@@ -115,11 +115,11 @@ impl Auction<'_> {
     fn best_but(&self, parcel: &Parcel, but: u8) -> Option<(u8, f64)> {
         let list = &self.world.lists()[parcel.list as usize];
         let mut best: Option<(u8, f64)> = None;
-        for (rank, (id, &cost)) in (0..).zip(list.clusters().iter().zip(list.costs_ms())) {
-            if best.is_some_and(|(_, least)| f64::from(cost) >= least) {
+        for rank in list.nearest() {
+            if best.is_some_and(|(_, least)| list.cost(rank) >= least) {
                 break;
             }
-            let open = self.world.clusters()[usize::from(id.0)].open(list.kind());
+            let open = self.world.clusters()[list.cluster(rank)].open(list.kind());
             if rank != but && open & parcel.slots != 0 {
                 let cost = self.price(parcel, rank);
                 if best.is_none_or(|(_, least)| cost < least) {
@@ -270,3 +270,44 @@ impl PartialEq for Offer {
 }
 
 impl Eq for Offer {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::ClusterId;
+    use crate::steering::balance::demand::Demand;
+    use crate::steering::balance::world::{Cluster, List, Report};
+
+    #[test]
+    fn an_eighth_of_a_neighbours_clients_makes_room_at_once_for_those_of_the_dead_who_would_lose_more() {
+        // Cluster 0 dies. Its clients would lose 200 ms at 2, those of 1 only 5.
+        let ids = [ClusterId(0), ClusterId(1), ClusterId(2)];
+        let others = [ids[1], ids[2], ids[0]];
+        let lists = [
+            List::new(&ids, &[1.0, 10.0, 210.0], 1.0, 0).unwrap(),
+            List::new(&others, &[1.0, 6.0, 10.0], 1.0, 0).unwrap(),
+        ];
+        let (up, dead) = ([u64::MAX], [0]);
+        let report = Some(Report { used: 0.9, age: std::time::Duration::ZERO });
+        let clusters = [
+            Cluster::new(100.0, &dead, None).unwrap(),
+            Cluster::new(100.0, &up, report).unwrap(),
+            Cluster::new(100.0, &up, report).unwrap(),
+        ];
+        let world = World::new(&lists, &clusters).unwrap();
+        let (settings, mut ground) = (Settings::default(), Ground::default());
+        let mut demand = Demand::new(&world, &settings, 0);
+        demand.learn(&world, &[None, None], &settings, 0, std::time::Duration::ZERO);
+        ground.lay(&world, &[None, None], &demand, &settings, 0);
+        ground.let_leave(&[0.125; 3]);
+        assert_eq!(ground.load, [0.0, 180.0, 0.0]);
+        let mut prices_ms = [0.0; 3];
+        settle(&world, &settings, &mut ground, &mut prices_ms);
+        // To a slot.
+        assert!(ground.load[1] <= 96.5 && ground.load[2] <= 96.5, "{:?}", ground.load);
+        let at_home = ground.parcels.iter().filter(|parcel| parcel.list == 1 && parcel.at == 0);
+        let at_home: u32 = at_home.map(|parcel| parcel.slots.count_ones()).sum();
+        assert!((47..=49).contains(&at_home), "{at_home}: an eighth of 180 of 90");
+        assert!(prices_ms[1] > 5.0 && prices_ms[0] == 0.0, "{prices_ms:?}");
+    }
+}

@@ -99,3 +99,45 @@ fn grouped(world: &World<'_>, ground: &Ground) -> (Vec<f64>, Vec<Group>) {
     let groups = groups.into_iter().map(group).collect();
     (load, groups)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::ClusterId;
+    use crate::steering::balance::demand::Demand;
+    use crate::steering::balance::settings::Settings;
+    use crate::steering::balance::world::{Cluster, List};
+
+    #[test]
+    fn water_stands_alike_where_it_can_flow() {
+        // Clients of 60 whose cluster is dead may go to both others, 30 to the second alone. Those carry nobody yet.
+        let ids = [ClusterId(0), ClusterId(1), ClusterId(2)];
+        let second = [ids[0], ids[2]];
+        let lists = [
+            List::new(&ids, &[1.0, 2.0, 3.0], 2.0, 0).unwrap(),
+            List::new(&second, &[1.0, 2.0], 1.0, 0).unwrap(),
+        ];
+        let cluster = |capacity, open| Cluster::new(capacity, open, None).unwrap();
+        let (up, dead) = ([u64::MAX], [0]);
+        let of = |capacities: [f64; 2]| {
+            let clusters = [
+                cluster(150.0 - capacities[0] - capacities[1], &dead),
+                cluster(capacities[0], &up),
+                cluster(capacities[1], &up),
+            ];
+            let world = World::new(&lists, &clusters).unwrap();
+            let (settings, mut ground) = (Settings::default(), Ground::default());
+            let demand = Demand::new(&world, &settings, 0);
+            ground.lay(&world, &[None, None], &demand, &settings, 0);
+            levels(&world, &ground)
+        };
+        let near = |level: f64, other: f64| (level - other).abs() < 1e-3;
+        let levels = of([30.0, 60.0]);
+        assert!(near(levels[1], 1.0) && near(levels[2], 1.0), "{levels:?}");
+        let levels = of([90.0, 10.0]);
+        assert!(
+            near(levels[1], 60.0 / 90.0) && near(levels[2], 3.0),
+            "30 have nowhere else to go: {levels:?}"
+        );
+    }
+}

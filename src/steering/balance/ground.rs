@@ -36,7 +36,7 @@ pub(super) enum Bond {
     Free,
     /// It moved not long ago: it stays.
     Held,
-    /// It is at home, and nobody knows how full that is: it stays.
+    /// It is at home, and nobody knows how full that is: no load sends it away.
     Home,
 }
 
@@ -125,9 +125,9 @@ impl Ground {
                 continue;
             }
             let bond = match () {
+                () if at == rank && is_held => Bond::Held,
                 () if at == 0 && !demand.knows(list.cluster(0)) => Bond::Home,
                 () if at != rank => Bond::Forced,
-                () if is_held => Bond::Held,
                 () => Bond::Free,
             };
             let parcel =
@@ -274,5 +274,19 @@ pub(super) fn fitting(all: u32, room: f64, per_slot: f64) -> u32 {
         slots if slots >= f64::from(all) => all,
         slots if slots >= 1.0 => slots as u32, // Rounded down, at most `all`.
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_fit_whole() {
+        assert_eq!([fitting(64, 9.9, 1.0), fitting(4, 9.9, 1.0), fitting(64, 0.5, 1.0)], [9, 4, 0]);
+        assert_eq!(
+            [fitting(64, -1.0, 1.0), fitting(64, 0.0, 0.0), fitting(64, f64::INFINITY, 1.0)],
+            [0, 64, 64]
+        );
     }
 }

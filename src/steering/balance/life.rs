@@ -27,6 +27,15 @@ impl Life {
         Life { at: [0; ALL], was: [0; ALL], moved_ms: [0; ALL], last_ms: 0, shed: 0 }
     }
 
+    /// The same in a list whose ranks are others: `rank` tells which; `None`: it is gone, and who was there is at home.
+    pub(super) fn renamed(&self, rank: impl Fn(u8) -> Option<u8>) -> Life {
+        let at = self.at.map(|at| rank(at).unwrap_or(0));
+        let mut was = self.was;
+        was.iter_mut().zip(at).for_each(|(was, at)| *was = rank(*was).unwrap_or(at));
+        let home = (0..ALL).filter(|&slot| at[slot] == 0).fold(0, |slots, slot| slots | 1 << slot);
+        Life { at, was, shed: self.shed & !home, ..self.clone() }
+    }
+
     /// Moves some slots.
     pub(super) fn go(&mut self, slots: u64, to: u8, now_ms: u64) {
         for slot in bits(slots) {

@@ -8,6 +8,8 @@ use crate::cluster::ClusterId;
 pub const RANKS_MAX: usize = 256;
 /// The largest share of its capacity that a cluster may say it uses: more is a wrong unit, not a load.
 pub const USED_MAX: f64 = 10.0;
+/// A cluster of which nothing is up counts as if so much of it were: it divides by what is there.
+const SHARE_MIN: f64 = 1.0 / 1024.0;
 
 /// Everything that a step is told, beside the time.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +23,8 @@ pub struct World<'a> {
 pub struct List<'a> {
     clusters: &'a [ClusterId],
     costs_ms: &'a [f32],
+    /// Ranks, the cheapest first; `None`: as they stand.
+    order: Option<&'a [u8]>,
     weight: f64,
     kind: usize,
 }
@@ -28,7 +32,8 @@ pub struct List<'a> {
 /// A cluster.
 #[derive(Clone, Copy, Debug)]
 pub struct Cluster<'a> {
-    capacity: f64,
+    nominal: f64,
+    share: f64,
     open: &'a [u64],
     report: Option<Report>,
 }
@@ -72,17 +77,39 @@ impl<'a> List<'a> {
             && weight.is_finite()
             && weight >= 0.0;
         let ranks = clusters.len().min(RANKS_MAX);
-        fits.then(|| List { clusters: &clusters[..ranks], costs_ms: &costs_ms[..ranks], weight, kind })
+        let (clusters, costs_ms) = (&clusters[..fits.then_some(ranks)?], &costs_ms[..ranks]);
+        Some(List { clusters, costs_ms, order: None, weight, kind })
     }
 
-    /// The clusters, best first.
+    /// The same list on a day when clusters cost something else: rank by rank `costs_ms`, and by these the ranks in `order`, the cheapest
+    /// first. Who is at home where does not change with it.
+    ///
+    /// `None` where these do not fit together.
+    pub fn today(self, costs_ms: &'a [f32], order: &'a [u8]) -> Option<List<'a>> {
+        let costs_ms = costs_ms.get(..self.clusters.len())?;
+        let cost = |rank: &u8| costs_ms.get(usize::from(*rank));
+        let fits = order.len() == costs_ms.len()
+            && costs_ms.iter().all(|cost| cost.is_finite())
+            && order.iter().all(|rank| cost(rank).is_some())
+            && order.is_sorted_by(|a, b| cost(a) <= cost(b));
+        fits.then_some(List { costs_ms, order: Some(order), ..self })
+    }
+
+    /// The clusters, those first that are best on most days.
     pub fn clusters(&self) -> &'a [ClusterId] {
         self.clusters
     }
 
-    /// What each costs, in ms.
-    pub fn costs_ms(&self) -> &'a [f32] {
-        self.costs_ms
+    /// The ranks, the cheapest of today first.
+    #[inline]
+    pub(super) fn nearest(&self) -> impl Iterator<Item = u8> + use<'a> {
+        let order = self.order;
+        (0..self.clusters.len()).map(move |at| order.map_or(at as u8, |order| order[at]))
+    }
+
+    /// Whether it stands today as on most days.
+    pub(super) fn is_as_always(&self) -> bool {
+        self.order.is_none()
     }
 
     /// How much its clients weigh.
@@ -113,12 +140,22 @@ impl<'a> Cluster<'a> {
     /// `None` where the capacity is no such number.
     pub fn new(capacity: f64, open: &'a [u64], report: Option<Report>) -> Option<Cluster<'a>> {
         let fits = capacity.is_finite() && capacity > 0.0;
-        fits.then_some(Cluster { capacity, open, report })
+        fits.then_some(Cluster { nominal: capacity, share: 1.0, open, report })
     }
 
-    /// What it can carry.
+    /// The same cluster where only a share of it is up, 0.0 to 1.0.
+    pub fn in_part(self, share: f64) -> Cluster<'a> {
+        Cluster { share: share.clamp(SHARE_MIN, 1.0), ..self }
+    }
+
+    /// What it can carry now.
     pub fn capacity(&self) -> f64 {
-        self.capacity
+        self.nominal * self.share
+    }
+
+    /// What it can carry when all of it is up.
+    pub fn nominal(&self) -> f64 {
+        self.nominal
     }
 
     /// The slots that may come, of clients of a kind.
@@ -138,11 +175,11 @@ impl<'a> Cluster<'a> {
     }
 
     /// What it says it uses, if that can be true and is no older than `age_max`.
-    pub fn used(&self, age_max: Duration) -> Option<f64> {
+    pub fn report(&self, age_max: Duration) -> Option<Report> {
         let believed = |report: &Report| {
             (0.0..=USED_MAX).contains(&report.used) && report.age <= age_max // NaN is in no range.
         };
-        self.report.filter(believed).map(|report| report.used)
+        self.report.filter(believed)
     }
 }
 
@@ -154,7 +191,10 @@ mod tests {
     fn what_cannot_be_true_is_not_believed() {
         let used = |used: f64, age_s: u64| {
             let report = Report { used, age: Duration::from_secs(age_s) };
-            Cluster::new(1.0, &[u64::MAX], Some(report)).unwrap().used(Duration::from_secs(30))
+            Cluster::new(1.0, &[u64::MAX], Some(report))
+                .unwrap()
+                .report(Duration::from_secs(30))
+                .map(|report| report.used)
         };
         assert_eq!([used(0.0, 0), used(1.2, 30), used(10.0, 5)], [Some(0.0), Some(1.2), Some(10.0)]);
         for wrong in [f64::NAN, -0.1, 10.1, f64::INFINITY, f64::NEG_INFINITY] {

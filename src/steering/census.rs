@@ -1,0 +1,129 @@
+//! Where clients are: which part of a family's address space counts for how much.
+//!
+//! A client is an address of the public internet that a GeoIP source places; IPv4 counts by addresses, IPv6 by /48s. What is not placed is
+//! mostly not in use: of IPv6 nearly all of it. Where no source places any, all of the public internet counts.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::client::unroutable_blocks;
+use super::compile::Mapped;
+use crate::cluster::Family;
+use crate::geo::places::Places;
+
+/// List by list: its part of the clients of a family in these ranges of keys, all of them together 1.
+pub fn parts(mapped: &Mapped, family: Family, ranges: &[(u64, u64)]) -> Vec<f64> {
+    let mut parts = vec![0.0; mapped.lists.len()];
+    stretches(mapped, family, ranges, |list, first, last| {
+        parts[list as usize] += clients(family, first, last);
+    });
+    let total: f64 = parts.iter().sum();
+    parts.iter_mut().for_each(|part| *part /= total.max(f64::MIN_POSITIVE));
+    parts
+}
+
+/// Tells which list of a map holds from key to key, for all keys of `ranges` in their order.
+pub fn stretches(
+    mapped: &Mapped,
+    family: Family,
+    ranges: &[(u64, u64)],
+    mut tell: impl FnMut(u32, u64, u64),
+) {
+    let map = if family == Family::V4 { &mapped.v4 } else { &mapped.v6 };
+    for &(first, end) in ranges {
+        let mut at = first;
+        loop {
+            let (list, bits) = map.get(at);
+            let last = last_of(at, bits).min(end);
+            tell(list, at, last);
+            if last == end {
+                break;
+            }
+            at = last + 1;
+        }
+    }
+}
+
+/// How many clients there are from key to key: addresses of IPv4, /48s of IPv6.
+pub fn clients(family: Family, first: u64, last: u64) -> f64 {
+    let keys = (last - first) as f64 + 1.0;
+    match family {
+        Family::V4 => keys / (f64::from(u32::MAX) + 1.0),
+        Family::V6 => keys / f64::from(1 << 16),
+    }
+}
+
+/// The last key of the network of `bits` bits around a key.
+pub fn last_of(key: u64, bits: u8) -> u64 {
+    key | u64::MAX.checked_shr(bits.into()).unwrap_or(0)
+}
+
+/// The ranges of keys, first and last, of the public internet that some source places; all of it where none does.
+pub fn placed(family: Family, places: &Places) -> Vec<(u64, u64)> {
+    let public = public(family);
+    let stretches: Vec<(u64, bool)> = match family {
+        Family::V4 => places.v4.iter().map(|of| (u64::from(of.start) << 32, of.place != 0)).collect(),
+        Family::V6 => places.v6.iter().map(|of| (of.start, of.place != 0)).collect(),
+    };
+    let mut placed = Vec::new();
+    let mut from = 0;
+    for (at, &(start, is_placed)) in stretches.iter().enumerate() {
+        let last = stretches.get(at + 1).map_or(u64::MAX, |next| next.0 - 1);
+        // Both are sorted: what ends before this stretch ends before the later ones, too.
+        while from < public.len() && public[from].1 < start {
+            from += 1;
+        }
+        if is_placed {
+            let within = public[from..].iter().take_while(|range| range.0 <= last);
+            placed.extend(within.map(|range| (range.0.max(start), range.1.min(last))));
+        }
+    }
+    if placed.is_empty() { public } else { placed }
+}
+
+/// The ranges of keys, first and last, of the public internet: without blocks for special purposes, and of IPv6 without what has
+/// IPv4 clients in it (6to4, Teredo).
+fn public(family: Family) -> Vec<(u64, u64)> {
+    let within = |address: IpAddr, bits: u8| {
+        let key = match address {
+            IpAddr::V4(v4) => u64::from(u32::from(v4)) << 32,
+            IpAddr::V6(v6) => (u128::from(v6) >> 64) as u64,
+        };
+        (key, last_of(key, bits))
+    };
+    let special = unroutable_blocks().filter(|block| Family::of(block.address()) == family);
+    let mut blocks: Vec<_> = special.map(|block| within(block.address(), block.bits())).collect();
+    if family == Family::V6 {
+        let v6 = |second| IpAddr::V6(Ipv6Addr::from(second));
+        blocks.push(within(v6(0x2001_0000u128 << 96), 32));
+        blocks.push(within(v6(0x2002_u128 << 112), 16));
+    }
+    blocks.sort_unstable();
+    let (mut ranges, mut next) = (Vec::new(), Some(0));
+    for (first, last) in blocks {
+        let Some(open) = next else { break };
+        if first > open {
+            ranges.push((open, first - 1));
+        }
+        next = if last >= open { last.checked_add(1) } else { Some(open) };
+    }
+    ranges.extend(next.map(|open| (open, u64::MAX)));
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_public_internet_has_the_known_holes() {
+        let v4_addresses: u64 =
+            public(Family::V4).iter().map(|(first, last)| ((last - first) >> 32) + 1).sum();
+        // 2^32 less 0/8, 10/8, 100.64/10, 127/8, 169.254/16, 172.16/12, 192.0.0/24, 192.0.2/24, 192.168/16, 198.18/15, two /24, 224/3.
+        let special =
+            (3 << 24) + (1 << 22) + (1 << 16) + (1 << 20) + (1 << 16) + (1 << 17) + (4 << 8) + (1u64 << 29);
+        assert_eq!(v4_addresses, (1 << 32) - special);
+        let v6 = public(Family::V6);
+        assert_eq!(v6.first().unwrap().0, 0x2000 << 48);
+        assert!(v6.iter().all(|(first, last)| first >> 61 == 1 && last >> 61 == 1 && first >> 48 != 0x2002));
+    }
+}
