@@ -60,24 +60,39 @@ pub fn last_of(key: u64, bits: u8) -> u64 {
 /// The ranges of keys, first and last, of the public internet that some source places; all of it where none does.
 pub fn placed(family: Family, places: &Places) -> Vec<(u64, u64)> {
     let public = public(family);
-    let stretches: Vec<(u64, bool)> = match family {
-        Family::V4 => places.v4.iter().map(|of| (u64::from(of.start) << 32, of.place != 0)).collect(),
-        Family::V6 => places.v6.iter().map(|of| (of.start, of.place != 0)).collect(),
+    let known = match family {
+        Family::V4 => known(places.v4.iter().map(|of| (u64::from(of.start) << 32, of.place != 0))),
+        Family::V6 => known(places.v6.iter().map(|of| (of.start, of.place != 0))),
     };
     let mut placed = Vec::new();
     let mut from = 0;
-    for (at, &(start, is_placed)) in stretches.iter().enumerate() {
-        let last = stretches.get(at + 1).map_or(u64::MAX, |next| next.0 - 1);
-        // Both are sorted: what ends before this stretch ends before the later ones, too.
+    for (start, last) in known {
+        // Both are sorted: what ends before this range ends before the later ones, too.
         while from < public.len() && public[from].1 < start {
             from += 1;
         }
-        if is_placed {
-            let within = public[from..].iter().take_while(|range| range.0 <= last);
-            placed.extend(within.map(|range| (range.0.max(start), range.1.min(last))));
-        }
+        let within = public[from..].iter().take_while(|range| range.0 <= last);
+        placed.extend(within.map(|range| (range.0.max(start), range.1.min(last))));
     }
     if placed.is_empty() { public } else { placed }
+}
+
+/// The ranges of keys, first and last, that are placed: neighbours are one, wherever they are placed. `stretches` tell from which key on
+/// something holds, the lowest first.
+fn known(stretches: impl Iterator<Item = (u64, bool)>) -> Vec<(u64, u64)> {
+    let (mut ranges, mut open) = (Vec::new(), None);
+    for (start, is_placed) in stretches {
+        match open {
+            None if is_placed => open = Some(start),
+            Some(first) if !is_placed => {
+                ranges.push((first, start - 1));
+                open = None;
+            }
+            _ => {}
+        }
+    }
+    ranges.extend(open.map(|first| (first, u64::MAX)));
+    ranges
 }
 
 /// The ranges of keys, first and last, of the public internet: without blocks for special purposes, and of IPv6 without what has
@@ -113,6 +128,13 @@ fn public(family: Family) -> Vec<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn neighbours_that_are_placed_are_one_range() {
+        let stretches = [(0, false), (10, true), (20, true), (30, false), (40, true)];
+        assert_eq!(known(stretches.into_iter()), [(10, 29), (40, u64::MAX)]);
+        assert_eq!(known([(0, false)].into_iter()), []);
+    }
 
     #[test]
     fn the_public_internet_has_the_known_holes() {
