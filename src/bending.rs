@@ -17,7 +17,7 @@ use crate::plan::{Group, Plan};
 use crate::snapshot::Snapshot;
 use crate::steering::balance::settings::Settings;
 use crate::steering::balance::steps::{Balance, Was};
-use crate::steering::balance::table::{Row, Summary};
+use crate::steering::balance::table::{Row, Summary, kept};
 use crate::steering::balance::world::{Cluster as Carrier, List, RANKS_MAX, World};
 use crate::steering::bend::{Bends, BentGroup, BentList, Penalty, bend};
 use crate::steering::choose::Standing;
@@ -46,7 +46,7 @@ struct Origin {
     row: usize,
     group: usize,
     list: usize,
-    /// How much more a weight of it asks for now: what services are asked for stays, whatever others came or went.
+    /// How much more a weight of it asks for than before: what services are asked for stays, whatever others came or went.
     more: f64,
 }
 
@@ -106,11 +106,7 @@ impl Bending {
             None => Vec::new(),
         };
         let kin = Kin::new(&self.plan, plan);
-        let penalties = |was: &Option<usize>| match was.and_then(|at| self.penalties.get(at)) {
-            Some(penalties) => kin.by_cluster(penalties),
-            None => vec![Penalty::default(); plan.inventory.clusters.len()],
-        };
-        self.penalties = kin.of_policy.iter().map(penalties).collect();
+        self.penalties = kin.by_policy(&self.penalties);
         self.reloaded = plan.balance.filter(|_| self.balance.is_some()).map(|settings| Reloaded {
             settings,
             lists: origins(&kin, (&self.plan, &self.weights), (plan, &weights)),
@@ -192,7 +188,7 @@ impl Bending {
             let was = |was: &Option<Origin>| {
                 let Origin { row, group, list, more } = (*was)?;
                 let clusters = &lists_of(&reloaded.old, &reloaded.old.groups[group])[list].clusters;
-                Some(Was { list: row, clusters, rate: more })
+                Some(Was { list: row, clusters, more })
             };
             let lists: Vec<_> = reloaded.lists.iter().map(was).collect();
             balance.carry(reloaded.settings, &world, &lists, &reloaded.clusters);
@@ -265,7 +261,7 @@ impl Today {
         let mut of_rank = [0; RANKS_MAX];
         self.order.iter().zip(0u8..=u8::MAX).for_each(|(rank, now)| of_rank[usize::from(*rank)] = now);
         let now = row.copied().unwrap_or([0; SLOTS as usize]).map(|rank| of_rank[usize::from(rank)]);
-        now.iter().any(|rank| *rank != 0).then(|| Arc::new(now))
+        kept(&now)
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use super::{lists_of, policy_of};
 use crate::cluster::{ClusterId, Family};
 use crate::plan::{Group, Plan};
-use crate::steering::balance::table::{Row, Share, Why};
+use crate::steering::balance::table::{Row, Share, Why, kept};
 use crate::steering::bend::{Bends, BentGroup, BentList, bend};
 use crate::steering::kinds::RankedList;
 use crate::steering::slots::SLOTS;
@@ -22,7 +21,7 @@ pub(super) struct Kin {
     /// Group by group of the new Plan: the old one, by policy, check, answers and family.
     pub(super) groups: Vec<Option<usize>>,
     /// The same for what is held against clusters: any of the same policy and family.
-    pub(super) of_policy: Vec<Option<usize>>,
+    of_policy: Vec<Option<usize>>,
     /// Group by group and list by list, where the group is an old one: the list of that group.
     pub(super) lists: Vec<Rc<Vec<Option<usize>>>>,
 }
@@ -56,9 +55,15 @@ impl Kin {
     }
 
     /// What was so in each cluster, by its new number.
-    pub(super) fn by_cluster<T: Copy + Default>(&self, values: &[T]) -> Vec<T> {
+    fn by_cluster<T: Copy + Default>(&self, values: &[T]) -> Vec<T> {
         let of = |was: &Option<ClusterId>| was.and_then(|id| values.get(usize::from(id.0)).copied());
         self.clusters.iter().map(|was| of(was).unwrap_or_default()).collect()
+    }
+
+    /// What was held against each cluster, group by group; nothing where no group of the same policy and family was there.
+    pub(super) fn by_policy<T: Copy + Default>(&self, values: &[Vec<T>]) -> Vec<Vec<T>> {
+        let of = |was: &Option<usize>| was.and_then(|at| values.get(at)).map_or(&[][..], Vec::as_slice);
+        self.of_policy.iter().map(|was| self.by_cluster(of(was))).collect()
     }
 }
 
@@ -118,13 +123,7 @@ pub fn carried(bends: &Bends, old: &Plan, new: &Plan) -> Bends {
     let kin = Kin::new(old, new);
     let penalties: Vec<Vec<f32>> = match bends.penalties.is_empty() {
         true => Vec::new(),
-        false => {
-            let of = |was: &Option<usize>| match was.and_then(|at| bends.penalties.get(at)) {
-                Some(penalties) => kin.by_cluster(penalties),
-                None => vec![0.0; new.inventory.clusters.len()],
-            };
-            kin.of_policy.iter().map(of).collect()
-        }
+        false => kin.by_policy(&bends.penalties),
     };
     let group = |(at, group): (usize, &Group)| {
         let penalties = penalties.get(at).filter(|penalties| penalties.iter().any(|ms| *ms != 0.0));
@@ -139,10 +138,9 @@ pub fn carried(bends: &Bends, old: &Plan, new: &Plan) -> Bends {
             }
             let (order, costs_ms) = bend(list, |id| penalties.map_or(0.0, |ms| ms[usize::from(id.0)]));
             let today = order.as_deref().unwrap_or(&list.clusters);
-            let first = was.filter(|_| new.balance.is_some()).and_then(|(was, bent)| {
-                let row = kin.row(bent, was, list, today);
-                row.iter().any(|rank| *rank != 0).then(|| Arc::new(row))
-            });
+            let first = was
+                .filter(|_| new.balance.is_some())
+                .and_then(|(was, bent)| kept(&kin.row(bent, was, list, today)));
             (order.is_some() || first.is_some()).then_some(BentList { clusters: order, costs_ms, first })
         });
         let lists: Vec<_> = lists.collect();

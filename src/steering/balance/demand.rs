@@ -67,7 +67,7 @@ impl Demand {
     }
 
     /// What is known, of a world whose lists and clusters have other numbers: `list` tells which one it was and by how much more a weight of it
-    /// asks for now.
+    /// asks for than before.
     pub(super) fn carried(
         &self,
         world: &World<'_>,

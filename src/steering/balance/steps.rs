@@ -36,8 +36,8 @@ pub struct Was<'a> {
     pub list: usize,
     /// Its clusters, by their numbers of then.
     pub clusters: &'a [ClusterId],
-    /// How much more a weight of it asks for now: weights are shares, and others may have come.
-    pub rate: f64,
+    /// How much more a weight of it asks for than before: weights are shares, and others may have come.
+    pub more: f64,
 }
 
 impl Balance {
@@ -102,8 +102,8 @@ impl Balance {
         let of_cluster: Vec<Option<usize>> = (0..world.clusters().len())
             .map(|number| clusters.get(number)?.filter(known).map(|id| usize::from(id.0)))
             .collect();
-        let rate = |number: usize| of_list(number).map(|was| (was.list, was.rate));
-        let demand = self.demand.carried(world, &self.settings, rate, &of_cluster, self.now_ms);
+        let of_weight = |number: usize| of_list(number).map(|was| (was.list, was.more));
+        let demand = self.demand.carried(world, &self.settings, of_weight, &of_cluster, self.now_ms);
         let mut now = vec![None; self.prices_ms.len()];
         for (number, was) in of_cluster.iter().enumerate() {
             if let Some(was) = was {
@@ -249,7 +249,7 @@ mod tests {
         let clusters = [&up, &up, &dead, &up].map(|open: &[u64; 1]| Cluster::new(100.0, open, None).unwrap());
         let world = World::new(&lists, &clusters).unwrap();
         let old = [ClusterId(0), ClusterId(1), ClusterId(2)];
-        let was = Was { list: 0, clusters: &old, rate: 2.0 };
+        let was = Was { list: 0, clusters: &old, more: 2.0 };
         let renamed = [Some(ClusterId(2)), None, Some(ClusterId(0)), Some(ClusterId(1))];
         balance.carry(Settings::default(), &world, &[None, Some(was)], &renamed);
         let now = |balance: &Balance| -> Vec<u16> {

@@ -37,9 +37,14 @@ impl Table {
 
     /// Sets a list's row.
     pub(super) fn set(&mut self, list: usize, row: &Row) {
-        let is_untouched = row.iter().all(|&rank| rank == 0);
-        self.rows[list] = (!is_untouched).then(|| Arc::new(*row));
+        self.rows[list] = kept(row);
     }
+}
+
+/// A row as it is kept; `None`: untouched, all begin at the top.
+pub fn kept(row: &Row) -> Option<Arc<Row>> {
+    let is_untouched = row.iter().all(|&rank| rank == 0);
+    (!is_untouched).then(|| Arc::new(*row))
 }
 
 /// What became of the world in one step.
