@@ -130,22 +130,24 @@ struct Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let (asking, socket) = (self.asking.clone(), self.socket);
-        let shut = move |asking: &Datagrams, reply: &Reply| {
-            if reply.kind == CONCLUSION {
-                asking.tell(&shutdown(reply.socket));
-            }
-        };
-        if let Some(reply) = &self.answered {
-            return shut(&asking, reply);
+        if let Some(reply) = self.answered {
+            return farewell(&self.asking, reply);
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (asking, socket) = (self.asking.clone(), self.socket);
         runtime.spawn(async move {
             let late = asking.heard(|octets| conclusion(octets, socket));
             if let Ok(Ok(reply)) = tokio::time::timeout(FAREWELL_WITHIN, late).await {
-                shut(&asking, &reply);
+                farewell(&asking, reply);
             }
         });
+    }
+}
+
+/// Shuts down what was accepted.
+fn farewell(asking: &Datagrams, reply: Reply) {
+    if reply.kind == CONCLUSION {
+        asking.tell(&shutdown(reply.socket));
     }
 }
 
