@@ -172,8 +172,12 @@ pub(super) fn control_socket(
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::path::Path;
+
     use super::*;
-    use crate::load::load;
+    use crate::files::read::Disk;
+    use crate::load::load_from;
 
     #[test]
     fn a_heartbeat_is_taken_for_the_node_that_it_means_or_for_none() {
@@ -192,16 +196,18 @@ mod tests {
             node.a = ["192.0.2.21"]
             node.fra-2 = ["192.0.2.22"]
         "#;
-        let directory = std::env::temp_dir().join(format!("steerdns-heartbeat-{}", std::process::id()));
-        std::fs::create_dir_all(directory.join("zones")).unwrap();
-        std::fs::write(directory.join("steerdns.toml"), "listen = [\"127.0.0.1:5300\"]\nzones = \"zones\"\n")
-            .unwrap();
-        std::fs::write(directory.join("zones/clusters.toml"), clusters).unwrap();
-        let zone = "@ 300 SOA ns1 hostmaster 1 2 3 4 5\n@ 300 NS ns1\nns1 300 A 192.0.2.1\n";
-        std::fs::write(directory.join("zones/x.test.zone"), zone).unwrap();
-        let loaded = load(&directory.join("steerdns.toml"));
-        std::fs::remove_dir_all(&directory).unwrap();
-        let plan = loaded.unwrap().plan;
+        let files = [
+            ("steerdns.toml", "listen = [\"127.0.0.1:5300\"]\nzones = \"zones\"\n"),
+            ("zones/clusters.toml", clusters),
+            ("zones/x.test.zone", "@ 300 SOA ns1 hostmaster 1 2 3 4 5\n@ 300 NS ns1\nns1 300 A 192.0.2.1\n"),
+        ];
+        let file = |path: &Path| {
+            let found = files.iter().find(|(name, _)| path == Path::new(name));
+            found.map(|(_, text)| text.as_bytes().to_vec()).ok_or_else(|| io::ErrorKind::NotFound.into())
+        };
+        let names = |_: &Path| Ok(vec!["clusters.toml".to_owned(), "x.test.zone".to_owned()]);
+        let disk = Disk { file: &file, names: &names };
+        let plan = load_from(Path::new("steerdns.toml"), disk, |_| {}).unwrap().plan;
         let meant = |device: &str, ip: &str| {
             let whose = Whose::Device(device.into(), ip.into());
             node_of(&whose, &plan.inventory)
