@@ -5,7 +5,7 @@
 //!            <- induction  version 5, magic, a cookie
 //! conclusion ->            version 5, the cookie, HSREQ, SID    only where there is a `streamid`
 //!            <- conclusion accepted, or a rejection 1000 + code
-//! shutdown   ->            after an accepted one, also where that comes too late for the probe
+//! shutdown   ->            a second after an accepted one, also where that comes too late for the probe
 //! ```
 
 use std::net::{IpAddr, SocketAddr};
@@ -33,6 +33,9 @@ const REJECTIONS: u32 = 1000;
 /// How long an answer is awaited that came too late for the probe, so that what it accepts can be shut down. A listener drops
 /// by itself whom it has not heard for 5 s (libsrt).
 const FAREWELL_WITHIN: Duration = Duration::from_secs(5);
+/// How long a stream that was accepted stands before it is shut down. libsrt accepts it before its program hears of it, and a
+/// program that finds it gone already may wait for its end for ever, deaf to all others (srt-live-transmit 1.5.1).
+const FAREWELL_AFTER: Duration = Duration::from_secs(1);
 /// Which extensions follow: HSREQ, and CONFIG with the stream id.
 const FLAGS: u16 = 1 | 4;
 /// HSREQ (§3.2.1.1): the version that we say, flags of a live sender, and latencies both ways in ms.
@@ -130,24 +133,22 @@ struct Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if let Some(reply) = self.answered {
-            return farewell(&self.asking, reply);
-        }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (asking, socket) = (self.asking.clone(), self.socket);
+        let (asking, socket, answered) = (self.asking.clone(), self.socket, self.answered);
         runtime.spawn(async move {
             let late = asking.heard(|octets| conclusion(octets, socket));
-            if let Ok(Ok(reply)) = tokio::time::timeout(FAREWELL_WITHIN, late).await {
-                farewell(&asking, reply);
+            let reply = match answered {
+                Some(reply) => reply,
+                None => match tokio::time::timeout(FAREWELL_WITHIN, late).await {
+                    Ok(Ok(reply)) => reply,
+                    _ => return,
+                },
+            };
+            if reply.kind == CONCLUSION {
+                tokio::time::sleep(FAREWELL_AFTER).await;
+                asking.tell(&shutdown(reply.socket));
             }
         });
-    }
-}
-
-/// Shuts down what was accepted.
-fn farewell(asking: &Datagrams, reply: Reply) {
-    if reply.kind == CONCLUSION {
-        asking.tell(&shutdown(reply.socket));
     }
 }
 

@@ -50,7 +50,9 @@ async fn a_conclusion_carries_the_cookie_and_the_stream_and_is_shut_down() {
     .await;
     assert_eq!(probe(srt(Some("#!::r=a"), Rejected::Fails), server.at, LONG).await, "succeeded");
     let three = async { [told.recv().await, told.recv().await, told.recv().await].map(Option::unwrap) };
+    let accepted = Instant::now();
     let [hello, wish, end] = tokio::time::timeout(LONG, three).await.unwrap();
+    assert!(accepted.elapsed() > SHORT, "its program must hear of us before we go");
     assert_eq!(hello.len(), 64);
     assert_eq!(wish[44..48], *b"cake");
     assert!(wish.ends_with(b"::!#\0a=r"), "word by word the other way round");
