@@ -37,7 +37,7 @@
 //!
 //! # Modules, bottom first: each may use those above it
 //!
-//! - [`metrics`]: plain counters and histograms, and their text for Prometheus.
+//! - [`metrics`]: plain counters and histograms, and their text for Prometheus. [`both`]: work that divides in two.
 //! - [`wire`]: names, queries, EDNS, the header of responses. Octets in, octets out.
 //! - [`geo`]: what is known of an address (databases, geofeeds, the embedded country table), and the prefix map.
 //! - [`cluster`]: clusters, nodes, their addresses.
@@ -75,6 +75,7 @@
 //! - No answer whose existence depends on the client (RFC 7871 §7.4), and no scope that depends on health.
 //! - No steering to outside names: it would make existence and DNSSEC depend on others.
 
+pub mod both;
 pub mod metrics;
 
 pub mod wire;

@@ -9,7 +9,6 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs;
-use std::hash::{DefaultHasher, Hasher};
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -89,7 +88,7 @@ pub struct Geography {
 pub struct FileRead {
     /// Where it is.
     pub path: PathBuf,
-    /// Made of its octets; good within one life of the program.
+    /// The CRC-32 of its octets, and how many there are.
     pub number: u64,
 }
 
@@ -293,9 +292,8 @@ fn geography_from(geoip: &Geoip, disk: Disk<'_>, issues: &mut Vec<Issue>) -> Geo
 
 impl FileRead {
     fn new(path: &Path, octets: &[u8]) -> FileRead {
-        let mut hasher = DefaultHasher::new();
-        hasher.write(octets);
-        FileRead { path: path.to_owned(), number: hasher.finish() }
+        let number = u64::from(crc32fast::hash(octets)) << 32 | octets.len() as u64 & u64::from(u32::MAX);
+        FileRead { path: path.to_owned(), number }
     }
 }
 

@@ -60,7 +60,7 @@ fn small(clusters: &str, services: &str) -> Arc<Plan> {
 fn places() -> Places {
     let v4 = [(0, 0), (11 << 24, 1), (11 << 24 | 64 << 16, 0)].map(|(start, place)| Stretch { start, place });
     let v6 = [(0, 0), (0x2a00 << 48, 1), (0x2a01 << 48, 0)].map(|(start, place)| Stretch { start, place });
-    Places { known: vec![Default::default(); 2], v4: v4.into(), v6: v6.into() }
+    Places { known: vec![Default::default(); 2], v4: v4.to_vec().into(), v6: v6.to_vec().into() }
 }
 
 fn selectors(words: &[&str]) -> Vec<Selector> {

@@ -3,20 +3,15 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use maxminddb::{MaxMindDbError, Reader, WithinOptions};
+use maxminddb::{MaxMindDbError, Reader};
 
-use super::layer::Layer;
+use super::layer::most;
 use super::place::{Place, Prefix};
-use super::places::{Catalogue, Places};
+use super::places::{Catalogue, Places, Stretch, extend};
 use super::record::Record;
 use super::subdivisions::Names;
-
-/// Networks that a file may hold for each node of its search tree. A tree has at most one more network than nodes;
-/// a tree that shares nodes can have more, and a hostile one any number of them.
-const NETWORKS_PER_NODE: u64 = 4;
-
-/// How many octets of a data section share a shelf of [`Decoded`]: about what a small record takes.
-const SHELF_OCTETS: usize = 16;
+use super::tree::{self, Leaf, Tree, Walk};
+use crate::both::both;
 
 /// What one database says of every address. A file of IPv4 says nothing of IPv6, and an IPv6 network around ::/96 (where
 /// IPv4 hangs in a file of both) nothing of IPv4.
@@ -90,51 +85,39 @@ impl Database {
             |error: MaxMindDbError| DatabaseError::Broken { name: name.into(), cause: error.to_string() };
         let reader = Reader::from_source(bytes.as_slice()).map_err(broken)?;
         let metadata = reader.metadata();
-        let most_networks = u64::from(metadata.node_count) * NETWORKS_PER_NODE + 1;
+        let (nodes, record_bits) = (metadata.node_count, metadata.record_size);
+        let astray =
+            |error: tree::Broken| DatabaseError::Broken { name: name.into(), cause: error.to_string() };
+        let tree = Tree::new(&bytes, nodes, record_bits, metadata.ip_version == 6).map_err(astray)?;
+        let (v4, v6) = both(|| tree.v4(), || tree.v6());
+        let (v4, v6) = (v4.map_err(astray)?, v6.map_err(astray)?);
 
-        let names = Names::new();
-        let mut decoded = Decoded::new(bytes.len());
-        let (mut v4, mut v6) = (Layer::v4(), Layer::v6());
-        let (mut networks, mut ipv4, mut ipv6) = (0, false, false);
-        for found in reader.networks(options(&reader)).map_err(broken)? {
-            let found = found.map_err(broken)?;
-            networks += 1;
-            if networks > most_networks {
-                let cause = "its search tree holds more networks than its size allows".into();
-                return Err(DatabaseError::Broken { name: name.into(), cause });
+        let numbers = Numbers::of([&v4, &v6]);
+        let places = decoded(&reader, &numbers.first).map_err(broken)?;
+        let mut catalogue = Catalogue::with_capacity(places.len() + 1);
+        let ids: Vec<u32> = places.into_iter().map(|place| catalogue.id(place)).collect();
+        let id = |leaf: Leaf| match leaf {
+            Leaf::Record(offset) => ids[numbers.of_record(offset)],
+            Leaf::Nothing | Leaf::Divided(_) => 0,
+        };
+        let at = |walk: &Walk, leaf: Leaf| match leaf {
+            Leaf::Divided(number) => {
+                let parts = walk.divided[number as usize].iter();
+                most(&parts.map(|&(leaf, addresses)| (id(leaf), addresses)).collect::<Vec<_>>())
             }
-            let Some(offset) = found.offset() else { continue };
-            let place = match decoded.place(offset) {
-                Some(place) => place,
-                None => {
-                    let record: Option<Record> = found.decode().map_err(broken)?;
-                    decoded.insert(offset, record.unwrap_or_default().place(&names))
-                }
-            };
-            let network = found.network().map_err(broken)?;
-            match network.ip() {
-                IpAddr::V4(first) => {
-                    ipv4 |= place != 0;
-                    let first = u32::from(first);
-                    let hosts = u32::MAX.checked_shr(network.prefix().into()).unwrap_or(0);
-                    v4.lay(first.into(), (first | hosts).into(), place);
-                }
-                IpAddr::V6(first) => {
-                    ipv6 |= place != 0;
-                    let first = u128::from(first);
-                    let hosts = u128::MAX.checked_shr(network.prefix().into()).unwrap_or(0);
-                    v6.lay(first, first | hosts, place);
-                }
-            }
-        }
+            leaf => id(leaf),
+        };
+        let stretched_v4 = || stretches(&v4, at, |key| (key >> 32) as u32);
+        let (stretches_v4, stretches_v6) = both(stretched_v4, || stretches(&v6, at, |key| key));
+        let knows = |walk: &Walk| walk.records.iter().any(|record| id(Leaf::Record(record.0)) != 0);
+        let (ipv4, ipv6) = (knows(&v4), knows(&v6));
         let kind = metadata.database_type.clone();
         if !ipv4 && !ipv6 {
             return Err(DatabaseError::Silent { name: name.into(), kind });
         }
-        let build_epoch = metadata.build_epoch;
-        let (octets, records) = (bytes.len(), decoded.records.len());
-        let about = About { kind, build_epoch, octets, networks, records, ipv4, ipv6 };
-        let places = Places { known: decoded.catalogue.places, v4: v4.finish(), v6: v6.finish() };
+        let (octets, records, networks) = (bytes.len(), ids.len(), v4.networks + v6.networks);
+        let about = About { kind, build_epoch: metadata.build_epoch, octets, networks, records, ipv4, ipv6 };
+        let places = Places { known: catalogue.places, v4: stretches_v4.into(), v6: stretches_v6.into() };
         Ok(Database { name: name.into(), about, places })
     }
 
@@ -166,58 +149,71 @@ impl Database {
     }
 }
 
-/// IPv4 hangs in IPv6 trees at ::/96, and often at ::ffff:0:0/96, 2001::/32 and 2002::/16 once more: these are
-/// skipped. They are known by leading to the node that ::/96 leads to. Where no node is there, only one record or
-/// none, that comparison would skip every network with the same record, so it must not be made.
-fn options(reader: &Reader<&[u8]>) -> WithinOptions {
-    let ipv4 = reader.lookup(IpAddr::from([0, 0, 0, 0])).and_then(|found| found.network());
-    let has_ipv4_tree = ipv4.is_ok_and(|network| network.is_ipv4());
-    let options = WithinOptions::default();
-    if has_ipv4_tree { options } else { options.include_aliased_networks() }
-}
-
-/// The places of records that were decoded, by their offset in the data section.
-///
-/// Real databases have half a million records for fifteen million networks: the shelves are an index without hashing.
-struct Decoded {
-    catalogue: Catalogue,
-    /// Of each [`SHELF_OCTETS`] octets of the file: one more than the newest record that begins there, 0 for none.
-    shelves: Vec<u32>,
-    records: Vec<Shelved>,
-}
-
-struct Shelved {
-    offset: usize,
-    place: u32,
-    /// The next record on the same shelf, as in `shelves`.
-    next: u32,
-}
-
-impl Decoded {
-    fn new(octets: usize) -> Decoded {
-        let shelves = vec![0; octets / SHELF_OCTETS + 1];
-        Decoded { catalogue: Catalogue::default(), shelves, records: Vec::new() }
+/// The stretches of a family, which are walked by other keys.
+fn stretches<A>(walk: &Walk, at: impl Fn(&Walk, Leaf) -> u32, start: impl Fn(u64) -> A) -> Vec<Stretch<A>> {
+    let mut stretches = Vec::with_capacity(walk.runs.len());
+    for &(key, leaf) in &walk.runs {
+        extend(&mut stretches, start(key), at(walk, leaf));
     }
+    stretches.shrink_to_fit();
+    stretches
+}
 
-    fn place(&self, offset: usize) -> Option<u32> {
-        let mut at = *self.shelves.get(offset / SHELF_OCTETS)?;
-        while let Some(record) = at.checked_sub(1).map(|at| &self.records[at as usize]) {
-            if record.offset == offset {
-                return Some(record.place);
-            }
-            at = record.next;
+/// The places of records, of each of which one address is given.
+fn decoded(reader: &Reader<&[u8]>, records: &[IpAddr]) -> Result<Vec<Place>, MaxMindDbError> {
+    let names = Names::new();
+    let place = |&address: &IpAddr| -> Result<Place, MaxMindDbError> {
+        let record: Option<Record> = reader.lookup(address)?.decode()?;
+        Ok(record.unwrap_or_default().place(&names))
+    };
+    let places = |records: &[IpAddr]| records.iter().map(place).collect::<Result<Vec<_>, _>>();
+    let (first, second) = records.split_at(records.len() / 2);
+    let (first, second) = both(|| places(first), || places(second));
+    let mut first = first?;
+    first.extend(second?);
+    Ok(first)
+}
+
+/// The records of a database, numbered by their offsets in the data section without hashing: real ones have half a million records
+/// for fifteen million networks.
+struct Numbers {
+    /// Bit by bit, by offset: whether a record is there.
+    there: Vec<u64>,
+    /// How many are there before each word.
+    before: Vec<u32>,
+    /// Of each record one address.
+    first: Vec<IpAddr>,
+}
+
+impl Numbers {
+    fn of(walks: [&Walk; 2]) -> Numbers {
+        let records = || walks.iter().flat_map(|walk| &walk.records);
+        let last = records().map(|record| record.0).max().unwrap_or(0);
+        let mut there = vec![0_u64; last as usize / 64 + 1];
+        for (offset, _) in records() {
+            there[*offset as usize / 64] |= 1 << (offset % 64);
         }
-        None
+        let mut before = Vec::with_capacity(there.len());
+        let mut sum = 0;
+        for word in &there {
+            before.push(sum);
+            sum += word.count_ones();
+        }
+        let first = vec![IpAddr::from([0; 4]); sum as usize];
+        let mut numbers = Numbers { there, before, first };
+        for (offset, address) in records() {
+            let number = numbers.of_record(*offset);
+            numbers.first[number] = *address;
+        }
+        numbers
     }
 
-    /// Puts a place on its shelf; gives its id.
-    fn insert(&mut self, offset: usize, place: Place) -> u32 {
-        let place = self.catalogue.id(place);
-        let shelf = &mut self.shelves[offset / SHELF_OCTETS];
-        self.records.push(Shelved { offset, place, next: *shelf });
-        *shelf = u32::try_from(self.records.len())
-            .expect("one record for each offset, which are of 32 bits at most");
-        place
+    /// The number of a record that is there.
+    #[inline]
+    fn of_record(&self, offset: u32) -> usize {
+        let (word, bit) = (offset as usize / 64, offset % 64);
+        let before = self.there[word] & ((1 << bit) - 1);
+        (self.before[word] + before.count_ones()) as usize
     }
 }
 

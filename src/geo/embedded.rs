@@ -106,7 +106,7 @@ fn places_of(table: &[u8]) -> Option<Places> {
     }
     let (v4, rest) = stretches(rest, known.len())?;
     let (v6, rest) = stretches(rest, known.len())?;
-    rest.is_empty().then_some(Places { known, v4, v6 })
+    rest.is_empty().then(|| Places { known, v4: v4.into(), v6: v6.into() })
 }
 
 /// One family, whose addresses are `A`s, and what follows it.

@@ -85,32 +85,31 @@ impl<A: TryFrom<u128>> Layer<A> {
         self.next = last.checked_add(1).filter(|next| *next <= self.last);
         let fine = (1 << self.fine_bits) - 1;
         if last & fine == fine {
-            let most = self.most();
+            let most = most(&self.pieces);
+            self.pieces.clear();
             self.unit(last, most);
         }
-    }
-
-    /// The place of most addresses among the pieces; of equals the first that knows something.
-    fn most(&mut self) -> u32 {
-        // A stable sort keeps equal places in address order, and sums of places differ from 0 only by their pieces.
-        let order: Vec<u32> = self.pieces.iter().map(|(place, _)| *place).collect();
-        self.pieces.sort_by_key(|(place, _)| *place);
-        let sums = self.pieces.chunk_by(|a, b| a.0 == b.0);
-        let sums: Vec<(u32, u128)> =
-            sums.map(|same| (same[0].0, same.iter().map(|(_, addresses)| addresses).sum())).collect();
-        let greatest = sums.iter().map(|(_, sum)| *sum).max().unwrap_or(0);
-        self.pieces.clear();
-        let is_greatest = |place: &u32| {
-            sums.binary_search_by_key(place, |(place, _)| *place).is_ok_and(|at| sums[at].1 == greatest)
-        };
-        let known = order.iter().find(|place| **place != 0 && is_greatest(place));
-        known.copied().unwrap_or(0)
     }
 
     fn unit(&mut self, address: u128, place: u32) {
         let Ok(start) = A::try_from(address >> self.fine_bits) else { return };
         extend(&mut self.stretches, start, place);
     }
+}
+
+/// The place of most addresses of a unit, by its pieces in the order of addresses; of equals the first that knows something.
+pub(super) fn most(pieces: &[(u32, u128)]) -> u32 {
+    // Sums of places differ from 0 only by their pieces.
+    let mut sorted = pieces.to_vec();
+    sorted.sort_unstable_by_key(|(place, _)| *place);
+    let sums = sorted.chunk_by(|a, b| a.0 == b.0);
+    let sums: Vec<(u32, u128)> =
+        sums.map(|same| (same[0].0, same.iter().map(|(_, addresses)| addresses).sum())).collect();
+    let greatest = sums.iter().map(|(_, sum)| *sum).max().unwrap_or(0);
+    let is_greatest =
+        |place: u32| sums.binary_search_by_key(&place, |sum| sum.0).is_ok_and(|at| sums[at].1 == greatest);
+    let known = pieces.iter().find(|(place, _)| *place != 0 && is_greatest(*place));
+    known.map_or(0, |known| known.0)
 }
 
 #[cfg(test)]

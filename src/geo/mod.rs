@@ -14,4 +14,5 @@ mod record;
 mod samples;
 pub mod sources;
 mod subdivisions;
+mod tree;
 pub mod vector;

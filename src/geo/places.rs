@@ -1,10 +1,14 @@
 //! Every address's place, for all addresses of both families.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, Hash};
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use super::place::{Continent, Country, Place, Prefix, Subdivision};
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+
+use super::place::{Place, Prefix};
+use crate::both::both;
 
 /// Addresses from `start` to the next stretch's start (exclusive), which share a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +27,9 @@ pub struct Places {
     /// All distinct places; the first one is [`Place::default`]: nothing known.
     pub known: Vec<Place>,
     /// IPv4.
-    pub v4: Vec<Stretch<u32>>,
+    pub v4: Arc<Vec<Stretch<u32>>>,
     /// IPv6, by upper halves: what is finer than a /64 takes the place of most of it.
-    pub v6: Vec<Stretch<u64>>,
+    pub v6: Arc<Vec<Stretch<u64>>>,
 }
 
 impl Places {
@@ -33,8 +37,8 @@ impl Places {
     pub fn nothing() -> Places {
         Places {
             known: vec![Place::default()],
-            v4: vec![Stretch { start: 0, place: 0 }],
-            v6: vec![Stretch { start: 0, place: 0 }],
+            v4: vec![Stretch { start: 0, place: 0 }].into(),
+            v6: vec![Stretch { start: 0, place: 0 }].into(),
         }
     }
 
@@ -78,22 +82,27 @@ impl Places {
         change: impl Fn(Place, u32) -> Place,
     ) -> Places {
         let mut catalogue = Catalogue::default();
-        let mut met: HashMap<u64, u32, Mixing> = HashMap::default();
+        let mut met: HashMap<(u32, u32), u32> = HashMap::default();
         let mut place = |ours: u32, theirs: u32| {
             let change = || catalogue.id(change(self.known[ours as usize], theirs));
-            *met.entry(u64::from(ours) << 32 | u64::from(theirs)).or_insert_with(change)
+            *met.entry((ours, theirs)).or_insert_with(change)
         };
-        let v4 = sweep(&self.v4, v4, &mut place);
-        let v6 = sweep(&self.v6, v6, &mut place);
+        let v4 = sweep(&self.v4, v4, &mut place).into();
+        let v6 = sweep(&self.v6, v6, &mut place).into();
         Places { known: catalogue.places, v4, v6 }
     }
 
     /// The same addresses, with `change` made to every place; it must leave nothing known as it is.
     pub(super) fn map(&self, change: impl Fn(Place) -> Place) -> Places {
-        let mut catalogue = Catalogue::default();
+        let mut catalogue = Catalogue::with_capacity(self.known.len());
         let ids: Vec<u32> = self.known.iter().map(|place| catalogue.id(change(*place))).collect();
-        let (v4, v6) = (relabelled(&self.v4, &ids), relabelled(&self.v6, &ids));
-        Places { known: catalogue.places, v4, v6 }
+        let known = catalogue.places;
+        if known.len() == ids.len() {
+            // What was distinct still is.
+            return Places { known, v4: Arc::clone(&self.v4), v6: Arc::clone(&self.v6) };
+        }
+        let (v4, v6) = both(|| relabelled(&self.v4, &ids), || relabelled(&self.v6, &ids));
+        Places { known, v4: v4.into(), v6: v6.into() }
     }
 }
 
@@ -122,55 +131,47 @@ pub(super) fn over(upper: Place, lower: Place) -> Place {
 /// Distinct places and their ids; id 0 is nothing known.
 pub(super) struct Catalogue {
     pub(super) places: Vec<Place>,
-    ids: HashMap<Key, u32>,
+    ids: HashTable<u32>,
+    hasher: DefaultHashBuilder,
 }
-
-/// A place by its bits, so that it can be hashed.
-type Key = (Option<Continent>, Option<Country>, Option<Subdivision>, Option<(u64, u64)>, Option<u32>);
 
 impl Default for Catalogue {
     fn default() -> Catalogue {
-        let mut catalogue = Catalogue { places: Vec::new(), ids: HashMap::new() };
-        catalogue.id(Place::default());
-        catalogue
+        Catalogue::with_capacity(1)
     }
 }
 
 impl Catalogue {
+    /// For so many places, without growing.
+    pub(super) fn with_capacity(places: usize) -> Catalogue {
+        let (ids, hasher) = (HashTable::with_capacity(places), DefaultHashBuilder::default());
+        let mut catalogue = Catalogue { places: Vec::with_capacity(places), ids, hasher };
+        catalogue.id(Place::default());
+        catalogue
+    }
+
     /// The id of `place`, a new one where it was not seen before.
     pub(super) fn id(&mut self, place: Place) -> u32 {
-        let point = place.point.map(|point| (point.lat().to_bits(), point.lon().to_bits()));
-        let key = (place.continent, place.country, place.subdivision, point, place.asn);
-        *self.ids.entry(key).or_insert_with(|| {
-            self.places.push(place);
-            u32::try_from(self.places.len() - 1)
-                .expect("fewer places than stretches, of which memory holds less")
-        })
+        let Catalogue { places, ids, hasher } = self;
+        let hash = |place: &Place| hasher.hash_one(bits(place));
+        let is_place = |id: &u32| bits(&places[*id as usize]) == bits(&place);
+        match ids.entry(hash(&place), is_place, |id| hash(&places[*id as usize])) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(free) => {
+                let id = u32::try_from(places.len())
+                    .expect("fewer places than stretches, of which memory holds less");
+                free.insert(id);
+                places.push(place);
+                id
+            }
+        }
     }
 }
 
-/// Hashes a pair of ids by one multiplication: joining two databases looks up ten million pairs.
-#[derive(Default)]
-struct Mixer(u64);
-
-type Mixing = BuildHasherDefault<Mixer>;
-
-impl Hasher for Mixer {
-    fn write_u64(&mut self, pair: u64) {
-        // An odd number without pattern (of the golden ratio's digits); both halves of the product count.
-        let product = u128::from(pair) * 0x9e37_79b9_7f4a_7c15;
-        self.0 ^= product as u64 ^ (product >> 64) as u64;
-    }
-
-    fn write(&mut self, octets: &[u8]) {
-        for &octet in octets {
-            self.write_u64(self.0 << 8 | u64::from(octet));
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
+/// A place by its bits, so that it can be hashed.
+fn bits(place: &Place) -> impl Eq + Hash {
+    let point = place.point.map(|point| (point.lat().to_bits(), point.lon().to_bits()));
+    (place.continent, place.country, place.subdivision, point, place.asn)
 }
 
 /// Adds a stretch behind the others, unless it only continues the last one.

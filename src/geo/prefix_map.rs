@@ -23,11 +23,13 @@ const NODE_BITS: u8 = 8;
 /// address  11001011 00000000 | 01110001 | …
 ///          root[16 bits] ----> node[8 bits] -> node …    each an Entry: a tile, or the next node
 /// ```
+///
+/// Clones share its memory.
 #[derive(Clone)]
 pub struct PrefixMap {
     root: Arc<[Entry]>,
-    nodes: Vec<Node>,
-    entries: Vec<Entry>,
+    nodes: Arc<[Node]>,
+    entries: Arc<[Entry]>,
     tiles: usize,
 }
 
@@ -100,7 +102,7 @@ impl PrefixMap {
         build.finish()
     }
 
-    /// The value 0 everywhere. Clones share its memory.
+    /// The value 0 everywhere.
     pub fn everywhere() -> PrefixMap {
         PrefixMap::new([], 16)
     }
@@ -142,6 +144,11 @@ impl PrefixMap {
             next = last_of(key, bits).checked_add(1);
             Some(MapTile { key, bits, value })
         })
+    }
+
+    /// Whether both are one in memory: clones of one another.
+    pub fn is_same(&self, other: &PrefixMap) -> bool {
+        Arc::ptr_eq(&self.root, &other.root)
     }
 
     /// How many tiles there are.
@@ -195,8 +202,8 @@ impl Build {
         loop {
             // As large as `from` is aligned, then as small as fits before `last`.
             let aligned = if from == 0 { 0 } else { 64 - from.trailing_zeros() as u8 };
-            let bits = (aligned..=64).find(|&bits| last_of(from, bits) <= last);
-            let bits = bits.expect("64 bits are one key");
+            let fitting = (last - from).checked_add(1).map_or(0, |keys| 64 - keys.ilog2() as u8);
+            let bits = aligned.max(fitting);
             self.tile(from, bits, value);
             match last_of(from, bits) {
                 end if end == last => return,
@@ -239,12 +246,14 @@ impl Build {
         self.fill(node, 1);
     }
 
-    fn finish(mut self) -> PrefixMap {
+    fn finish(self) -> PrefixMap {
         assert!(self.open.is_empty() && self.root.len() == 1 << ROOT_BITS, "the runs cover the space");
-        self.nodes.shrink_to_fit();
-        self.entries.shrink_to_fit();
-        let root = self.root.into_boxed_slice();
-        PrefixMap { root: root.into(), nodes: self.nodes, entries: self.entries, tiles: self.tiles }
+        PrefixMap {
+            root: self.root.into(),
+            nodes: self.nodes.into(),
+            entries: self.entries.into(),
+            tiles: self.tiles,
+        }
     }
 }
 

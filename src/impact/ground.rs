@@ -144,12 +144,17 @@ mod tests {
         let v4 = PrefixMap::new([(0, 0), (v4([32, 0, 0, 0]), 1)], 24);
         let v6 = PrefixMap::new([(0, 0), (0x3000 << 48, 1)], 56);
         let lists = vec![list.clone(), list];
-        Mapped { lists, v4, v6, exact: Exact::default(), spread, finer: Vec::new(), grain: Grain::FINEST }
+        let (exact, parts) = (Exact::default(), Default::default());
+        Mapped { lists, v4, v6, exact, parts, spread, finer: Vec::new(), grain: Grain::FINEST }
     }
 
     fn places(v4: &[(u32, u32)]) -> Places {
         let stretches = v4.iter().map(|&(start, place)| Stretch { start, place });
-        Places { known: vec![Default::default(); 2], v4: stretches.collect(), ..Places::nothing() }
+        Places {
+            known: vec![Default::default(); 2],
+            v4: stretches.collect::<Vec<_>>().into(),
+            ..Places::nothing()
+        }
     }
 
     fn of_list(ground: &Ground, list: usize) -> Share {

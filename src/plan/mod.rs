@@ -20,7 +20,6 @@ use crate::health::target::{Target, targets};
 use crate::sets::SlotSets;
 use crate::steering::balance::settings as balance;
 use crate::steering::binding::Binding;
-use crate::steering::census::{parts, placed};
 use crate::steering::client::{Client, PlacedNetworks, Whose};
 use crate::steering::compile::Mapped;
 use crate::steering::deal::Dealt;
@@ -340,7 +339,10 @@ impl Plan {
         let mut groups = groups(&services, &mut routes, &maps);
         let maps: Vec<_> = maps.into_iter().map(|(_, _, map)| map).collect();
         if balance.is_some() {
-            count(&mut groups, &kinds, &maps, places);
+            for group in &mut groups {
+                let family = kinds[usize::from(group.kind)].family;
+                group.parts = Arc::clone(&maps[usize::from(group.map)].mapped.parts[family as usize]);
+            }
         }
         let deals: Vec<_> = inventory
             .clusters
@@ -404,19 +406,6 @@ fn groups(
         route.group = at.and_then(|at| u16::try_from(at).ok()).unwrap_or(NO_GROUP);
     }
     groups.into_values().collect()
-}
-
-/// Counts which part of all clients has which list.
-fn count(groups: &mut [Group], kinds: &[PoolKind], maps: &[Arc<Map>], places: &Places) {
-    let placed = Family::ALL.map(|family| placed(family, places));
-    let mut known: HashMap<(u16, Family), Arc<[f64]>> = HashMap::new();
-    for group in groups {
-        let (family, mapped) = (kinds[usize::from(group.kind)].family, &maps[usize::from(group.map)].mapped);
-        let parts = known
-            .entry((group.map, family))
-            .or_insert_with(|| parts(mapped, family, &placed[family as usize]).into());
-        group.parts = Arc::clone(parts);
-    }
 }
 
 /// What each slot of each kind of pool answers when all is down, for each cluster.

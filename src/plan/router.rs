@@ -7,6 +7,7 @@ use crate::cluster::{ClusterId, Family, Inventory};
 use crate::geo::place::Prefix;
 use crate::geo::places::Places;
 use crate::geo::prefix_map::PrefixMap;
+use crate::steering::alike::Compiled;
 use crate::steering::client::PlacedNetworks;
 use crate::steering::compile::{Mapped, compile};
 use crate::steering::rules::{Policy, PolicyId, RttFrom};
@@ -69,11 +70,20 @@ impl<'p> Router<'p> {
         let mapped = match candidates[..] {
             // Nothing to choose, and nobody to be told apart by it: a cluster's own name.
             [only] if !policy.ecs => Mapped::everywhere(only, policy.spread, &self.everywhere),
-            _ => compile(policy, &candidates, self.inventory, self.places),
+            _ => self.mapped(Compiled { policy, candidates: &candidates }),
         };
         let map = Map { policy: policy.key.clone(), mapped, placed: placed(policy, self.fed) };
         self.maps.push((id, candidates, Arc::new(map)));
         self.maps.len() as u16 - 1
+    }
+
+    /// A policy's map: that of one that is alike, where there is one.
+    fn mapped(&self, wanted: Compiled<'_>) -> Mapped {
+        let known = self.maps.iter().find_map(|(id, candidates, map)| {
+            let known = Compiled { policy: &self.policies[usize::from(id.0)], candidates };
+            wanted.is_alike(&known, self.inventory).then(|| wanted.named_anew(&known, &map.mapped))
+        });
+        known.unwrap_or_else(|| compile(wanted.policy, wanted.candidates, self.inventory, self.places))
     }
 }
 

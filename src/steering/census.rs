@@ -10,12 +10,30 @@ use super::compile::Mapped;
 use crate::cluster::Family;
 use crate::geo::places::Places;
 
-/// List by list: its part of the clients of a family in these ranges of keys, all of them together 1.
-pub fn parts(mapped: &Mapped, family: Family, ranges: &[(u64, u64)]) -> Vec<f64> {
-    let mut parts = vec![0.0; mapped.lists.len()];
-    stretches(mapped, family, ranges, |list, first, last| {
-        parts[list as usize] += clients(family, first, last);
-    });
+/// List by list: its part of the clients of a family in these ranges of keys, all of them together 1. `runs` tell from which key on
+/// a list holds, the lowest first.
+pub(super) fn parts(
+    lists: usize,
+    family: Family,
+    runs: impl Iterator<Item = (u64, u32)>,
+    ranges: &[(u64, u64)],
+) -> Box<[f64]> {
+    let mut parts = vec![0.0; lists].into_boxed_slice();
+    let mut ranges = ranges.iter().copied().peekable();
+    let mut runs = runs.peekable();
+    while let Some((start, list)) = runs.next() {
+        let last = runs.peek().map_or(u64::MAX, |next| next.0 - 1);
+        // Ranges that this run ends in go on in the next one.
+        while let Some(&(first, end)) = ranges.peek().filter(|range| range.0 <= last) {
+            if start <= end {
+                parts[list as usize] += clients(family, first.max(start), end.min(last));
+            }
+            if end > last {
+                break;
+            }
+            ranges.next();
+        }
+    }
     let total: f64 = parts.iter().sum();
     parts.iter_mut().for_each(|part| *part /= total.max(f64::MIN_POSITIVE));
     parts
@@ -128,6 +146,15 @@ fn public(family: Family) -> Vec<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn runs_and_ranges_cut_one_another() {
+        let runs = [(0, 0), (10 << 32, 1), (20 << 32, 2), (30 << 32, 1), (40 << 32, 3)].into_iter();
+        let ranges = [(5 << 32, (25 << 32) - 1), (28 << 32, (29 << 32) - 1), (35 << 32, (36 << 32) - 1)];
+        // 5 addresses of the first, 10 of the second, 5 and 1 of the third, 1 of the second.
+        let parts = parts(4, Family::V4, runs, &ranges);
+        assert_eq!([0, 1, 2, 3].map(|list| (parts[list] * 22.0).round()), [5.0, 11.0, 6.0, 0.0]);
+    }
 
     #[test]
     fn neighbours_that_are_placed_are_one_range() {

@@ -6,14 +6,17 @@
 //! ```
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::cells::{Cells, TILE_BITS_V4, TILE_BITS_V6};
+use super::census::{parts, placed};
 use super::exact::Exact;
 use super::kinds::{Kinds, RankedList};
 use super::marks::{Marks, prefixes};
-use super::pieces::{last_address, pieces};
+use super::pieces::{each_piece, last_address};
 use super::ranker::{Grain, Ranker};
 use super::rules::{Policy, Spread};
+use crate::both::both;
 use crate::cluster::{ClusterId, Family, Inventory};
 use crate::geo::place::Prefix;
 use crate::geo::places::Places;
@@ -30,6 +33,8 @@ pub struct Mapped {
     pub v6: PrefixMap,
     /// What is known more exactly of resolvers' own addresses.
     pub exact: Exact,
+    /// For each family, list by list: its part of that family's clients.
+    pub parts: [Arc<[f64]>; 2],
     /// A tile wider than this is hashed and scoped by this length.
     pub spread: Spread,
     /// The policy's prefixes that are longer than a tile can be: for clients given by EDNS Client Subnet they do not hold exactly.
@@ -70,7 +75,8 @@ impl Mapped {
     pub fn everywhere(only: ClusterId, spread: Spread, map: &PrefixMap) -> Mapped {
         let list = RankedList { clusters: [only].into(), costs_ms: [0.0].into() };
         let (v4, v6, exact) = (map.clone(), map.clone(), Exact::default());
-        Mapped { lists: vec![list], v4, v6, exact, spread, finer: Vec::new(), grain: Grain::FINEST }
+        let parts = Family::ALL.map(|_| [1.0].into());
+        Mapped { lists: vec![list], v4, v6, exact, parts, spread, finer: Vec::new(), grain: Grain::FINEST }
     }
 
     /// The tile of an IPv4 client.
@@ -116,33 +122,31 @@ impl Mapped {
 pub fn compile(policy: &Policy, candidates: &[ClusterId], inventory: &Inventory, places: &Places) -> Mapped {
     let ranker = Ranker::new(policy, candidates, inventory);
     let marks = Marks::new(policy);
-    let mut kinds = Kinds::new(policy, &ranker, places);
-    for family in Family::ALL {
-        for piece in pieces(family, places, &marks) {
-            kinds.count(piece);
-        }
-    }
+    let kinds = Kinds::new(policy, &ranker, places, &marks);
     let (lists, list_of, grain) = kinds.ranked(&ranker, &marks, candidates.len());
-    let [v4, v6] = Family::ALL.map(|family| {
+    let list_of = kinds.lists(&list_of);
+    let mapped = |family| {
         let mut cells = Cells::new(family, policy);
         let mut open: Option<(u128, u32)> = None;
-        for piece in pieces(family, places, &marks) {
-            let list = list_of[kinds.kind(piece) as usize];
+        each_piece(family, places, &marks, |piece| {
+            let list = list_of.of(piece);
             match open {
-                Some((_, before)) if before == list => continue,
+                Some((_, before)) if before == list => return,
                 Some((start, before)) => cells.add(start, piece.start - 1, before),
                 None => {}
             }
             open = Some((piece.start, list));
-        }
+        });
         let (start, list) = open.expect("there is a piece at 0");
         cells.add(start, last_address(family), list);
-        cells
-    });
-    let maps = [&v4, &v6].map(|cells| PrefixMap::new(cells.keys(), cells.bits));
-    let exact = Exact::new(v4.exact, v6.exact);
-    let [v4, v6] = maps;
-    let mut mapped = Mapped { lists, v4, v6, exact, spread: policy.spread, finer: Vec::new(), grain };
+        let parts = parts(lists.len(), family, cells.keys(), &placed(family, places));
+        (PrefixMap::new(cells.keys(), cells.bits), cells.exact, parts.into())
+    };
+    let ((v4, exact_v4, parts_v4), (v6, exact_v6, parts_v6)) =
+        both(|| mapped(Family::V4), || mapped(Family::V6));
+    let exact = Exact::new(exact_v4, exact_v6);
+    let (parts, spread) = ([parts_v4, parts_v6], policy.spread);
+    let mut mapped = Mapped { lists, v4, v6, exact, parts, spread, finer: Vec::new(), grain };
     mapped.finer = finer(policy, &mapped);
     mapped
 }
@@ -196,7 +200,7 @@ mod tests {
         };
         let v4 = v4.iter().map(|&(at, place)| Stretch { start: (bits(at) >> 96) as u32, place });
         let v6 = v6.iter().map(|&(at, place)| Stretch { start: (bits(at) >> 64) as u64, place });
-        Places { known: known(), v4: v4.collect(), v6: v6.collect() }
+        Places { known: known(), v4: v4.collect::<Vec<_>>().into(), v6: v6.collect::<Vec<_>>().into() }
     }
 
     fn compiled(policy: &Policy, places: &Places) -> Mapped {
@@ -253,7 +257,7 @@ mod tests {
                 ms: f64::from(ms),
             };
             policy.rtt = rows.into_iter().map(row).collect();
-            (Places { known: known(), v4, v6 }, policy)
+            (Places { known: known(), v4: v4.into(), v6: v6.into() }, policy)
         })
     }
 

@@ -1,12 +1,15 @@
 //! Kinds of clients, and the ranked lists that they share.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+
+use hashbrown::HashMap;
 
 use super::marks::Marks;
-use super::pieces::Piece;
+use super::pieces::{Piece, each_piece};
 use super::ranker::{Class, Grain, Ranker, Weighed};
 use super::rules::Policy;
-use crate::cluster::ClusterId;
+use crate::both::both;
+use crate::cluster::{ClusterId, Family};
 use crate::geo::place::{Continent, Country, Place, Subdivision};
 use crate::geo::places::Places;
 
@@ -34,68 +37,118 @@ struct Seen {
     point: Option<(u64, u64)>,
 }
 
-/// The kinds of clients that a policy can tell apart: by what it sees of their place, and by their mark.
-pub(super) struct Kinds<'a> {
-    /// For each known place, the first that looks the same.
-    like: Vec<u32>,
-    places: &'a [Place],
-    /// The kind of each place without a mark; `NO_KIND` where none was met yet.
-    unmarked: Vec<u32>,
-    marked: HashMap<(u32, u32), u32>,
-    /// Each kind's place, mark, and number of pieces.
-    kinds: Vec<(u32, u32, u32)>,
-}
-
+/// Stands for the kind of what has none.
 const NO_KIND: u32 = u32::MAX;
 
-impl<'a> Kinds<'a> {
-    pub(super) fn new(policy: &Policy, ranker: &Ranker<'_>, places: &'a Places) -> Kinds<'a> {
-        let froms = || policy.rules.iter().map(|rule| &rule.from);
-        let by_continent = froms().any(|from| !from.continents.is_empty());
-        let asns: HashSet<u32> = froms().flat_map(|from| &from.asns).copied().collect();
-        let measured = ranker.measured();
-        let asn = |asn: &u32| asns.contains(asn) || measured.knows_asn(*asn);
-        let country = |country: &Country| {
-            measured.knows_country(*country) || froms().any(|from| from.countries.contains(country))
+/// For each known place, the first that looks the same to a policy.
+fn like(policy: &Policy, ranker: &Ranker<'_>, known: &[Place]) -> Vec<u32> {
+    let froms = || policy.rules.iter().map(|rule| &rule.from);
+    let by_continent = froms().any(|from| !from.continents.is_empty());
+    let asns: HashSet<u32> = froms().flat_map(|from| &from.asns).copied().collect();
+    let measured = ranker.measured();
+    let asn = |asn: &u32| asns.contains(asn) || measured.knows_asn(*asn);
+    let country = |country: &Country| {
+        measured.knows_country(*country) || froms().any(|from| from.countries.contains(country))
+    };
+    let subdivision = |part: &Subdivision| {
+        measured.knows_subdivision(*part) || froms().any(|from| from.subdivisions.contains(part))
+    };
+    let mut first: HashMap<Seen, u32> = HashMap::default();
+    let like = (0..).zip(known).map(|(number, place)| {
+        let seen = Seen {
+            continent: place.continent.filter(|_| by_continent),
+            country: place.country.filter(country),
+            subdivision: place.subdivision.filter(subdivision),
+            asn: place.asn.filter(asn),
+            point: place.point.map(|point| (point.lat().to_bits(), point.lon().to_bits())),
         };
-        let subdivision = |part: &Subdivision| {
-            measured.knows_subdivision(*part) || froms().any(|from| from.subdivisions.contains(part))
-        };
-        let mut first = HashMap::new();
-        let like = (0..).zip(&places.known).map(|(number, place)| {
-            let seen = Seen {
-                continent: place.continent.filter(|_| by_continent),
-                country: place.country.filter(country),
-                subdivision: place.subdivision.filter(subdivision),
-                asn: place.asn.filter(asn),
-                point: place.point.map(|point| (point.lat().to_bits(), point.lon().to_bits())),
-            };
-            *first.entry(seen).or_insert(number)
-        });
-        let like: Vec<u32> = like.collect();
-        let unmarked = vec![NO_KIND; like.len()];
-        Kinds { like, places: &places.known, unmarked, marked: HashMap::new(), kinds: Vec::new() }
-    }
+        *first.entry(seen).or_insert(number)
+    });
+    like.collect()
+}
 
-    /// The kind of a piece.
-    pub(super) fn kind(&mut self, piece: Piece) -> u32 {
-        let place = self.like[piece.place as usize];
-        let kind = match piece.mark {
-            0 => &mut self.unmarked[place as usize],
-            mark => self.marked.entry((place, mark)).or_insert(NO_KIND),
-        };
-        if *kind == NO_KIND {
-            *kind = u32::try_from(self.kinds.len()).expect("fewer kinds than pieces");
-            self.kinds.push((place, piece.mark, 0));
+/// The kinds of clients that a policy can tell apart: by what it sees of their place, and by their mark.
+pub(super) struct Kinds<'a> {
+    places: &'a [Place],
+    /// Each kind's place, mark, and number of pieces.
+    kinds: Vec<(u32, u32, u32)>,
+    of: Numbers,
+}
+
+/// A number for each piece: its kind's, or its list's.
+pub(super) struct Numbers {
+    /// For each place without a mark.
+    unmarked: Vec<u32>,
+    /// For each place and mark.
+    marked: HashMap<(u32, u32), u32>,
+}
+
+impl Numbers {
+    /// The number of a piece.
+    #[inline]
+    pub(super) fn of(&self, piece: Piece) -> u32 {
+        match piece.mark {
+            0 => self.unmarked[piece.place as usize],
+            mark => self.marked[&(piece.place, mark)],
         }
-        *kind
     }
 
-    /// Counts a piece: a list's costs are the mean over pieces.
-    pub(super) fn count(&mut self, piece: Piece) {
-        let kind = self.kind(piece);
-        let pieces = &mut self.kinds[kind as usize].2;
-        *pieces = pieces.saturating_add(1);
+    /// How many pieces of a family there are of each place and mark.
+    fn counted(family: Family, places: &Places, marks: &Marks) -> Numbers {
+        let mut counts = Numbers { unmarked: vec![0; places.known.len()], marked: HashMap::default() };
+        each_piece(family, places, marks, |piece| {
+            let count = match piece.mark {
+                0 => &mut counts.unmarked[piece.place as usize],
+                mark => counts.marked.entry((piece.place, mark)).or_insert(0),
+            };
+            *count = count.saturating_add(1);
+        });
+        counts
+    }
+}
+
+impl<'a> Kinds<'a> {
+    /// The kinds of all pieces.
+    pub(super) fn new(policy: &Policy, ranker: &Ranker<'_>, places: &'a Places, marks: &Marks) -> Kinds<'a> {
+        let counted = |family| move || Numbers::counted(family, places, marks);
+        let (v4, v6) = both(counted(Family::V4), counted(Family::V6));
+        let like = like(policy, ranker, &places.known);
+        let mut kinds: Vec<(u32, u32, u32)> = Vec::new();
+        let mut add = |known: &mut u32, place: u32, mark: u32, pieces: u32| {
+            if *known == NO_KIND {
+                *known = u32::try_from(kinds.len()).expect("fewer kinds than pieces");
+                kinds.push((place, mark, 0));
+            }
+            let counted = &mut kinds[*known as usize].2;
+            *counted = counted.saturating_add(pieces);
+            *known
+        };
+        let mut unmarked = vec![NO_KIND; like.len()];
+        for (place, &like) in like.iter().enumerate() {
+            let pieces = v4.unmarked[place].saturating_add(v6.unmarked[place]);
+            if pieces > 0 {
+                unmarked[place] = add(&mut unmarked[like as usize], like, 0, pieces);
+            }
+        }
+        let mut all: Vec<_> = v4.marked.into_iter().chain(v6.marked).collect();
+        all.sort_unstable();
+        let mut of_likes: HashMap<(u32, u32), u32> = HashMap::default();
+        let mut marked = HashMap::default();
+        for ((place, mark), pieces) in all {
+            let like = like[place as usize];
+            let known = of_likes.entry((like, mark)).or_insert(NO_KIND);
+            marked.insert((place, mark), add(known, like, mark, pieces));
+        }
+        Kinds { places: &places.known, kinds, of: Numbers { unmarked, marked } }
+    }
+
+    /// The list of each piece, by that of its kind.
+    pub(super) fn lists(self, list_of: &[u32]) -> Numbers {
+        let list = |kind: &mut u32| *kind = list_of.get(*kind as usize).copied().unwrap_or(NO_KIND);
+        let mut numbers = self.of;
+        numbers.unmarked.iter_mut().for_each(list);
+        numbers.marked.values_mut().for_each(list);
+        numbers
     }
 
     /// The ranked lists, each kind's list, and how finely it was classed.
@@ -121,50 +174,100 @@ impl<'a> Kinds<'a> {
         grain: Grain,
         most: usize,
     ) -> Option<(Vec<RankedList>, Vec<u32>, Grain)> {
-        let mut classes: HashMap<Class, u32> = HashMap::new();
-        let mut sums: Vec<Sum> = Vec::new();
-        let mut list_of = Vec::with_capacity(self.kinds.len());
-        let mut weighed = Weighed::default();
-        let mut costs = Vec::new();
-        for &(place, mark, pieces) in &self.kinds {
-            let place = &self.places[place as usize];
-            let mark = &marks.known[mark as usize];
-            ranker.weigh(place, mark, &mut weighed);
-            let class = ranker.class(ranker.rule(place, mark), &weighed, grain);
-            let list = match classes.get(&class) {
-                Some(&list) => list,
-                None if sums.len() == most => return None,
-                None => {
-                    let order = ranker.order(&class);
-                    let costs_ms = vec![0.0; order.len()];
-                    let list = u32::try_from(sums.len()).expect("fewer classes than kinds");
-                    sums.push(Sum { order, costs_ms, pieces: 0.0 });
-                    classes.insert(class.clone(), list);
-                    list
-                }
-            };
-            let sum = &mut sums[list as usize];
-            ranker.costs(&class, &sum.order, &weighed, &mut costs);
-            let weight = f64::from(pieces);
-            sum.pieces += weight;
-            for (sum, cost) in sum.costs_ms.iter_mut().zip(&costs) {
-                *sum += cost * weight;
-            }
-            list_of.push(list);
+        let classed = |kinds| move || Classed::new(ranker, marks, grain, self.places, kinds, most);
+        let (first, second) = self.kinds.split_at(self.kinds.len() / 2);
+        let (first, second) = both(classed(first), classed(second));
+        let (mut first, second) = (first?, second?);
+        first.extend(second);
+        if first.sums.len() > most {
+            return None;
         }
-        let lists = sums.into_iter().map(|sum| sum.list(ranker)).collect();
-        Some((lists, list_of, grain))
+        let lists = first.sums.into_iter().map(|sum| sum.list(ranker)).collect();
+        Some((lists, first.list_of, grain))
+    }
+}
+
+/// Kinds in classes: the ranked lists in the making, and each kind's.
+struct Classed {
+    classes: HashMap<Class, u32>,
+    sums: Vec<Sum>,
+    list_of: Vec<u32>,
+}
+
+impl Classed {
+    /// `None` where there would be more than `most` classes.
+    fn new(
+        ranker: &Ranker<'_>,
+        marks: &Marks,
+        grain: Grain,
+        places: &[Place],
+        kinds: &[(u32, u32, u32)],
+        most: usize,
+    ) -> Option<Classed> {
+        let list_of = Vec::with_capacity(kinds.len());
+        let mut classed = Classed { classes: HashMap::default(), sums: Vec::new(), list_of };
+        let (mut weighed, mut class, mut costs) = (Weighed::default(), Class::default(), Vec::new());
+        for &(place, mark, pieces) in kinds {
+            let (place, mark) = (&places[place as usize], &marks.known[mark as usize]);
+            ranker.weigh(place, mark, &mut weighed);
+            ranker.class(ranker.rule(place, mark), &mut weighed, grain, &mut class);
+            let list = classed.list(&class, || ranker.order(&class));
+            if classed.sums.len() > most {
+                return None;
+            }
+            let sum = &mut classed.sums[list as usize];
+            ranker.costs(&sum.class, &sum.order, &weighed, &mut costs);
+            let weight = f64::from(pieces);
+            sum.add(weight, costs.iter().map(|cost| cost * weight));
+            classed.list_of.push(list);
+        }
+        Some(classed)
+    }
+
+    /// The list of a class, a new one where it was not met before.
+    fn list(&mut self, class: &Class, order: impl FnOnce() -> Vec<usize>) -> u32 {
+        if let Some(&list) = self.classes.get(class) {
+            return list;
+        }
+        let list = u32::try_from(self.sums.len()).expect("fewer classes than kinds");
+        let order = order();
+        let costs_ms = vec![0.0; order.len()];
+        self.classes.insert(class.clone(), list);
+        self.sums.push(Sum { class: class.clone(), order, costs_ms, pieces: 0.0 });
+        list
+    }
+
+    /// Adds those of the kinds that follow.
+    fn extend(&mut self, other: Classed) {
+        let lists: Vec<u32> = other
+            .sums
+            .into_iter()
+            .map(|sum| {
+                let list = self.list(&sum.class, || sum.order);
+                self.sums[list as usize].add(sum.pieces, sum.costs_ms);
+                list
+            })
+            .collect();
+        self.list_of.extend(other.list_of.iter().map(|&list| lists[list as usize]));
     }
 }
 
 /// A ranked list in the making: the costs of its clients, added up.
 struct Sum {
+    class: Class,
     order: Vec<usize>,
     costs_ms: Vec<f64>,
     pieces: f64,
 }
 
 impl Sum {
+    fn add(&mut self, pieces: f64, costs_ms: impl IntoIterator<Item = f64>) {
+        self.pieces += pieces;
+        for (sum, cost) in self.costs_ms.iter_mut().zip(costs_ms) {
+            *sum += cost;
+        }
+    }
+
     fn list(self, ranker: &Ranker<'_>) -> RankedList {
         RankedList {
             clusters: self.order.into_iter().map(|position| ranker.cluster(position)).collect(),
@@ -176,11 +279,9 @@ impl Sum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::Family;
     use crate::geo::place::Point;
     use crate::geo::places::Stretch;
     use crate::steering::marks::tests::{policy, rule_for};
-    use crate::steering::pieces::pieces;
     use crate::steering::rank::tests::{id, world};
     use crate::steering::rules::Order;
 
@@ -193,7 +294,7 @@ mod tests {
         let known: Vec<Place> = [Place::default()].into_iter().chain(on_grid).collect();
         let count = known.len() as u32;
         let v4 = (0..count).map(|place| Stretch { start: place << 12, place }).collect();
-        Places { known, v4, v6: Vec::new() }
+        Places { known, v4: Vec::into(v4), v6: Vec::new().into() }
     }
 
     #[test]
@@ -201,8 +302,7 @@ mod tests {
         let (policy, world, places) = (policy(6), world(), globe());
         let ranker = Ranker::new(&policy, &policy.clusters, &world);
         let marks = Marks::new(&policy);
-        let mut kinds = Kinds::new(&policy, &ranker, &places);
-        pieces(Family::V4, &places, &marks).for_each(|piece| kinds.count(piece));
+        let kinds = Kinds::new(&policy, &ranker, &places, &marks);
         let lists = |grain, most| kinds.classed(&ranker, &marks, grain, most);
         let counts: Vec<usize> =
             Grain::ALL[..4].iter().map(|&grain| lists(grain, LISTS_MAX).unwrap().0.len()).collect();
@@ -223,8 +323,7 @@ mod tests {
         policy.rules = vec![rule_for(vec![], Order::Prefer(vec![id("bkk")]))];
         let ranker = Ranker::new(&policy, &policy.clusters, &world);
         let marks = Marks::new(&policy);
-        let mut kinds = Kinds::new(&policy, &ranker, &places);
-        pieces(Family::V4, &places, &marks).for_each(|piece| kinds.count(piece));
+        let kinds = Kinds::new(&policy, &ranker, &places, &marks);
         let (lists, _, _) = kinds.classed(&ranker, &marks, Grain::ALL[4], LISTS_MAX).unwrap();
         // And one for places without coordinates.
         assert_eq!(lists.len(), 2);

@@ -16,6 +16,7 @@
 //! balance   who would fill a cluster goes elsewhere: (list, slot) -> the rank at which the choice begins
 //! ```
 
+pub mod alike;
 pub mod balance;
 pub mod bend;
 pub mod binding;

@@ -1,7 +1,5 @@
 //! Pieces: all addresses, cut wherever their place or the policy's own prefixes change.
 
-use std::slice::Iter;
-
 use super::marks::Marks;
 use crate::cluster::Family;
 use crate::geo::places::{Places, Stretch};
@@ -24,72 +22,35 @@ pub(super) struct Piece {
     pub(super) mark: u32,
 }
 
-/// All pieces of a family, sorted, from 0 on.
-pub(super) fn pieces<'a>(family: Family, places: &'a Places, marks: &'a Marks) -> Pieces<'a> {
-    let (stretches, marks) = match family {
-        Family::V4 => (Stretches::V4(places.v4.iter()), &marks.v4),
-        Family::V6 => (Stretches::V6(places.v6.iter()), &marks.v6),
-    };
-    let mut pieces = Pieces { stretches, next: None, marks, at: Some(Piece { start: 0, place: 0, mark: 0 }) };
-    pieces.next = pieces.stretches.next();
-    pieces.step_to(0);
-    pieces
+/// Tells all pieces of a family, from address 0 on.
+pub(super) fn each_piece(family: Family, places: &Places, marks: &Marks, tell: impl FnMut(Piece)) {
+    match family {
+        Family::V4 => walk(&places.v4, &marks.v4, u128::from, tell),
+        Family::V6 => walk(&places.v6, &marks.v6, |upper: u64| u128::from(upper) << 64, tell),
+    }
 }
 
-enum Stretches<'a> {
-    V4(Iter<'a, Stretch<u32>>),
-    V6(Iter<'a, Stretch<u64>>),
-}
-
-impl Stretches<'_> {
-    /// Start and place of the next stretch.
-    fn next(&mut self) -> Option<(u128, u32)> {
-        match self {
-            Stretches::V4(rest) => rest.next().map(|stretch| (stretch.start.into(), stretch.place)),
-            Stretches::V6(rest) => {
-                rest.next().map(|stretch| (u128::from(stretch.start) << 64, stretch.place))
+/// The same for stretches of which `address` tells where they begin.
+fn walk<A: Copy>(
+    stretches: &[Stretch<A>],
+    marks: &[(u128, u32)],
+    address: impl Fn(A) -> u128,
+    mut tell: impl FnMut(Piece),
+) {
+    let (mut rest, mut place) = (stretches, 0);
+    let ends = marks.iter().skip(1).map(|mark| Some(mark.0)).chain([None]);
+    for (&(start, mark), end) in marks.iter().zip(ends) {
+        // What began before the mark reaches into it.
+        if rest.first().is_none_or(|first| address(first.start) > start) {
+            tell(Piece { start, place, mark });
+        }
+        while let Some((first, behind)) = rest.split_first() {
+            let start = address(first.start);
+            if end.is_some_and(|end| end <= start) {
+                break;
             }
+            (rest, place) = (behind, first.place);
+            tell(Piece { start, place, mark });
         }
-    }
-}
-
-/// The stretches of a family, cut at the edges of marks.
-pub(super) struct Pieces<'a> {
-    stretches: Stretches<'a>,
-    /// The next stretch.
-    next: Option<(u128, u32)>,
-    /// The marks behind the present one.
-    marks: &'a [(u128, u32)],
-    /// The present piece.
-    at: Option<Piece>,
-}
-
-impl Pieces<'_> {
-    /// Takes up what begins at `start`.
-    fn step_to(&mut self, start: u128) {
-        let Some(at) = &mut self.at else { return };
-        at.start = start;
-        if let Some((_, place)) = self.next.filter(|next| next.0 == start) {
-            at.place = place;
-            self.next = self.stretches.next();
-        }
-        if let Some(((_, mark), rest)) = self.marks.split_first().filter(|(first, _)| first.0 == start) {
-            at.mark = *mark;
-            self.marks = rest;
-        }
-    }
-}
-
-impl Iterator for Pieces<'_> {
-    type Item = Piece;
-
-    fn next(&mut self) -> Option<Piece> {
-        let piece = self.at?;
-        let ahead = [self.next.map(|next| next.0), self.marks.first().map(|mark| mark.0)];
-        match ahead.into_iter().flatten().min() {
-            Some(start) => self.step_to(start),
-            None => self.at = None,
-        }
-        Some(piece)
     }
 }

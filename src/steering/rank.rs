@@ -10,7 +10,7 @@
 use std::net::IpAddr;
 
 use super::marks::Mark;
-use super::ranker::{Basis, Grain, Ranker, Weighed, Why, estimate_ms};
+use super::ranker::{Basis, Class, Grain, Ranker, Weighed, Why, estimate_ms};
 use super::rules::Policy;
 use crate::cluster::{ClusterId, Inventory};
 use crate::geo::place::Place;
@@ -57,7 +57,8 @@ pub fn rank(
     let mark = Mark::at(policy, address);
     ranker.weigh(place, &mark, &mut weighed);
     let rule = ranker.rule(place, &mark);
-    let class = ranker.class(rule, &weighed, Grain::FINEST);
+    let mut class = Class::default();
+    ranker.class(rule, &mut weighed, Grain::FINEST, &mut class);
     let mut costs = Vec::new();
     let order = ranker.order(&class);
     ranker.costs(&class, &order, &weighed, &mut costs);

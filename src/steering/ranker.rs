@@ -75,7 +75,7 @@ impl Grain {
 }
 
 /// What all clients of one ranked list share. Clusters are places among the candidates.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Class {
     /// Those at the head of the list.
     head: Vec<usize>,
@@ -99,13 +99,14 @@ impl Class {
 }
 
 /// The order of the clusters behind the head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 enum Tail {
     /// By nearness to this one: the best of those that no rule names.
     Near(usize),
     /// As in the file.
     File,
     /// There are none: the rule says so.
+    #[default]
     None,
 }
 
@@ -118,11 +119,14 @@ pub(super) struct Weighed {
     pub(super) rows: Vec<Option<u32>>,
     cost_ms: Vec<f64>,
     pub(super) basis: Basis,
+    /// Memory for the costs of a head.
+    head_ms: Vec<f64>,
 }
 
 impl Default for Weighed {
     fn default() -> Weighed {
-        Weighed { distance_km: Vec::new(), rows: Vec::new(), cost_ms: Vec::new(), basis: Basis::File }
+        let (distance_km, cost_ms, head_ms) = (Vec::new(), Vec::new(), Vec::new());
+        Weighed { distance_km, rows: Vec::new(), cost_ms, basis: Basis::File, head_ms }
     }
 }
 
@@ -191,7 +195,7 @@ impl<'a> Ranker<'a> {
 
     /// What each candidate costs a client.
     pub(super) fn weigh(&self, place: &Place, mark: &Mark, weighed: &mut Weighed) {
-        let Weighed { distance_km, rows, cost_ms, basis } = weighed;
+        let Weighed { distance_km, rows, cost_ms, basis, .. } = weighed;
         distance_km.clear();
         if let Some(client) = place.point {
             let client = Vector::of(client);
@@ -223,34 +227,36 @@ impl<'a> Ranker<'a> {
         }
     }
 
-    /// The class of a client for whom this rule holds.
-    pub(super) fn class(&self, rule: Option<usize>, weighed: &Weighed, grain: Grain) -> Class {
-        let mut head = rule.map_or(Vec::new(), |rule| self.named[rule].clone());
-        let named = head.len();
+    /// The class of a client for whom this rule holds; it is written over `class`, whose memory it takes.
+    pub(super) fn class(&self, rule: Option<usize>, weighed: &mut Weighed, grain: Grain, class: &mut Class) {
+        let Class { head, named, gaps, tail } = class;
+        head.clear();
+        head.extend(rule.iter().flat_map(|&rule| &self.named[rule]));
+        *named = head.len();
         let only = rule.is_some_and(|rule| matches!(self.policy.rules[rule].order, Order::Only(_)));
-        let tail = match weighed.basis {
+        *tail = match weighed.basis {
             _ if only => Tail::None,
             Basis::File => Tail::File,
             Basis::Estimate | Basis::Measured => {
-                self.extend_by_cost(&mut head, grain.head.max(named + grain.unnamed), weighed);
+                self.extend_by_cost(head, grain.head.max(*named + grain.unnamed), weighed);
                 // Coarsest of all: the first of the rule stands for the best.
-                head.get(named).or(head.first()).map_or(Tail::None, |&best| Tail::Near(best))
+                head.get(*named).or(head.first()).map_or(Tail::None, |&best| Tail::Near(best))
             }
         };
-        let mut class = Class { head, named, gaps: [0; HEAD], tail };
+        *gaps = [0; HEAD];
         if grain.gaps && weighed.basis != Basis::File {
-            let mut costs = Vec::new();
-            self.costs(&class, &class.head, weighed, &mut costs);
+            let mut costs = std::mem::take(&mut weighed.head_ms);
+            self.costs(class, &class.head, weighed, &mut costs);
             for (gap, cost) in class.gaps.iter_mut().zip(&costs) {
                 *gap = GAPS_MS.iter().filter(|&&edge| cost - costs[0] >= edge).count() as u8;
             }
+            weighed.head_ms = costs;
         }
-        class
     }
 
     /// Puts the cheapest of those that are not on `head` there, until it is `len` long.
     fn extend_by_cost(&self, head: &mut Vec<usize>, len: usize, weighed: &Weighed) {
-        let Weighed { distance_km, rows, cost_ms, basis } = weighed;
+        let Weighed { distance_km, rows, cost_ms, basis, .. } = weighed;
         let better = |&a: &usize, &b: &usize| {
             let known = |position: usize| *basis == Basis::Measured && rows[position].is_some();
             let km = |position: usize| distance_km.get(position).copied().unwrap_or(0.0);
