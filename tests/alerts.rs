@@ -75,16 +75,22 @@ impl Alertmanager {
             .spawn();
         self.program = Some(Program(child.unwrap()));
         let log = || std::fs::read_to_string(path("log")).unwrap_or_default();
-        until_or("Alertmanager listens", || TcpStream::connect(self.at).is_ok(), log);
+        until_or("Alertmanager listens", || self.connect().is_some(), log);
     }
 
     fn end(&mut self) {
         self.program = None;
     }
 
+    /// A connection to it. The system may choose our port to be its own, while nobody listens there: that is none.
+    fn connect(&self) -> Option<TcpStream> {
+        let stream = TcpStream::connect(self.at).ok()?;
+        (stream.local_addr().ok()? != self.at).then_some(stream)
+    }
+
     /// Its firing alerts.
     fn firing(&self) -> Vec<Value> {
-        let Ok(mut stream) = TcpStream::connect(self.at) else { return Vec::new() };
+        let Some(mut stream) = self.connect() else { return Vec::new() };
         let request = "GET /api/v2/alerts HTTP/1.0\r\nhost: alertmanager\r\n\r\n";
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
