@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Bottom first: a module may use those above it in this list, never those below. Modules of one line are
 /// strangers to one another.
 const LAYERS: &[&[&str]] = &[
-    &["metrics", "wire"],
+    &["both", "metrics", "wire"],
     &["geo"],
     &["cluster"],
     &["health", "steering", "zone"],
@@ -46,13 +46,15 @@ const DOORS: &[(&str, &[&str])] = &[
     ("jiff::", &["alert"]),
     ("hmac::", &["wire", "probe"]),
     ("sha1::", &["probe"]),
-    ("crc32fast::", &["probe"]),
+    ("crc32fast::", &["probe", "load"]),
+    ("hashbrown::", &["geo", "steering"]),
     ("sha2::", &["wire"]),
-    ("siphasher::", &["wire"]),
+    ("siphasher::", &["wire", "steering", "load"]),
     ("base64::", &["files"]),
     ("nix::", &["server", "probe"]),
+    ("rustix::", &["server"]),
     ("getrandom::", &["server", "state", "probe"]),
-    ("libc::", &["net", "probe"]),
+    ("libc::", &["net", "probe", "server"]),
     ("tokio::", &["courier", "net", "notify", "probe", "admin", "server", "cli", "state"]),
     ("tracing::", &["server", "cli", "net", "probe", "courier"]),
 ];

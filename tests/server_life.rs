@@ -9,6 +9,8 @@ mod support;
 mod alerting;
 #[path = "server_life/drilling.rs"]
 mod drilling;
+#[path = "server_life/maps.rs"]
+mod maps;
 #[path = "server_life/orders.rs"]
 mod orders;
 #[path = "server_life/reloading.rs"]

@@ -11,7 +11,8 @@ use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
 
 use super::{Config, failed};
-use crate::load::{self, load};
+use crate::load::kept::KeptMaps;
+use crate::load::{self, load_kept};
 use crate::server::{Loader, start};
 
 /// Answers, until SIGTERM or SIGINT. SIGHUP reads the files anew; bad ones leave the good ones in force.
@@ -42,7 +43,8 @@ fn serve(config: PathBuf) -> Result<(), String> {
     let _entered = runtime.enter();
     // Before the files are read, which may take seconds: nobody's reload ends a server that starts.
     let mut hangup = signal(SignalKind::hangup()).map_err(unheard)?;
-    let loader: Loader = Arc::new(move || load(&config));
+    let kept = Arc::new(KeptMaps::default());
+    let loader: Loader = Arc::new(move || load_kept(&config, &kept));
     let server = start(&loader).map_err(|not_started| not_started.to_string())?;
     let mut term = signal(SignalKind::terminate()).map_err(unheard)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;

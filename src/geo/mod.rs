@@ -6,6 +6,7 @@ pub mod database;
 pub mod embedded;
 pub mod geofeed;
 mod layer;
+pub mod packed;
 pub mod place;
 pub mod places;
 pub mod prefix_map;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::packed::{Packed, Unpacking};
+
 /// Values are smaller than this.
 pub const VALUES_MAX: u32 = 1 << 24;
 
@@ -149,6 +151,37 @@ impl PrefixMap {
     /// Whether both are one in memory: clones of one another.
     pub fn is_same(&self, other: &PrefixMap) -> bool {
         Arc::ptr_eq(&self.root, &other.root)
+    }
+
+    /// Itself as octets, for [`unpack`](PrefixMap::unpack).
+    pub fn pack(&self, into: &mut Packed) {
+        into.u32(self.nodes.len() as u32);
+        into.u32(self.entries.len() as u32);
+        into.u64(self.tiles as u64);
+        self.root.iter().chain(self.entries.iter()).for_each(|entry| into.u32(entry.0));
+        for Node { first, before, begins } in self.nodes.iter() {
+            into.u32(*first);
+            into.octets(before);
+            begins.iter().for_each(|word| into.u64(*word));
+        }
+    }
+
+    /// What was packed; `None` where that is cut short.
+    pub fn unpack(from: &mut Unpacking<'_>) -> Option<PrefixMap> {
+        fn table(octets: &[u8]) -> Arc<[Entry]> {
+            let (entries, _) = octets.as_chunks();
+            entries.iter().map(|octets| Entry(u32::from_le_bytes(*octets))).collect()
+        }
+        let (nodes, entries) = (from.u32()?, from.u32()? as usize);
+        let tiles = usize::try_from(from.u64()?).ok()?;
+        let root = table(from.octets((1 << ROOT_BITS) * 4)?);
+        let entries = table(from.octets(entries.checked_mul(4)?)?);
+        let mut node = || {
+            let (first, before) = (from.u32()?, from.array()?);
+            Some(Node { first, before, begins: [from.u64()?, from.u64()?, from.u64()?, from.u64()?] })
+        };
+        let nodes = (0..nodes).map(|_| node()).collect::<Option<_>>()?;
+        Some(PrefixMap { root, nodes, entries, tiles })
     }
 
     /// How many tiles there are.
@@ -316,6 +349,10 @@ mod tests {
                 prop_assert!(bits <= grain && one_value(&runs, key, bits), "true: {:#x}/{}", key, bits);
                 prop_assert!(bits == 0 || !one_value(&runs, key, bits - 1), "least: {:#x}/{}", key, bits);
             }
+            let mut packed = Packed::default();
+            map.pack(&mut packed);
+            let again = PrefixMap::unpack(&mut Unpacking(&packed.0)).unwrap();
+            prop_assert!(again.tiles().eq(map.tiles()) && again.tile_count() == map.tile_count());
         }
 
         // The tiles follow one another without gap or overlap from the first address to the last.

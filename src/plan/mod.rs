@@ -1,7 +1,7 @@
 //! What the files say, compiled: the Plan.
 
 pub mod parts;
-mod router;
+pub mod router;
 pub mod served;
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use self::parts::{Parts, Settings, Steered};
-use self::router::Router;
+use self::router::{Router, Wanted, maps, wanted};
 use self::served::ServedZone;
 
 use crate::cluster::{CheckId, Cluster, ClusterId, CountId, FAMILY_ADDRESSES_MAX, Family, Inventory, Word};
@@ -24,7 +24,7 @@ use crate::steering::client::{Client, PlacedNetworks, Whose};
 use crate::steering::compile::Mapped;
 use crate::steering::deal::Dealt;
 use crate::steering::kinds::RankedList;
-use crate::steering::rules::{Policy, PolicyId};
+use crate::steering::rules::Policy;
 use crate::steering::service::{AllDown, Service, ServiceId};
 use crate::steering::slots;
 use crate::wire::edns::Subnet;
@@ -159,6 +159,10 @@ impl PoolKind {
 pub struct Map {
     /// The key of the (first) policy that it is made of.
     pub policy: Arc<str>,
+    /// The clusters that it chooses among.
+    pub candidates: Vec<ClusterId>,
+    /// Its fingerprint, with that of its geography; `None` where it has nothing to choose.
+    pub print: Option<u128>,
     /// Address -> ranked list.
     pub mapped: Mapped,
     /// What an operator placed among addresses that are not on the public internet.
@@ -294,8 +298,15 @@ impl Plan {
 impl Plan {
     /// Compiles `parts`, with what is known of where addresses are.
     pub fn new(parts: Parts, places: &Places) -> Result<Plan, TooLargeSet> {
-        let Parts { zones, inventory, checks, policies, settings, distrust, balance, fed } = parts;
-        let mut router = Router::new(&inventory, &policies, places, &fed);
+        let wanted = wanted(&parts);
+        let maps = maps(&wanted, &parts, 0, |_, of| Some(of.compiled(places)));
+        Plan::over(maps.unwrap_or_default(), wanted, parts)
+    }
+
+    /// Compiles `parts` over the maps that they need ([`wanted`]), in that order.
+    pub fn over(maps: Vec<Arc<Map>>, wanted: Vec<Wanted>, parts: Parts) -> Result<Plan, TooLargeSet> {
+        let Parts { zones, inventory, checks, policies, settings, distrust, balance, .. } = parts;
+        let mut router = Router { inventory: &inventory, policies: &policies, wanted, kinds: Vec::new() };
         let (mut services, mut routes, mut bound) = (Vec::new(), Vec::new(), Vec::new());
         let (mut records, mut served, mut apexes) = (Vec::new(), Vec::new(), HashMap::new());
         for zone in zones {
@@ -335,9 +346,8 @@ impl Plan {
             let own_serial = served.last().is_some_and(|zone| zone.secondaries.of_health);
             records.push(ZoneRecords { records: zone.records, steered, own_serial });
         }
-        let Router { kinds, maps, .. } = router;
+        let kinds = router.kinds;
         let mut groups = groups(&services, &mut routes, &maps);
-        let maps: Vec<_> = maps.into_iter().map(|(_, _, map)| map).collect();
         if balance.is_some() {
             for group in &mut groups {
                 let family = kinds[usize::from(group.kind)].family;
@@ -385,16 +395,12 @@ impl Plan {
     }
 }
 
-fn groups(
-    services: &[Service],
-    routes: &mut [Route],
-    maps: &[(PolicyId, Vec<ClusterId>, Arc<Map>)],
-) -> Vec<Group> {
+fn groups(services: &[Service], routes: &mut [Route], maps: &[Arc<Map>]) -> Vec<Group> {
     let mut groups: BTreeMap<(u16, u16), Group> = BTreeMap::new();
     // That a cluster's own name has no node up is told by the verdicts of its nodes.
     for route in routes.iter().filter(|route| !services[route.service.0 as usize].is_exposed) {
         let group = groups.entry((route.map, route.kind)).or_insert_with(|| {
-            let candidates = maps[usize::from(route.map)].1.clone();
+            let candidates = maps[usize::from(route.map)].candidates.clone();
             let (services, parts) = (Vec::new(), Arc::default());
             Group { map: route.map, kind: route.kind, candidates, services, demand: 0.0, parts }
         });

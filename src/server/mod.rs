@@ -7,6 +7,7 @@
 //! alerting: looks at Live, and at what became of reloads; Notifications --> couriers
 //! exporting --Edited-----------/    what secondaries of zones of health get, at most once a second
 //! drilling: rehearsed failures: what the prober takes to have failed, and when that was seen
+//! upkeep: maps are kept on disk for the next start, databases looked through, behind the answers' backs
 //! desks: the admin listener (/metrics, /status) and the control socket (reload, status, explain, overrides)
 //! ```
 
@@ -20,6 +21,7 @@ mod listening;
 pub mod ordering;
 mod publishing;
 mod start;
+mod upkeep;
 #[cfg(unix)]
 mod user;
 

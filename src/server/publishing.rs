@@ -16,6 +16,7 @@ use super::drilling::{self, Drilling};
 use super::exporting::{Ledger, Noticing, edit};
 use super::ordering::{self, OrderKeeper};
 use super::start::{Loader, named};
+use super::upkeep::{beside, keep};
 use crate::files::duration;
 use crate::files::issue::{Issue, Severity};
 use crate::files::server::ServerFile;
@@ -61,6 +62,8 @@ pub(super) struct Publishing {
     pub(super) live: Arc<Live>,
     pub(super) record: Arc<Record>,
     pub(super) loader: Loader,
+    /// Where a reload can be asked for.
+    pub(super) reloads: mpsc::WeakSender<Waiting>,
     pub(super) reload_requests: mpsc::Receiver<Waiting>,
     /// What probes told of ways and of load.
     pub(super) senses: Senses,
@@ -184,7 +187,7 @@ pub(super) async fn publish(mut own: Publishing) {
                 let (loader, done) = (Arc::clone(&own.loader), done.clone());
                 let (season, ledger) = (own.season, Arc::clone(&own.ledger));
                 let last = arc_swap::Guard::into_inner(own.live.now());
-                tokio::task::spawn_blocking(move || {
+                let body = move || {
                     // A panic of the loader is a bug; it must not keep later reloads waiting.
                     let loaded = catch_unwind(AssertUnwindSafe(|| {
                         let mut loaded = loader()?;
@@ -197,15 +200,21 @@ pub(super) async fn publish(mut own: Publishing) {
                         Err(vec![Issue { severity: Severity::Error, at: None, what, remedy: None, also: None }])
                     });
                     let _ = done.blocking_send((loaded, waiting));
-                });
+                };
+                if let Err(error) = beside("reload", body) {
+                    loading = false;
+                    tracing::error!("the files are not read anew: no thread for it: {error}");
+                }
             }
             Some((loaded, waiting)) = loads.recv() => {
                 loading = false;
                 match loaded {
-                    Ok(loaded) => {
+                    Ok(mut loaded) => {
+                        let upkeep = loaded.upkeep.take();
                         told = Some((waiting, Ok(reloaded(&loaded, &own.started))));
                         own.facts.send_replace(Arc::new(Facts::of(&loaded)));
                         take(&mut own.publisher, &own.record, loaded);
+                        keep(upkeep, own.reloads.clone());
                         targets.send_replace(aims(&own.publisher));
                         senses(&own.senses).keep(own.publisher.plan().targets.iter().map(|target| &target.aim));
                     }

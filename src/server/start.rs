@@ -20,6 +20,7 @@ use super::late;
 use super::listening::{Listening, chance};
 use super::ordering::Request;
 use super::publishing::{PROBES, Publishing, Season, Waiting, publish};
+use super::upkeep::keep;
 #[cfg(unix)]
 use super::user::{become_user, unreadable};
 use crate::answer::respond::respond;
@@ -132,7 +133,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     let season = Season::new(&loaded.server);
     season.season(&mut loaded);
     let (facts, known) = watch::channel(Arc::new(Facts::of(&loaded)));
-    let Loaded { server, mut plan, .. } = loaded;
+    let Loaded { server, mut plan, upkeep, .. } = loaded;
     let kept = match state::read(&server.state, SystemTime::now()) {
         Ok(kept) => kept,
         Err(error) => {
@@ -200,6 +201,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
         live: Arc::clone(&live),
         record: Arc::clone(&record),
         loader: Arc::clone(loader),
+        reloads: handle.reloads.downgrade(),
         reload_requests,
         order_requests,
         senses,
@@ -214,6 +216,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
         facts,
         ended,
     }));
+    keep(upkeep, handle.reloads.downgrade());
     runtime.spawn(late::serve(errands, Arc::clone(&live), Arc::clone(&record), read, chance()?));
     Ok(Server {
         live,

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::geo::packed::{Packed, Unpacking};
+
 /// In the place of a list: the tile decides.
 const BY_TILE: u32 = u32::MAX;
 
@@ -22,6 +24,17 @@ pub(super) struct Runs(Vec<(u128, u32)>);
 impl Exact {
     pub(super) fn new(v4: Runs, v6: Runs) -> Exact {
         Exact { v4, v6 }
+    }
+
+    /// Itself as octets, for [`unpack`](Exact::unpack).
+    pub fn pack(&self, into: &mut Packed) {
+        self.v4.pack(into);
+        self.v6.pack(into);
+    }
+
+    /// What was packed; `None` where that is cut short.
+    pub fn unpack(from: &mut Unpacking<'_>) -> Option<Exact> {
+        Some(Exact { v4: Runs::unpack(from)?, v6: Runs::unpack(from)? })
     }
 
     /// The list of an address, if it is known here.
@@ -45,6 +58,19 @@ impl Exact {
 }
 
 impl Runs {
+    fn pack(&self, into: &mut Packed) {
+        into.u32(self.0.len() as u32);
+        for &(start, list) in &self.0 {
+            into.u128(start);
+            into.u32(list);
+        }
+    }
+
+    fn unpack(from: &mut Unpacking<'_>) -> Option<Runs> {
+        let count = from.u32()?;
+        (0..count).map(|_| Some((from.u128()?, from.u32()?))).collect::<Option<_>>().map(Runs)
+    }
+
     #[inline]
     fn list(&self, at: u128) -> Option<u32> {
         let behind = self.0.partition_point(|run| run.0 <= at);

@@ -30,6 +30,7 @@ pub mod exact;
 pub mod kinds;
 pub mod marks;
 mod measured;
+mod packed;
 mod pieces;
 pub mod ramp;
 pub mod rank;

@@ -67,7 +67,7 @@ pub struct Rule {
 }
 
 /// For whom a rule is: all keys that are not empty must match, any value of a key does. All empty: everyone.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
 pub struct From {
     /// The client's continent is one of these.
     pub continents: Vec<Continent>,

@@ -4,7 +4,10 @@
 //! files::read (TOML, master files, RTT tables)  -> Linked   \
 //! GeoIP databases, geofeeds                     -> Geography -> Places -> Plan
 //! ```
+//! A server's maps are kept, and found again: [`kept`].
 #![allow(clippy::disallowed_methods)] // This is the shell that reads.
+
+pub mod kept;
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -15,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::kept::{KeptMaps, KnownDatabase, Looks, Upkeep};
 use crate::alert::receiver::Alerting;
 use crate::alert::standing::Dated;
 use crate::files;
@@ -32,6 +36,8 @@ use crate::geo::places::Places;
 use crate::geo::sources::{Known, sources};
 use crate::plan::Plan;
 use crate::plan::parts::{Parts, Rates, Settings, Steered, ZonePart};
+use crate::plan::router::{maps, wanted};
+use crate::steering::alike::MapOf;
 use crate::steering::service::ServiceId;
 use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
@@ -47,7 +53,8 @@ pub struct Loaded {
     pub server: ServerFile,
     /// What they say, compiled.
     pub plan: Plan,
-    /// Where addresses are, by source: large, and only needed to explain. Drop it before serving.
+    /// Where addresses are, by source: large, and only needed to explain. Drop it before serving. Without databases where those did not
+    /// have to be read ([`load_kept`]).
     pub geography: Geography,
     /// Warnings.
     pub issues: Vec<Issue>,
@@ -59,6 +66,8 @@ pub struct Loaded {
     pub alerts: Alerting,
     /// How old the databases are.
     pub databases: Vec<Dated>,
+    /// What is left to do once all is in force, where maps are kept.
+    pub upkeep: Option<Upkeep>,
 }
 
 /// How long the parts of a load took.
@@ -111,13 +120,29 @@ impl Geography {
 
 /// Reads and compiles all that `config` names. The errors, with the warnings beside them, where there are any.
 pub fn load(config: &Path) -> Result<Loaded, Vec<Issue>> {
+    loaded(config, None)
+}
+
+/// The same, but what is kept is neither compiled again nor read: see [`kept`].
+///
+/// # Errors
+/// As of [`load`].
+pub fn load_kept(config: &Path, kept: &Arc<KeptMaps>) -> Result<Loaded, Vec<Issue>> {
+    loaded(config, Some(kept))
+}
+
+fn loaded(config: &Path, kept: Option<&Arc<KeptMaps>>) -> Result<Loaded, Vec<Issue>> {
     let files = RefCell::new(Vec::new());
     let file = |path: &Path| {
         files.borrow_mut().push(path.to_owned());
         fs::read(path)
     };
-    let loaded = load_from(config, Disk { file: &file, names: &names }, |_| {})?;
+    let loaded = load_through(config, Disk { file: &file, names: &names }, |_| {}, kept)?;
     Ok(Loaded { files: files.into_inner(), ..loaded })
+}
+
+fn is_grave(issues: &[Issue]) -> bool {
+    issues.iter().any(|issue| issue.severity == Severity::Error)
 }
 
 /// steerdns.toml alone: where the server's files are.
@@ -132,8 +157,7 @@ pub fn server(config: &Path) -> Result<ServerFile, Vec<Issue>> {
     let source = Arc::new(Source { path: config.to_string_lossy().into(), text });
     let mut issues = Vec::new();
     let server = files::server::read(&source, &mut issues);
-    let grave = issues.iter().any(|issue| issue.severity == Severity::Error);
-    if grave { Err(issues) } else { Ok(server) }
+    if is_grave(&issues) { Err(issues) } else { Ok(server) }
 }
 
 /// Who is told of alerts, as steerdns.toml and the files that it names for that say; and what this nameserver is called.
@@ -147,31 +171,61 @@ pub fn alerts(config: &Path) -> Result<(Alerting, ServerFile), Vec<Issue>> {
     if issues.is_empty() { Ok((settings, server)) } else { Err(issues) }
 }
 
-/// How old a database is.
-fn dated(database: &Database) -> Dated {
-    Dated { name: database.name().into(), built: Duration::from_secs(database.about().build_epoch) }
-}
-
-/// The same, from another disk, and with what `adjust` makes of the linked files.
+/// The same as [`load`], from another disk, and with what `adjust` makes of the linked files.
+///
+/// # Errors
+/// As of [`load`].
 pub fn load_from(
     config: &Path,
     disk: Disk<'_>,
     adjust: impl FnOnce(&mut Linked),
+) -> Result<Loaded, Vec<Issue>> {
+    load_through(config, disk, adjust, None)
+}
+
+fn load_through(
+    config: &Path,
+    disk: Disk<'_>,
+    adjust: impl FnOnce(&mut Linked),
+    kept: Option<&Arc<KeptMaps>>,
 ) -> Result<Loaded, Vec<Issue>> {
     let began = Instant::now();
     let (linked, mut issues) = world(config, disk);
     let read = Instant::now();
     let mut linked = linked.ok_or_else(|| std::mem::take(&mut issues))?;
     adjust(&mut linked);
-    let geography = geography_from(&linked.server.geoip, disk, &mut issues);
-    if issues.iter().any(|issue| issue.severity == Severity::Error) {
+    let (server, alerts) = (linked.server.clone(), linked.alerts.clone());
+    let mut geography = Geography::default();
+    geography.read_geofeeds(&server.geoip, disk, &mut issues);
+    let fed = geography.geofeeds.iter().flat_map(|feed| feed.entries.iter().map(|entry| entry.prefix));
+    let parts = parts(linked, fed.collect());
+    let wanted = wanted(&parts);
+    let feeds: Vec<u64> = geography.read.iter().map(|read| read.number).collect();
+    let find = |print| kept.and_then(|kept| kept.find(&server.state, print));
+    let unread = kept.and_then(|kept| {
+        let databases = kept.databases(&server.state, &server.geoip.databases)?;
+        let maps = maps(&wanted, &parts, kept::geography(&databases, &feeds), |print, _| find(print))?;
+        Some((maps, databases))
+    });
+    let is_unread = unread.is_some();
+    let (maps, databases, located) = if let Some((maps, databases)) = unread {
+        geography.read.extend(databases.iter().map(KnownDatabase::read));
+        (maps, databases, Instant::now())
+    } else {
+        let databases = geography.read_databases(&server.geoip, disk, &mut issues);
+        if is_grave(&issues) {
+            return Err(issues);
+        }
+        let places = geography.places();
+        let located = Instant::now();
+        let compiled = |print, of: MapOf<'_>| Some(find(print).unwrap_or_else(|| of.compiled(&places)));
+        let maps = maps(&wanted, &parts, kept::geography(&databases, &feeds), compiled);
+        (maps.unwrap_or_default(), databases, located)
+    };
+    if is_grave(&issues) {
         return Err(issues);
     }
-    let places = geography.places();
-    let located = Instant::now();
-    let (server, alerts) = (linked.server.clone(), linked.alerts.clone());
-    let fed = geography.geofeeds.iter().flat_map(|feed| feed.entries.iter().map(|entry| entry.prefix));
-    let plan = match Plan::new(parts(linked, fed.collect()), &places) {
+    let plan = match Plan::over(maps, wanted, parts) {
         Ok(plan) => plan,
         Err(large) => {
             let what = large.to_string();
@@ -180,8 +234,13 @@ pub fn load_from(
         }
     };
     let took = Took { reading: read - began, geography: located - read, compiling: located.elapsed() };
-    let databases = geography.databases.iter().map(dated).collect();
-    Ok(Loaded { server, plan, geography, issues, took, files: Vec::new(), alerts, databases })
+    let dated = databases.iter().map(KnownDatabase::dated).collect();
+    let upkeep = kept.map(|kept| {
+        kept.take(&plan.maps, &databases);
+        let (kept, state, maps) = (Arc::clone(kept), server.state.clone(), plan.maps.clone());
+        Upkeep { kept, state, maps, databases, is_unread }
+    });
+    Ok(Loaded { server, plan, geography, issues, took, files: Vec::new(), alerts, databases: dated, upkeep })
 }
 
 /// Reads and links the files of the zones.
@@ -259,41 +318,66 @@ fn names(directory: &Path) -> io::Result<Vec<String>> {
 pub fn geography(geoip: &Geoip) -> Result<Geography, Vec<Issue>> {
     let mut issues = Vec::new();
     let geography = geography_from(geoip, disk(), &mut issues);
-    let grave = issues.iter().any(|issue| issue.severity == Severity::Error);
-    if grave { Err(issues) } else { Ok(geography) }
+    if is_grave(&issues) { Err(issues) } else { Ok(geography) }
 }
 
 fn geography_from(geoip: &Geoip, disk: Disk<'_>, issues: &mut Vec<Issue>) -> Geography {
     let mut geography = Geography::default();
-    for path in &geoip.databases {
-        let Some(octets) = octets(path, disk, issues) else { continue };
-        geography.read.push(FileRead::new(&path.value, &octets));
-        match Database::new(&path.value.to_string_lossy(), octets) {
-            Ok(database) => geography.databases.push(database),
-            Err(error) => issues.push(Issue::error(path.at.clone(), error.to_string())),
-        }
-    }
-    for path in &geoip.geofeeds {
-        let Some(octets) = octets(path, disk, issues) else { continue };
-        geography.read.push(FileRead::new(&path.value, &octets));
-        let name = path.value.to_string_lossy();
-        match String::from_utf8(octets) {
-            Ok(text) => {
-                let source = Arc::new(Source { path: name.into(), text });
-                let (geofeed, found) = files::geofeed::parse(&source);
-                issues.extend(found);
-                geography.geofeeds.push(geofeed);
-            }
-            Err(_) => issues.push(Issue::error(path.at.clone(), format!("`{name}` is not UTF-8 text"))),
-        }
-    }
+    geography.read_geofeeds(geoip, disk, issues);
+    geography.read_databases(geoip, disk, issues);
     geography
+}
+
+impl Geography {
+    /// Reads the databases, and tells how they are known again.
+    fn read_databases(
+        &mut self,
+        geoip: &Geoip,
+        disk: Disk<'_>,
+        issues: &mut Vec<Issue>,
+    ) -> Vec<KnownDatabase> {
+        let mut known = Vec::new();
+        for path in &geoip.databases {
+            let looks = Looks::of(&path.value).ok(); // Before it is read, so that it is the older of the two.
+            let Some(octets) = octets(path, disk, issues) else { continue };
+            let read = FileRead::new(&path.value, &octets);
+            match Database::new(&path.value.to_string_lossy(), octets) {
+                Ok(database) => {
+                    known.push(KnownDatabase::new(&read, looks, database.about().build_epoch));
+                    self.databases.push(database);
+                    self.read.push(read);
+                }
+                Err(error) => issues.push(Issue::error(path.at.clone(), error.to_string())),
+            }
+        }
+        known
+    }
+
+    fn read_geofeeds(&mut self, geoip: &Geoip, disk: Disk<'_>, issues: &mut Vec<Issue>) {
+        for path in &geoip.geofeeds {
+            let Some(octets) = octets(path, disk, issues) else { continue };
+            self.read.push(FileRead::new(&path.value, &octets));
+            let name = path.value.to_string_lossy();
+            match String::from_utf8(octets) {
+                Ok(text) => {
+                    let source = Arc::new(Source { path: name.into(), text });
+                    let (geofeed, found) = files::geofeed::parse(&source);
+                    issues.extend(found);
+                    self.geofeeds.push(geofeed);
+                }
+                Err(_) => issues.push(Issue::error(path.at.clone(), format!("`{name}` is not UTF-8 text"))),
+            }
+        }
+    }
 }
 
 impl FileRead {
     fn new(path: &Path, octets: &[u8]) -> FileRead {
-        let number = u64::from(crc32fast::hash(octets)) << 32 | octets.len() as u64 & u64::from(u32::MAX);
-        FileRead { path: path.to_owned(), number }
+        FileRead { path: path.to_owned(), number: FileRead::number(crc32fast::hash(octets), octets.len()) }
+    }
+
+    fn number(crc: u32, octets: usize) -> u64 {
+        u64::from(crc) << 32 | octets as u64 & u64::from(u32::MAX)
     }
 }
 

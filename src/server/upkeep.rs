@@ -1,0 +1,59 @@
+//! What may take seconds, beside answering: threads that get what answering leaves of the processors.
+#![allow(unsafe_code)]
+
+use std::{io, thread};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::publishing::Waiting;
+use crate::load::kept::{Undone, Upkeep};
+
+/// The lowest priority that the system knows.
+const LOWEST: i32 = 19;
+
+/// Starts a thread of this name, of the lowest priority. Whatever threads it starts have it, too.
+pub(super) fn beside(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let body = || {
+        if let Err(error) = rustix::process::nice(LOWEST) {
+            tracing::debug!("a thread keeps its priority: {error}");
+        }
+        body();
+    };
+    thread::Builder::new().name(name.into()).spawn(body).map(drop)
+}
+
+/// Ends a load whose maps are in force: keeps them, gives the memory back that it took, and looks whether databases that were not read are
+/// what they were taken for. Where one is not, it asks for a reload.
+pub(super) fn keep(upkeep: Option<Upkeep>, reloads: mpsc::WeakSender<Waiting>) {
+    let body = move || {
+        match upkeep.map_or(Ok(()), Upkeep::run) {
+            Ok(()) => {}
+            Err(Undone::Unkept(error)) => {
+                tracing::warn!("compiled maps cannot be kept, the next start compiles them again: {error}");
+            }
+            Err(Undone::Changed(path)) => {
+                tracing::warn!(
+                    "`{}` is not what it was, though its size, its time of change and its end are the same: it is read again",
+                    path.display()
+                );
+                if let Some(reloads) = reloads.upgrade() {
+                    // What comes of it is logged where it is decided.
+                    let _ = reloads.blocking_send(oneshot::channel().0);
+                }
+            }
+        }
+        trim();
+    };
+    if let Err(error) = beside("upkeep", body) {
+        tracing::warn!("compiled maps are not kept: no thread for it: {error}");
+    }
+}
+
+/// Gives memory back to the system that is free: a load takes ten times what it leaves.
+fn trim() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it has no precondition, and changes nothing that is in use.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
