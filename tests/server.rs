@@ -1,12 +1,15 @@
 //! Real sockets on port 0: they prove the wiring of the transports, not what is answered.
 #![allow(clippy::disallowed_methods, reason = "clients have sockets and clocks of their own")]
 #![allow(clippy::unwrap_used, reason = "a test may")]
+#![allow(unsafe_code, reason = "an allocator that counts is an allocator")]
 
 #[path = "server/tcp.rs"]
 mod tcp;
 #[path = "server/udp.rs"]
 mod udp;
 
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +32,47 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Questions that fit into the cold lane.
 const LANE: usize = 2;
+
+thread_local! {
+    /// Octets that this thread has allocated and not given back; the servers of other tests have threads of their own.
+    static HELD: Cell<isize> = const { Cell::new(0) };
+    /// The most that it ever held.
+    static MOST_HELD: Cell<isize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, and what each thread holds.
+struct Counting;
+
+impl Counting {
+    fn count(more: usize, less: usize) {
+        HELD.set(HELD.get() + more as isize - less as isize);
+        MOST_HELD.set(MOST_HELD.get().max(HELD.get()));
+    }
+}
+
+// SAFETY: everything is the system allocator's doing; the count neither allocates nor unwinds.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        Counting::count(layout.size(), 0);
+        // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`, which is that of `System`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        Counting::count(size, layout.size());
+        // SAFETY: as above; `pointer` came from `System`.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        Counting::count(0, layout.size());
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
 
 /// How UDP is served.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,6 +123,11 @@ fn respond(
     let octets = match what {
         b"nothing" => return Reply::Drop,
         b"later" => return Reply::Later(Ask { query: buf[..len].into() }),
+        b"held" => {
+            let most = MOST_HELD.get().to_be_bytes();
+            buf[len..len + most.len()].copy_from_slice(&most);
+            return Reply::Done(len + most.len(), FACT);
+        }
         b"panic" => {
             buf[..12].fill(0xFF);
             panic!("a test's panic");

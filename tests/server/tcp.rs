@@ -23,7 +23,7 @@ fn framed(message: &[u8]) -> Vec<u8> {
 }
 
 /// The next answer; an error where the connection has ended.
-fn answer(client: &mut TcpStream) -> io::Result<Vec<u8>> {
+fn answer(client: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut len = [0; 2];
     client.read_exact(&mut len)?;
     let mut message = vec![0; usize::from(u16::from_be_bytes(len))];
@@ -58,6 +58,25 @@ fn pipelined_queries_are_answered_in_order() {
         for n in 0..1000 {
             assert_eq!(id(&answer(&mut client).unwrap()), n, "{engine:?}");
         }
+    }
+}
+
+#[test]
+fn what_one_segment_brought_goes_back_in_one_in_order() {
+    let server = Server::tcp(Limits::default());
+    let mut client = connected(server.address);
+    // As many as one segment holds, there and back, whatever the interface.
+    let all: Vec<u8> = (0..30).flat_map(|n| framed(&query(n, "a"))).collect();
+    // More than once: answers that left one by one might by chance be there together.
+    for _ in 0..20 {
+        client.write_all(&all).unwrap();
+        let mut octets = [0; 4096];
+        let read = client.read(&mut octets).unwrap();
+        let mut answers = &octets[..read];
+        for n in 0..30 {
+            assert_eq!(answer(&mut answers).map(|it| id(&it)).ok(), Some(n));
+        }
+        assert!(answers.is_empty());
     }
 }
 
@@ -231,6 +250,39 @@ fn a_client_that_does_not_read_is_not_read_from_and_then_closed() {
     assert_eq!(asked(&mut connected(server.address), 1).unwrap(), 1, "others are served meanwhile");
     until("closed", || server.connection_metrics().contains("closed_total{cause=\"stalled\"} 1\n"));
     assert!(server.totals().paths[1].answered() < 2000, "it was not read from while it did not read");
+}
+
+#[test]
+fn clients_that_do_not_read_make_us_hold_no_more_than_a_bound() {
+    const DEAF: usize = 8;
+    /// Questions that wait: what was read at once, 16 KiB. Answers: one, as it passes 16 KiB. And a connection's own.
+    const EACH: usize = 16 * 1024 + (2 + 60_000) + 8 * 1024;
+    let server = Server::tcp(Limits { write: Duration::from_secs(1), ..Limits::default() });
+    let most_held = || {
+        let mut client = connected(server.address);
+        client.write_all(&framed(&query(1, "held"))).unwrap();
+        let told = answer(&mut client).unwrap();
+        usize::from_be_bytes(*told.last_chunk().unwrap())
+    };
+    let before = most_held();
+    // 2,000 questions of 600 octets for answers of 60,000: more of both than any socket's queue holds.
+    let mut question = query(1, "large");
+    question.resize(600, 0);
+    let all = framed(&question).repeat(2000);
+    thread::scope(|scope| {
+        for _ in 0..DEAF {
+            scope.spawn(|| {
+                let mut deaf = connected(server.address);
+                deaf.set_write_timeout(Some(PATIENCE)).unwrap();
+                // It ends with the connection.
+                let _ = deaf.write_all(&all);
+                let closed = format!("closed_total{{cause=\"stalled\"}} {DEAF}\n");
+                until("closed", || server.connection_metrics().contains(&closed));
+            });
+        }
+    });
+    let grown = most_held() - before;
+    assert!((1..=DEAF * EACH).contains(&grown), "{grown} octets for {DEAF} connections");
 }
 
 #[test]
