@@ -12,6 +12,8 @@ pub const VALUES_MAX: u32 = 1 << 24;
 const ROOT_BITS: u8 = 16;
 /// The bits that each node below it decides.
 const NODE_BITS: u8 = 8;
+/// The networks of a node.
+const NETWORKS: u32 = 1 << NODE_BITS;
 
 /// From an address's leading 64 bits to a value, and to the length of the network that shares it.
 ///
@@ -23,7 +25,7 @@ const NODE_BITS: u8 = 8;
 ///
 /// ```text
 /// address  11001011 00000000 | 01110001 | …
-///          root[16 bits] ----> node[8 bits] -> node …    each an Entry: a tile, or the next node
+///          root[16 bits] ----> node[8 bits] -> node …    each an entry: a value, or the next node
 /// ```
 ///
 /// Clones share its memory.
@@ -31,12 +33,12 @@ const NODE_BITS: u8 = 8;
 pub struct PrefixMap {
     root: Arc<[Entry]>,
     nodes: Arc<[Node]>,
-    entries: Arc<[Entry]>,
+    entries: Entries,
     tiles: usize,
 }
 
-/// A tile: its value, and its length in the low 8 bits. Or a node: bit 7 is set, as in no length, and the other 31 bits are its
-/// number.
+/// An entry of the root. A tile: its value, and its length in the low 8 bits. Or a node: bit 7 is set, as in no length, and the other
+/// 31 bits are its number.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Entry(u32);
 
@@ -58,15 +60,103 @@ impl Entry {
     }
 }
 
-/// 256 equal networks, of which neighbours with the same entry are stored once.
+/// 256 equal networks, of which neighbours with the same value are one run.
 #[derive(Clone)]
 struct Node {
-    /// Its first entry.
+    /// The entry of its first run; those of the others follow.
     first: u32,
-    /// How many entries begin in the words before each word of `begins`.
-    before: [u8; 4],
-    /// Bit n: an entry begins at the n-th network. The first one always does.
-    begins: [u64; 4],
+    /// The first of its nodes; the others follow.
+    nodes: u32,
+    /// How many runs begin in the words before each word of `begins`.
+    before: [u8; WORDS],
+    /// Bit n: a run begins at the n-th network. The first one always does. Each word in two halves, the lower one first: four octets less
+    /// of alignment.
+    begins: [[u32; 2]; WORDS],
+}
+
+/// A node's bits, 64 in each.
+const WORDS: usize = 4;
+
+/// What all runs hold, of all nodes: a value, or, where the highest bit is set, which of its node's nodes. In two octets each where values
+/// are small enough.
+#[derive(Clone)]
+enum Entries {
+    Narrow(Arc<[u16]>),
+    Wide(Arc<[u32]>),
+}
+
+/// What a run holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Run {
+    Value(u32),
+    /// Which of its node's nodes.
+    Node(u32),
+}
+
+const NARROW_NODE: u16 = 1 << 15;
+const WIDE_NODE: u32 = 1 << 31;
+
+impl Entries {
+    #[inline]
+    fn run(&self, at: usize) -> Run {
+        match self {
+            Entries::Narrow(runs) if runs[at] & NARROW_NODE == 0 => Run::Value(runs[at].into()),
+            Entries::Narrow(runs) => Run::Node((runs[at] & !NARROW_NODE).into()),
+            Entries::Wide(runs) if runs[at] & WIDE_NODE == 0 => Run::Value(runs[at]),
+            Entries::Wide(runs) => Run::Node(runs[at] & !WIDE_NODE),
+        }
+    }
+
+    fn new(runs: &[Run]) -> Entries {
+        let narrow = |run: &Run| match *run {
+            Run::Value(value) => u16::try_from(value).ok().filter(|value| value & NARROW_NODE == 0),
+            Run::Node(which) => u16::try_from(which).ok().map(|which| which | NARROW_NODE),
+        };
+        let wide = |run: &Run| match *run {
+            Run::Value(value) => value,
+            Run::Node(which) => which | WIDE_NODE,
+        };
+        match runs.iter().map(narrow).collect::<Option<Vec<u16>>>() {
+            Some(runs) => Entries::Narrow(runs.into()),
+            None => Entries::Wide(runs.iter().map(wide).collect()),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Entries::Narrow(runs) => size_of_val(&**runs),
+            Entries::Wide(runs) => size_of_val(&**runs),
+        }
+    }
+}
+
+impl Node {
+    #[inline]
+    fn word(&self, number: usize) -> u64 {
+        let [low, high] = self.begins[number];
+        u64::from(high) << 32 | u64::from(low)
+    }
+
+    /// The run around one of its networks: how many are before it, and how large the largest aligned block of networks around this one
+    /// is that lies within it, as a power of 2.
+    #[inline]
+    fn run(&self, at: u32) -> (u32, u32) {
+        let (number, bit) = ((at / 64) as usize, at % 64);
+        let word = self.word(number);
+        let up_to = word << (63 - bit);
+        let before = u32::from(self.before[number]) + up_to.count_ones() - 1;
+        // A block of 2^k networks does not reach what differs in a bit from k on.
+        let apart = |outside: u32| (bit ^ outside).ilog2();
+        if word & !1 == 0 {
+            let (even, odd) = (self.word(number & !1), self.word(number | 1));
+            return (before, if even & !1 == 0 && odd == 0 { 7 } else { 6 });
+        }
+        let from = bit.saturating_sub(up_to.leading_zeros());
+        let behind = word >> bit >> 1;
+        let least = if from == 0 { 6 } else { apart(from - 1) };
+        let most = if behind == 0 { 6 } else { apart(bit + 1 + behind.trailing_zeros()) };
+        (before, least.min(most))
+    }
 }
 
 /// A network of a [`PrefixMap`].
@@ -124,17 +214,20 @@ impl PrefixMap {
     /// The value at an address's leading 64 bits, and the length of its tile.
     #[inline]
     pub fn get(&self, key: u64) -> (u32, u8) {
-        let mut entry = self.root[(key >> 48) as usize];
-        let mut rest = key << ROOT_BITS;
-        while let Some(node) = entry.node() {
-            let node = &self.nodes[node];
-            let at = (rest >> 56) as usize;
-            let word = at / 64;
-            let begun = (node.begins[word] << (63 - at % 64)).count_ones();
-            entry = self.entries[(node.first + u32::from(node.before[word]) + begun - 1) as usize];
+        let entry = self.root[(key >> 48) as usize];
+        let Some(mut number) = entry.node() else { return (entry.0 >> 8, entry.0 as u8) };
+        let (mut rest, mut decided) = (key << ROOT_BITS, ROOT_BITS);
+        loop {
+            let node = &self.nodes[number];
+            let at = (rest >> (64 - NODE_BITS)) as u32;
+            let (before, block) = node.run(at);
+            match self.entries.run((node.first + before) as usize) {
+                Run::Value(value) => return (value, decided + NODE_BITS - block as u8),
+                Run::Node(which) => number = (node.nodes + which) as usize,
+            }
             rest <<= NODE_BITS;
+            decided += NODE_BITS;
         }
-        (entry.0 >> 8, entry.0 as u8)
     }
 
     /// All tiles, in the order of their addresses.
@@ -155,32 +248,53 @@ impl PrefixMap {
 
     /// Itself as octets, for [`unpack`](PrefixMap::unpack).
     pub fn pack(&self, into: &mut Packed) {
-        into.u32(self.nodes.len() as u32);
-        into.u32(self.entries.len() as u32);
         into.u64(self.tiles as u64);
-        self.root.iter().chain(self.entries.iter()).for_each(|entry| into.u32(entry.0));
-        for Node { first, before, begins } in self.nodes.iter() {
+        self.root.iter().for_each(|entry| into.u32(entry.0));
+        into.u32(self.nodes.len() as u32);
+        for Node { first, nodes, before, begins } in self.nodes.iter() {
             into.u32(*first);
+            into.u32(*nodes);
             into.octets(before);
-            begins.iter().for_each(|word| into.u64(*word));
+            begins.iter().flatten().for_each(|half| into.u32(*half));
+        }
+        match &self.entries {
+            Entries::Narrow(runs) => {
+                into.u8(size_of::<u16>() as u8);
+                into.u32(runs.len() as u32);
+                runs.iter().for_each(|run| into.u16(*run));
+            }
+            Entries::Wide(runs) => {
+                into.u8(size_of::<u32>() as u8);
+                into.u32(runs.len() as u32);
+                runs.iter().for_each(|run| into.u32(*run));
+            }
         }
     }
 
     /// What was packed; `None` where that is cut short.
     pub fn unpack(from: &mut Unpacking<'_>) -> Option<PrefixMap> {
-        fn table(octets: &[u8]) -> Arc<[Entry]> {
-            let (entries, _) = octets.as_chunks();
-            entries.iter().map(|octets| Entry(u32::from_le_bytes(*octets))).collect()
+        fn table<const N: usize, T>(
+            from: &mut Unpacking<'_>,
+            count: usize,
+            number: impl Fn([u8; N]) -> T,
+        ) -> Option<Arc<[T]>> {
+            let (numbers, _) = from.octets(count.checked_mul(N)?)?.as_chunks();
+            Some(numbers.iter().map(|octets| number(*octets)).collect())
         }
-        let (nodes, entries) = (from.u32()?, from.u32()? as usize);
         let tiles = usize::try_from(from.u64()?).ok()?;
-        let root = table(from.octets((1 << ROOT_BITS) * 4)?);
-        let entries = table(from.octets(entries.checked_mul(4)?)?);
+        let root = table(from, 1 << ROOT_BITS, |octets| Entry(u32::from_le_bytes(octets)))?;
+        let count = from.u32()?;
         let mut node = || {
-            let (first, before) = (from.u32()?, from.array()?);
-            Some(Node { first, before, begins: [from.u64()?, from.u64()?, from.u64()?, from.u64()?] })
+            let (first, nodes, before) = (from.u32()?, from.u32()?, from.array()?);
+            let mut word = || Some([from.u32()?, from.u32()?]);
+            Some(Node { first, nodes, before, begins: [word()?, word()?, word()?, word()?] })
         };
-        let nodes = (0..nodes).map(|_| node()).collect::<Option<_>>()?;
+        let nodes = (0..count).map(|_| node()).collect::<Option<_>>()?;
+        let (width, count) = (usize::from(from.u8()?), from.u32()? as usize);
+        let entries = match width {
+            2 => Entries::Narrow(table(from, count, u16::from_le_bytes)?),
+            _ => Entries::Wide(table(from, count, u32::from_le_bytes)?),
+        };
         Some(PrefixMap { root, nodes, entries, tiles })
     }
 
@@ -191,7 +305,7 @@ impl PrefixMap {
 
     /// The memory that it takes.
     pub fn bytes(&self) -> usize {
-        size_of_val(&*self.root) + size_of_val(&*self.nodes) + size_of_val(&*self.entries)
+        size_of_val(&*self.root) + size_of_val(&*self.nodes) + self.entries.bytes()
     }
 }
 
@@ -210,16 +324,19 @@ fn last_of(key: u64, bits: u8) -> u64 {
 struct Build {
     root: Vec<Entry>,
     nodes: Vec<Node>,
-    entries: Vec<Entry>,
+    runs: Vec<Run>,
     tiles: usize,
     /// The nodes on the way to the next tile, outermost first.
     open: Vec<Draft>,
 }
 
 /// A node that is not yet full.
+#[derive(Default)]
 struct Draft {
-    begins: [u64; 4],
-    entries: Vec<Entry>,
+    begins: [u64; WORDS],
+    runs: Vec<Run>,
+    /// Its nodes, full ones.
+    nodes: Vec<Node>,
     /// How many of its networks are filled.
     filled: usize,
 }
@@ -227,7 +344,7 @@ struct Draft {
 impl Build {
     fn new() -> Build {
         let root = Vec::with_capacity(1 << ROOT_BITS);
-        Build { root, nodes: Vec::new(), entries: Vec::new(), tiles: 0, open: Vec::new() }
+        Build { root, nodes: Vec::new(), runs: Vec::new(), tiles: 0, open: Vec::new() }
     }
 
     /// Cuts a run into the largest aligned networks: tiles, since its neighbours hold other values.
@@ -250,56 +367,60 @@ impl Build {
         // The depth whose networks are no wider than the tile: 0 for the root.
         let depth = bits.saturating_sub(ROOT_BITS).div_ceil(NODE_BITS);
         while self.open.len() < usize::from(depth) {
-            self.open.push(Draft { begins: [0; 4], entries: Vec::new(), filled: 0 });
+            self.open.push(Draft::default());
         }
         debug_assert_eq!(self.open.len(), usize::from(depth), "tiles come in order: key {key:#x}");
         let count = 1 << (ROOT_BITS + NODE_BITS * depth - bits);
-        self.fill(Entry::tile(value, bits), count);
+        match self.open.last_mut() {
+            Some(draft) => draft.fill(Run::Value(value), count),
+            None => self.root.extend(std::iter::repeat_n(Entry::tile(value, bits), count)),
+        }
+        while let Some(full) = self.open.pop_if(|draft| draft.filled == NETWORKS as usize) {
+            self.close(full);
+        }
     }
 
-    /// Lays an entry over the next `count` networks of the innermost node, and closes the nodes that this fills.
-    fn fill(&mut self, entry: Entry, count: usize) {
-        let Some(draft) = self.open.last_mut() else {
-            self.root.extend(std::iter::repeat_n(entry, count));
-            return;
-        };
-        // Two children are never the same node, so that an equal entry is always a tile's.
-        if draft.entries.last() != Some(&entry) {
-            draft.begins[draft.filled / 64] |= 1 << (draft.filled % 64);
-            draft.entries.push(entry);
+    /// Lays a full node over the next network of the one around it.
+    fn close(&mut self, full: Draft) {
+        let number = |len: usize| u32::try_from(len).expect("fewer than 2^32 entries and nodes");
+        let (first, nodes) = (number(self.runs.len()), number(self.nodes.len()));
+        let mut sum = 0;
+        let before = full.begins.map(|word| {
+            let before = sum as u8; // At most 192 before the last word.
+            sum += word.count_ones();
+            before
+        });
+        let begins = full.begins.map(|word| [word as u32, (word >> 32) as u32]);
+        let node = Node { first, nodes, before, begins };
+        self.runs.extend(full.runs);
+        self.nodes.extend(full.nodes);
+        match self.open.last_mut() {
+            Some(draft) => {
+                draft.fill(Run::Node(number(draft.nodes.len())), 1);
+                draft.nodes.push(node);
+            }
+            None => {
+                self.root.push(Entry::of_node(self.nodes.len()));
+                self.nodes.push(node);
+            }
         }
-        draft.filled += count;
-        if draft.filled < 256 {
-            return;
-        }
-        let full = self.open.pop().expect("the draft just filled");
-        let node = Entry::of_node(self.nodes.len());
-        self.nodes.push(full.close(self.entries.len()));
-        self.entries.extend(full.entries);
-        self.fill(node, 1);
     }
 
     fn finish(self) -> PrefixMap {
         assert!(self.open.is_empty() && self.root.len() == 1 << ROOT_BITS, "the runs cover the space");
-        PrefixMap {
-            root: self.root.into(),
-            nodes: self.nodes.into(),
-            entries: self.entries.into(),
-            tiles: self.tiles,
-        }
+        let entries = Entries::new(&self.runs);
+        PrefixMap { root: self.root.into(), nodes: self.nodes.into(), entries, tiles: self.tiles }
     }
 }
 
 impl Draft {
-    fn close(&self, first: usize) -> Node {
-        let mut before = [0; 4];
-        let mut sum = 0u8;
-        for (word, begun) in self.begins.iter().zip(&mut before) {
-            *begun = sum;
-            sum = sum.saturating_add(word.count_ones() as u8); // At most 192 before the last word.
+    /// Lays a run over the next `count` networks. Neighbours of one value are one; no two nodes are the same.
+    fn fill(&mut self, run: Run, count: usize) {
+        if self.runs.last() != Some(&run) {
+            self.begins[self.filled / 64] |= 1 << (self.filled % 64);
+            self.runs.push(run);
         }
-        let first = u32::try_from(first).expect("fewer than 2^32 entries");
-        Node { first, before, begins: self.begins }
+        self.filled += count;
     }
 }
 
@@ -322,15 +443,16 @@ mod tests {
         inside.map(|run| run.1).chain([scan(runs, first)]).all(|value| value == scan(runs, key))
     }
 
-    /// Sorted runs from 0: starts near one another and far apart, few values, so that neighbours are often equal.
+    /// Sorted runs from 0: starts near one another and far apart, few values, so that neighbours are often equal; small ones or great ones.
     fn runs(grain: u8) -> impl Strategy<Value = Vec<(u64, u32)>> {
         let start = (any::<u64>(), 0..grain).prop_map(move |(key, fine)| {
             // Clear some bits in front, so that starts crowd at the beginning of the space, too.
             (key >> (64 - grain) >> fine) << (64 - grain)
         });
-        prop::collection::btree_map(start, 0..3u32, 0..60).prop_map(|mut starts| {
+        let unit = prop_oneof![Just(1), Just(20_000), Just(VALUES_MAX / 3)];
+        (prop::collection::btree_map(start, 0..3u32, 0..60), unit).prop_map(|(mut starts, unit)| {
             starts.entry(0).or_insert(0);
-            starts.into_iter().collect()
+            starts.into_iter().map(|(start, value)| (start, value * unit)).collect()
         })
     }
 
