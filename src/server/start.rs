@@ -20,7 +20,7 @@ use super::late;
 use super::listening::{Listening, chance};
 use super::ordering::Request;
 use super::publishing::{PROBES, Publishing, Season, Waiting, publish};
-use super::upkeep::keep;
+use super::upkeep::{keep, thrift};
 #[cfg(unix)]
 use super::user::{become_user, unreadable};
 use crate::answer::respond::respond;
@@ -107,6 +107,7 @@ impl Handle {
 
 /// Loads, binds, and answers. What is wrong with the files is told by `loader`'s issues.
 pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
+    thrift();
     let mut loaded = loader().map_err(|issues| NotStarted(show::issues(&issues, show::Format::Full)))?;
     if !loaded.issues.is_empty() {
         tracing::warn!("{}", show::issues(&loaded.issues, show::Format::Short).trim_end());
