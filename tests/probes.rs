@@ -447,7 +447,8 @@ impl Watch {
     async fn until(&mut self, ids: &[u32], verdict: Verdict) -> Duration {
         let started = Instant::now();
         while ids.iter().any(|id| self.board.held(TargetId(*id)).verdict != verdict) {
-            let next = tokio::time::timeout(Duration::from_secs(30), self.next());
+            let left = Duration::from_secs(30).saturating_sub(started.elapsed());
+            let next = tokio::time::timeout(left, self.next());
             next.await.unwrap_or_else(|_| panic!("{ids:?} do not become {}", verdict.word()));
         }
         started.elapsed()

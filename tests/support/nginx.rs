@@ -22,7 +22,7 @@ pub(crate) struct Nginx {
     /// What its certificate is signed by, as PEM.
     pub(crate) roots: Arc<[u8]>,
     child: Child,
-    _scratch: TempDir,
+    scratch: TempDir,
 }
 
 /// Whether it is installed; else said so, and `STEERDNS_REQUIRE_PEERS=1` makes that a failure.
@@ -108,13 +108,15 @@ fn spawn() -> Nginx {
     let [binary, words @ ..] = words(scratch.path());
     let mut command = Command::new(binary);
     let child = command.args(words).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    Nginx { http, https, rtmp, roots: roots.into_bytes().into(), child, _scratch: scratch }
+    Nginx { http, https, rtmp, roots: roots.into_bytes().into(), child, scratch }
 }
 
 async fn listening(mut nginx: Nginx) -> Option<Nginx> {
     let patience = Instant::now() + Duration::from_secs(10);
+    // Whoever took one of its ports answers there, too: nginx writes its number once it has bound all of them.
+    let pid = nginx.scratch.path().join("nginx.pid");
     for to in [nginx.http, nginx.https, nginx.rtmp] {
-        while TcpStream::connect(to).await.is_err() {
+        while !pid.exists() || TcpStream::connect(to).await.is_err() {
             if nginx.child.try_wait().unwrap().is_some() || Instant::now() > patience {
                 return None;
             }
