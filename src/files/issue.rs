@@ -45,10 +45,20 @@ pub struct Issue {
     pub also: Option<(At, String)>,
 }
 
+/// Whether an error is among them.
+pub fn is_grave(issues: &[Issue]) -> bool {
+    issues.iter().any(|issue| issue.severity == Severity::Error)
+}
+
 impl Issue {
     /// An error.
     pub fn error(at: At, what: impl Into<String>) -> Issue {
-        Issue { severity: Severity::Error, at: Some(at), what: what.into(), remedy: None, also: None }
+        Issue { at: Some(at), ..Issue::of_all(what) }
+    }
+
+    /// An error of no place in a file.
+    pub fn of_all(what: impl Into<String>) -> Issue {
+        Issue { severity: Severity::Error, at: None, what: what.into(), remedy: None, also: None }
     }
 
     /// A warning.

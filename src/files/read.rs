@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::clusters::{self, ClustersFile};
 use super::document::Written;
-use super::issue::{At, Issue, Severity, Source};
+use super::issue::{At, Issue, Source, is_grave};
 use super::link::{Includes, Linked, World, WrittenZone, link};
 use super::policies::WrittenPolicy;
 use super::server::ServerFile;
@@ -112,7 +112,7 @@ impl Reader<'_> {
             let zone = WrittenZone { origin: origin.clone(), records, records_at, steering, exposed };
             zones.insert(origin, (file.clone(), zone));
         }
-        if zones.is_empty() && self.issues.iter().all(|issue| issue.severity == Severity::Warning) {
+        if zones.is_empty() && !is_grave(&self.issues) {
             let what = format!("no master file is in `{}`", shown(&directory.value.to_string_lossy()));
             let issue = Issue::error(directory.at.clone(), what);
             self.issues.push(issue.remedy("e.g. `live.example.com.zone`"));
@@ -228,13 +228,13 @@ impl Reader<'_> {
             io::ErrorKind::PermissionDenied => format!("`{path}` may not be read by this user"),
             _ => format!("`{path}` cannot be read: {fault}"),
         };
-        self.issues.push(Issue { severity: Severity::Error, at: named_at, what, remedy: None, also: None });
+        self.issues.push(Issue { at: named_at, ..Issue::of_all(what) });
     }
 
     /// A mistake of a file as a whole.
     fn nowhere(&mut self, what: String, remedy: &str) {
         let remedy = Some(remedy.to_owned());
-        self.issues.push(Issue { severity: Severity::Error, at: None, what, remedy, also: None });
+        self.issues.push(Issue { remedy, ..Issue::of_all(what) });
     }
 }
 

@@ -42,11 +42,10 @@ const PART: usize = 1 << 20;
 /// A database as it was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct KnownDatabase {
-    path: PathBuf,
+    #[serde(flatten)]
+    pub(super) read: FileRead,
     /// `None`: nobody knows, so that it is read each time.
     looks: Option<Looks>,
-    /// As in [`FileRead`].
-    number: u64,
     /// When it was built, in seconds since 1970.
     built: u64,
 }
@@ -55,8 +54,8 @@ pub(super) struct KnownDatabase {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Looks {
     octets: u64,
-    /// When it was changed, in seconds since 1970, and nanoseconds.
-    modified: (u64, u32),
+    /// When it was changed, since 1970.
+    modified: Duration,
     /// The CRC-32 of its last 4 KiB.
     end: u32,
 }
@@ -82,7 +81,7 @@ impl KeptMaps {
         let mut known = self.known();
         let all = known.databases.get_or_insert_with(|| kept_databases(state).unwrap_or_default());
         let looking = paths.iter().map(|path| {
-            let database = all.iter().find(|known| known.path == path.value)?;
+            let database = all.iter().find(|known| known.read.path == path.value)?;
             (Looks::of(&path.value).ok()? == *database.looks.as_ref()?).then(|| database.clone())
         });
         looking.collect()
@@ -107,7 +106,7 @@ impl KeptMaps {
     /// A database is not what it was taken for.
     fn forget(&self, path: &Path) {
         if let Some(databases) = &mut self.known().databases {
-            databases.retain(|known| known.path != path);
+            databases.retain(|known| known.read.path != path);
         }
     }
 }
@@ -128,33 +127,28 @@ impl Looks {
         let mut end = Vec::new();
         file.seek(SeekFrom::Start(about.len().saturating_sub(END)))?;
         file.take(END).read_to_end(&mut end)?;
-        let modified = (modified.as_secs(), modified.subsec_nanos());
         Ok(Looks { octets: about.len(), modified, end: crc32fast::hash(&end) })
     }
 }
 
 impl KnownDatabase {
     /// One that was read, of a file that looked so before.
-    pub(super) fn new(read: &FileRead, looks: Option<Looks>, built: u64) -> KnownDatabase {
-        KnownDatabase { path: read.path.clone(), looks, number: read.number, built }
-    }
-
-    pub(super) fn read(&self) -> FileRead {
-        FileRead { path: self.path.clone(), number: self.number }
+    pub(super) fn new(read: FileRead, looks: Option<Looks>, built: u64) -> KnownDatabase {
+        KnownDatabase { read, looks, built }
     }
 
     /// How old it is.
     pub(super) fn dated(&self) -> Dated {
-        Dated { name: self.path.to_string_lossy().into(), built: Duration::from_secs(self.built) }
+        Dated { name: self.read.path.to_string_lossy().into(), built: Duration::from_secs(self.built) }
     }
 
     /// Whether the file still holds what it held.
     fn is_same(&self) -> io::Result<bool> {
-        let mut file = File::open(&self.path)?;
+        let mut file = File::open(&self.read.path)?;
         let (mut hasher, mut octets, mut part) = (crc32fast::Hasher::new(), 0, vec![0; PART]);
         loop {
             match file.read(&mut part)? {
-                0 => return Ok(FileRead::number(hasher.finalize(), octets) == self.number),
+                0 => return Ok(FileRead::number(hasher.finalize(), octets) == self.read.number),
                 count => {
                     hasher.update(&part[..count]);
                     octets += count;
@@ -168,7 +162,7 @@ impl KnownDatabase {
 pub(super) fn geography(databases: &[KnownDatabase], geofeeds: &[u64]) -> u64 {
     let mut hasher = SipHasher13::new();
     let embedded = databases.is_empty().then(|| embedded::about().build_epoch);
-    let databases: Vec<u64> = databases.iter().map(|database| database.number).collect();
+    let databases: Vec<u64> = databases.iter().map(|database| database.read.number).collect();
     (VERSION, MAGIC, embedded, databases, geofeeds).hash(&mut hasher);
     hasher.finish()
 }
@@ -202,8 +196,8 @@ impl Upkeep {
         if self.is_unread {
             let changed = self.databases.iter().find(|database| !database.is_same().unwrap_or(false));
             if let Some(changed) = changed {
-                self.kept.forget(&changed.path);
-                return Err(Undone::Changed(changed.path.clone()));
+                self.kept.forget(&changed.read.path);
+                return Err(Undone::Changed(changed.read.path.clone()));
             }
         }
         self.write().map_err(Undone::Unkept)

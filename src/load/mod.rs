@@ -18,12 +18,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use self::kept::{KeptMaps, KnownDatabase, Looks, Upkeep};
 use crate::alert::receiver::Alerting;
 use crate::alert::standing::Dated;
 use crate::files;
 use crate::files::document::Written;
-use crate::files::issue::{At, Issue, Severity, Source};
+use crate::files::issue::{At, Issue, Source, is_grave};
 use crate::files::link::Linked;
 use crate::files::read::{Disk, read};
 use crate::files::server::{Geoip, ServerFile};
@@ -93,7 +95,7 @@ pub struct Geography {
 }
 
 /// A file as it was when it was read: another one has another number.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRead {
     /// Where it is.
     pub path: PathBuf,
@@ -141,17 +143,12 @@ fn loaded(config: &Path, kept: Option<&Arc<KeptMaps>>) -> Result<Loaded, Vec<Iss
     Ok(Loaded { files: files.into_inner(), ..loaded })
 }
 
-fn is_grave(issues: &[Issue]) -> bool {
-    issues.iter().any(|issue| issue.severity == Severity::Error)
-}
-
 /// steerdns.toml alone: where the server's files are.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn server(config: &Path) -> Result<ServerFile, Vec<Issue>> {
-    let unreadable =
-        |what: String| vec![Issue { severity: Severity::Error, at: None, what, remedy: None, also: None }];
+    let unreadable = |what: String| vec![Issue::of_all(what)];
     let text = fs::read_to_string(config)
         .map_err(|error| unreadable(format!("`{}` cannot be read: {error}", config.display())))?;
     let source = Arc::new(Source { path: config.to_string_lossy().into(), text });
@@ -209,7 +206,7 @@ fn load_through(
     });
     let is_unread = unread.is_some();
     let (maps, databases, located) = if let Some((maps, databases)) = unread {
-        geography.read.extend(databases.iter().map(KnownDatabase::read));
+        geography.read.extend(databases.iter().map(|database| database.read.clone()));
         (maps, databases, Instant::now())
     } else {
         let databases = geography.read_databases(&server.geoip, disk, &mut issues);
@@ -228,8 +225,7 @@ fn load_through(
     let plan = match Plan::over(maps, wanted, parts) {
         Ok(plan) => plan,
         Err(large) => {
-            let what = large.to_string();
-            issues.push(Issue { severity: Severity::Error, at: None, what, remedy: None, also: None });
+            issues.push(Issue::of_all(large.to_string()));
             return Err(issues);
         }
     };
@@ -343,7 +339,7 @@ impl Geography {
             let read = FileRead::new(&path.value, &octets);
             match Database::new(&path.value.to_string_lossy(), octets) {
                 Ok(database) => {
-                    known.push(KnownDatabase::new(&read, looks, database.about().build_epoch));
+                    known.push(KnownDatabase::new(read.clone(), looks, database.about().build_epoch));
                     self.databases.push(database);
                     self.read.push(read);
                 }

@@ -196,8 +196,8 @@ pub(super) async fn publish(mut own: Publishing) {
                         loaded.issues.extend(words.into_iter().map(warning));
                         Ok(loaded)
                     })).unwrap_or_else(|_| {
-                        let what = "reading the files failed: this is a bug".into();
-                        Err(vec![Issue { severity: Severity::Error, at: None, what, remedy: None, also: None }])
+                        let what = "reading the files failed: this is a bug";
+                        Err(vec![Issue::of_all(what)])
                     });
                     let _ = done.blocking_send((loaded, waiting));
                 };
@@ -264,7 +264,7 @@ pub(super) async fn publish(mut own: Publishing) {
 }
 
 fn warning(what: String) -> Issue {
-    Issue { severity: Severity::Warning, at: None, what, remedy: None, also: None }
+    Issue { severity: Severity::Warning, ..Issue::of_all(what) }
 }
 
 /// Until the server ends, or whoever would say so is gone.

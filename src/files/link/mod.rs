@@ -21,7 +21,7 @@ use crate::cluster::{Cluster, Inventory};
 use crate::files::checks::WrittenCheck;
 use crate::files::clusters::ClustersFile;
 use crate::files::document::{Wholeness, Written};
-use crate::files::issue::{At, Issue, Severity};
+use crate::files::issue::{At, Issue, is_grave};
 use crate::files::server::ServerFile;
 use crate::files::steering::SteeringFile;
 use crate::geo::place::Prefix;
@@ -161,7 +161,7 @@ pub fn link(mut world: World, issues: &mut Vec<Issue>) -> Option<Linked> {
     secondaries::of_server(&world, &keys, issues);
     let secondaries: Vec<Secondaries> =
         world.zones.iter().map(|zone| secondaries::of(&world, zone, &keys, issues)).collect();
-    if issues.iter().any(|issue| issue.severity == Severity::Error) {
+    if is_grave(issues) {
         return None;
     }
     let used = services.iter().filter_map(|service| service.policy).collect();
@@ -217,7 +217,7 @@ fn balance(file: &ClustersFile, issues: &mut Vec<Issue>) -> Option<Settings> {
         return Some(file.balancing.settings);
     };
     // Where there are errors, a capacity may be what could not be read.
-    if !issues.iter().any(|issue| issue.severity == Severity::Error) {
+    if !is_grave(issues) {
         let what =
             format!("`{}` has no `capacity`, and other clusters have: load is not balanced", first.key.value);
         let issue = Issue::warning(first.key.at.clone(), what);

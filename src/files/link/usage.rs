@@ -8,7 +8,7 @@ use super::policies::{Policies, Resolved as Policy};
 use super::services::Resolved as Service;
 use crate::cluster::ClusterId;
 use crate::files::clusters::ClustersFile;
-use crate::files::issue::{At, Issue, Severity};
+use crate::files::issue::{At, Issue, is_grave};
 use crate::files::words::shown;
 use crate::steering::rules::Order;
 
@@ -21,7 +21,7 @@ pub(super) fn check(
 ) {
     addresses(&world.clusters, issues);
     // Before the first service all is unused; where there are errors, what could not be read may use it.
-    if services.is_empty() || issues.iter().any(|issue| issue.severity == Severity::Error) {
+    if services.is_empty() || is_grave(issues) {
         return;
     }
     unused_policies(policies, services, issues);
