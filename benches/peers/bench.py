@@ -14,6 +14,8 @@ sys.path.insert(0, HERE)
 from gen import configs, dnsmsg, policy as P  # noqa: E402
 
 Z = P.ZONE
+# What src/*.c are built with besides.
+TOOLS = {"pbload": [], "pbecho": [], "pbnodes": [], "pbfloors": ["-luring"] if os.path.exists("/usr/include/liburing.h") else []}
 MIXES = {
     "w1": ["m1", "m2", "m3", "m4"],
     "w2": ["m2"],
@@ -88,8 +90,9 @@ def mem(pids):
 
 
 class Server:
-    def __init__(self, name, gen, mixes, note, geo, version):
-        self.name, self.gen, self.mixes, self.note, self.geo, self.version = name, gen, mixes, note, geo, version
+    """What can be run. `geo` is None for an echo, whose answers are not looked at; `cores`: other ones than --server-core."""
+    def __init__(self, name, gen, mixes, note, geo, version, cores=None):
+        self.name, self.gen, self.mixes, self.note, self.geo, self.version, self.cores = name, gen, mixes, note, geo, version, cores
 
 
 def servers(a):
@@ -187,7 +190,7 @@ class Running:
         self.s, self.port = s, port
         self.log = open(d + ".log", "ab")
         t0 = time.monotonic()
-        self.p = subprocess.Popen(["taskset", "-c", str(a.server_core)] + cmd, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, cwd=a.work)
+        self.p = subprocess.Popen(["taskset", "-c", str(s.cores or a.server_core)] + cmd, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, cwd=a.work)
         m = dnsmsg.query("live." + Z, "A", None, qid=1)
         self.start_s = None
         while time.monotonic() - t0 < a.start_timeout:
@@ -207,7 +210,7 @@ class Running:
         if self.start_s is None:
             self.stop()
             raise RuntimeError("%s gave no answer in %d s" % (s.name, a.start_timeout))
-        for _ in range(100):                     # TCP too
+        for _ in range(100 if any("m4" in m for m in s.mixes.values()) else 0):      # TCP too
             try:
                 socket.create_connection(("127.0.0.1", port), 0.5).close()
                 break
@@ -278,24 +281,28 @@ def verify(a, s, run, wl):
     return "%d checks, shapes %s" % (n, ",".join(sorted(notes))), bad
 
 
-def load(a, wl, mix, port, rate, secs, warm):
+def loader(a, wl, mix, port, rate, secs, warm, more=()):
+    """How pbload is called; `more` overrules what stands here."""
     f, _ = packets(a, wl, mix)
-    c = ["taskset", "-c", str(a.load_core), a.bin + "/pbload", "-d", "127.0.0.1", "-p", str(port), "-s", M1_SRC, "-f", f,
+    c = ["taskset", "-c", a.load_cores, a.bin + "/pbload", "-d", "127.0.0.1", "-p", str(port), "-s", M1_SRC, "-f", f,
          "-c", "8", "-w", str(a.window), "-l", str(secs), "-W", str(warm), "-r", str(rate)]
-    if mix == "m4":
-        c.append("-t")
+    return c + (["-t"] if mix == "m4" else []) + [str(x) for x in more]
+
+
+def load(a, wl, mix, port, rate, secs, warm, more=()):
+    c = loader(a, wl, mix, port, rate, secs, warm, more)
     r = subprocess.run(c, capture_output=True, text=True, timeout=secs + warm + 30)
     if r.returncode:
         raise RuntimeError("pbload: " + r.stderr)
     return json.loads(r.stdout)
 
 
-def measure(a, run, wl, mix, rate, secs):
+def measure(a, run, wl, mix, rate, secs, more=()):
     warm = 0.3 if rate == 0 else 0.2
-    load(a, wl, mix, run.port, rate, warm, 0)         # warm-up, not counted
+    load(a, wl, mix, run.port, rate, warm, 0, more)   # warm-up, not counted
     pids = tree(run.p.pid)
     c0, k0, l0 = cpu_ns(pids), core_stat(a.server_core), core_stat(a.load_core)
-    j = load(a, wl, mix, run.port, rate, secs, 0)
+    j = load(a, wl, mix, run.port, rate, secs, 0, more)
     c1, k1, l1 = cpu_ns(pids), core_stat(a.server_core), core_stat(a.load_core)
     d = [y - x for x, y in zip(c0, c1)]
     k = [y - x for x, y in zip(k0, k1)]
@@ -323,35 +330,39 @@ def dnsperf(a, wl, mix, run, secs):
             "us_per_q": (c1[0] - c0[0]) / 1e3 / max(1, g("Queries completed"))}
 
 
-def main():
-    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("--servers", default="", help="comma list; default all")
-    ap.add_argument("--workload", default="w1")
-    ap.add_argument("--mix", default="", help="comma list of m1..m4; default all of the workload")
-    ap.add_argument("--rounds", type=int, default=10, help="interleaved saturation rounds")
-    ap.add_argument("--secs", type=float, default=0.7, help="length of one saturation slice")
-    ap.add_argument("--fixed-rounds", type=int, default=3)
-    ap.add_argument("--fixed-secs", type=float, default=1.5)
-    ap.add_argument("--starts", type=int, default=3, help="starts per server, for the start-up time")
-    ap.add_argument("--rate", type=int, default=20000, help="fixed rate for latency; 0 skips it")
+def build(a, tools):
+    """The C tools that are missing or older than their source."""
+    os.makedirs(a.bin, exist_ok=True)
+    for name in tools:
+        src, out = "%s/src/%s.c" % (HERE, name), "%s/%s" % (a.bin, name)
+        if not os.path.exists(out) or os.path.getmtime(out) < os.path.getmtime(src):
+            subprocess.run(["gcc", "-O2", "-Wall", "-o", out, src] + TOOLS[name], check=True)
+
+
+def common(ap):
+    """Arguments of every measurement here."""
     ap.add_argument("--window", type=int, default=16, help="outstanding queries per connection (8 connections)")
     ap.add_argument("--server-core", type=int, default=0)
     ap.add_argument("--load-core", type=int, default=1)
-    ap.add_argument("--work", default="work")
-    ap.add_argument("--bin", default=os.environ.get("PB_BIN", "work/bin"))
-    ap.add_argument("--mmdb", default=os.environ.get("PB_MMDB", "work/city.mmdb"))
+    ap.add_argument("--work", default=HERE + "/work")
+    ap.add_argument("--bin", default=os.environ.get("PB_BIN", HERE + "/work/bin"))
+    ap.add_argument("--mmdb", default=os.environ.get("PB_MMDB", HERE + "/work/city.mmdb"))
     ap.add_argument("--steerdns", default=os.environ.get("PB_STEERDNS", os.path.join(HERE, "../../target/release/steerdns")))
     ap.add_argument("--hickory", default=os.environ.get("PB_HICKORY", "hickory-dns"))
     ap.add_argument("--boost", type=int, default=-15, help="autogroup nice value of this session (0: leave)")
     ap.add_argument("--start-timeout", type=int, default=90)
-    ap.add_argument("--dnsperf", action="store_true", help="also run dnsperf on m3/m4 in the first round")
-    ap.add_argument("--verify-only", action="store_true")
-    ap.add_argument("--tag", default="")
-    a = ap.parse_args()
+
+
+def begin(a, tools=("pbload", "pbecho"), city=True):
+    """What stands before any measurement: tools, a session of its own on the load core, client subnets where a City database is needed."""
     for sg in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):      # so that `finally` stops the server under test
         signal.signal(sg, lambda n, f: sys.exit(128 + n))
     os.makedirs(a.work, exist_ok=True)
     a.work, a.bin, a.mmdb, a.steerdns = (os.path.abspath(x) for x in (a.work, a.bin, a.mmdb, a.steerdns))
+    if city and not os.path.exists(a.mmdb):
+        sys.exit("no %s: make one with ./city-db work (see README.md) or set PB_MMDB" % a.mmdb)
+    build(a, tools)
+    a.load_cores = str(a.load_core)        # of pbload; this script stays on --load-core
     os.sched_setaffinity(0, {a.load_core})
     if a.boost:
         try:
@@ -371,12 +382,33 @@ def main():
                 f.write(str(a.boost))
         except OSError as e:
             print("no autogroup boost: %s" % e, file=sys.stderr)
+    if not city:
+        return
     cache = a.work + "/subnets.json"
     if not os.path.exists(cache):
         with open(cache, "w") as f:
             json.dump(subnets(a.mmdb, 100000), f)
     with open(cache) as f:
         a.subnets = json.load(f)
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--servers", default="", help="comma list; default all")
+    ap.add_argument("--workload", default="w1")
+    ap.add_argument("--mix", default="", help="comma list of m1..m4; default all of the workload")
+    ap.add_argument("--rounds", type=int, default=10, help="interleaved saturation rounds")
+    ap.add_argument("--secs", type=float, default=0.7, help="length of one saturation slice")
+    ap.add_argument("--fixed-rounds", type=int, default=3)
+    ap.add_argument("--fixed-secs", type=float, default=1.5)
+    ap.add_argument("--starts", type=int, default=3, help="starts per server, for the start-up time")
+    ap.add_argument("--rate", type=int, default=20000, help="fixed rate for latency; 0 skips it")
+    ap.add_argument("--dnsperf", action="store_true", help="also run dnsperf on m3/m4 in the first round")
+    ap.add_argument("--verify-only", action="store_true")
+    ap.add_argument("--tag", default="")
+    common(ap)
+    a = ap.parse_args()
+    begin(a)
     allsrv = servers(a)
     want = [x for x in a.servers.split(",") if x]
     sel = [s for s in allsrv if not want or s.name in want]
@@ -488,6 +520,12 @@ def quart(x, q=.25):
     i = q * (len(x) - 1)
     k = int(i)
     return x[k] + (x[min(k + 1, len(x) - 1)] - x[k]) * (i - k)
+
+
+def spread(x, form="%.2f"):
+    """Lower quartile, **median**, upper quartile."""
+    x = list(x)
+    return " ".join((form, "**" + form + "**", form)) % (quart(x), med(x), quart(x, .75)) if x else "-"
 
 
 def report(sel, rows, starts, fails, a):
