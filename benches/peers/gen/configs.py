@@ -35,7 +35,7 @@ def master_zone(wl, cluster=P.DEFAULT):
 PLACES = {"EU": (50, 9), "NA": (40, -95), "AS": (30, 100), "SA": (-15, -60), "OC": (-25, 135), "AF": (5, 20)}
 
 
-def steerdns(d, wl, port, mmdb, binary="steerdns", **_):
+def steerdns(d, wl, port, mmdb, binary="steerdns", threads=1, **_):
     """Each pool is a policy over clusters of its own: rules by country, then by continent, then the default. Nodes are held up, as the
     peers hold theirs; what probes there are, one a target and hour, go to the server's own port."""
     pools = sorted({p for _, p in P.dynamic_names(wl)})
@@ -65,10 +65,34 @@ zones = "zones"
 state = "state"
 log = "error"
 [udp]
-threads = 1
+threads = %d
 [geoip]
 databases = ["%s"]
 geofeeds = ["own.csv"]
+""" % (port, threads, mmdb))
+    return [binary, "serve", "--config", d + "/steerdns.toml"]
+
+
+def steerdns_nodes(d, port, mmdb, nodes_port, nodes=5000, interval="2s", rules=0, binary="steerdns", **_):
+    """The names of w1 over as many nodes as pbnodes has, 40 clusters of them, which are probed. A second set of `rules` is another policy, so
+    that going from one to the other compiles a map anew. Verdicts turn soon, so that nodes which flap are seen to."""
+    per = -(-nodes // 40)
+    t = ['[check.edge]\nkind = "tcp"\nport = %d\ninterval = "%s"\nfall = 2\nrise = 1\nhold_down = "0s"\n[policy.all]\n' % (nodes_port, interval)]
+    t += ['[[policy.all.rule]]\nfrom = { country = ["%s"] }\nprefer = ["c%d"]\n' % (cc, (i + rules) % 40) for i, cc in enumerate(P.COUNTRY_CLUSTER)]
+    for c in range(40):
+        t.append("[cluster.c%d]\nplace = [%d, %d]\n[cluster.c%d.node]\n" % (c, c % 10 * 10 - 45, c // 10 * 90 - 170, c))
+        t += ['n%d = ["127.1.%d.%d"]\n' % (n, n >> 8, n & 255) for n in range(c * per, min(nodes, (c + 1) * per))]
+    w(d + "/zones/clusters.toml", "".join(t))
+    w(d + "/zones/%s.zone" % Z, head())
+    service = '[service.%s]\npolicy = "all"\ncheck = "edge"\nipv6 = "off"\nttl = "%ds"\nanswers = 4\ndetect_within = "3h"\n'
+    w(d + "/zones/%s.toml" % Z, "".join(service % (n, P.TTL_DYN) for n, _ in P.dynamic_names("w1")))
+    w(d + "/steerdns.toml", """listen = ["127.0.0.1:%d"]
+zones = "zones"
+state = "state"
+[udp]
+threads = 1
+[geoip]
+databases = ["%s"]
 """ % (port, mmdb))
     return [binary, "serve", "--config", d + "/steerdns.toml"]
 
