@@ -70,15 +70,15 @@ def cost(a):
     finally:
         for run in up.values():
             run.stop()
-    print("\n| where | load | server | one thread, µs/query | two | two to one (quartiles) | that, to the echo's |\n| --- | --- | --- | --- | --- | --- | --- |")
+    print("\n| where | load | server | one thread: µs/query | wakes/query | two: µs/query | wakes/query | two to one (quartiles) | that, to the echo's |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for place in PLACES:
         for rate in (0, a.rate):
-            of = lambda who, n: [rows[r, place, rate, who, n]["us_per_q"] for r in range(a.rounds)]
+            of = lambda who, n, key="us_per_q": [rows[r, place, rate, who, n][key] for r in range(a.rounds)]
             ratios = {who: [y / x for x, y in zip(of(who, 1), of(who, 2))] for who in ("echo", "steerdns")}
             for who in ("echo", "steerdns"):
-                print("| %s | %s | %s | %.2f | %.2f | %s | %s |" % (
-                    place, "%d/s" % rate if rate else "closed loop", who, med(of(who, 1)), med(of(who, 2)), spread(ratios[who]),
-                    spread(s / e for s, e in zip(ratios["steerdns"], ratios["echo"])) if who == "steerdns" else "-"))
+                each = " | ".join("%.2f | %.2f" % (med(of(who, n)), med(of(who, n, "switches_per_q"))) for n in (1, 2))
+                print("| %s | %s | %s | %s | %s | %s |" % (place, "%d/s" % rate if rate else "closed loop", who, each, spread(ratios[who]),
+                                                          spread(s / e for s, e in zip(ratios["steerdns"], ratios["echo"])) if who == "steerdns" else "-"))
 
 
 # ---------------------------------------------------------------- whom a heavy source starves
@@ -93,6 +93,11 @@ def together(a, port, heavy_rate, secs):
         if flood and flood.poll() is None:
             flood.kill()
     return json.loads(out), heavy
+
+
+def answered(j):
+    """In %; what was sent in the warm-up may be answered later."""
+    return min(100, 100 * j["answered"] / max(1, j["sent"]))
 
 
 def starving(a):
@@ -122,9 +127,9 @@ def starving(a):
             R = rows[times, how]
             print("| %s | %s | %s %% | %s of %d | %s | %s | %s |" % (
                 "%s of one thread" % ("%.0f %%" % (100 * times)) if times else "nothing", what,
-                spread((100 * l["answered"] / max(1, l["sent"]) for l, _, _ in R), "%.0f"), spread((k for _, _, k in R), "%.0f"), LIGHT,
+                spread((answered(l) for l, _, _ in R), "%.0f"), spread((k for _, _, k in R), "%.0f"), LIGHT,
                 spread((l["p50_us"] for l, _, _ in R), "%.0f"), spread((l["p99_us"] for l, _, _ in R), "%.0f"),
-                "%.0f %%" % med(100 * h["answered"] / h["sent"] for _, h, _ in R) if times else "-"))
+                "%.0f %%" % med(answered(h) for _, h, _ in R) if times else "-"))
 
 
 def main():

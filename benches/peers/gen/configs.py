@@ -73,16 +73,21 @@ geofeeds = ["own.csv"]
     return [binary, "serve", "--config", d + "/steerdns.toml"]
 
 
-def steerdns_nodes(d, port, mmdb, nodes_port, nodes=5000, interval="2s", rules=0, binary="steerdns", **_):
-    """The names of w1 over as many nodes as pbnodes has, 40 clusters of them, which are probed. A second set of `rules` is another policy, so
-    that going from one to the other compiles a map anew. Verdicts turn soon, so that nodes which flap are seen to."""
+def nodes_clusters(nodes_port, nodes, interval, rules):
+    """As many nodes as pbnodes has, in 40 clusters, all probed. A second set of `rules` is another policy, so that going from one to the other
+    compiles a map anew. Verdicts turn soon, so that nodes which flap are seen to."""
     per = -(-nodes // 40)
     t = ['[check.edge]\nkind = "tcp"\nport = %d\ninterval = "%s"\nfall = 2\nrise = 1\nhold_down = "0s"\n[policy.all]\n' % (nodes_port, interval)]
     t += ['[[policy.all.rule]]\nfrom = { country = ["%s"] }\nprefer = ["c%d"]\n' % (cc, (i + rules) % 40) for i, cc in enumerate(P.COUNTRY_CLUSTER)]
     for c in range(40):
         t.append("[cluster.c%d]\nplace = [%d, %d]\n[cluster.c%d.node]\n" % (c, c % 10 * 10 - 45, c // 10 * 90 - 170, c))
-        t += ['n%d = ["127.1.%d.%d"]\n' % (n, n >> 8, n & 255) for n in range(c * per, min(nodes, (c + 1) * per))]
-    w(d + "/zones/clusters.toml", "".join(t))
+        t += ['n%d = { addresses = ["198.18.%d.%d"], probe = ["127.1.%d.%d"] }\n' % ((n,) + (n >> 8, n & 255) * 2) for n in range(c * per, min(nodes, (c + 1) * per))]
+    return "".join(t)
+
+
+def steerdns_nodes(d, port, mmdb, clusters, binary="steerdns"):
+    """The names of w1 over the clusters of nodes_clusters."""
+    w(d + "/zones/clusters.toml", clusters)
     w(d + "/zones/%s.zone" % Z, head())
     service = '[service.%s]\npolicy = "all"\ncheck = "edge"\nipv6 = "off"\nttl = "%ds"\nanswers = 4\ndetect_within = "3h"\n'
     w(d + "/zones/%s.toml" % Z, "".join(service % (n, P.TTL_DYN) for n, _ in P.dynamic_names("w1")))
