@@ -112,23 +112,23 @@ def starving(a):
             for times in (0, 1.5, 3):
                 for how, _ in SPREADS if rnd % 2 == 0 else SPREADS[::-1]:
                     light, heavy = together(a, up[how].port, times * med(cap), a.heavy_secs)
-                    kept = sum(e["answered"] >= UNHARMED * e["sent"] for e in light["each"])
+                    kept = [e for e in light["each"] if e["answered"] >= UNHARMED * e["sent"]]
                     rows.setdefault((times, how), []).append((light, heavy, kept))
                     print("r%d %3.1fx %-6s light answered %5.1f%% of %d, unharmed %2d, p50 %6.0f p99 %7.0f us; heavy answered %.0f%% of %.0f/s" % (
-                        rnd, times, how, 100 * light["answered"] / max(1, light["sent"]), light["sent"], kept, light["p50_us"], light["p99_us"],
+                        rnd, times, how, 100 * light["answered"] / max(1, light["sent"]), light["sent"], len(kept), light["p50_us"], light["p99_us"],
                         100 * heavy["answered"] / max(1, heavy["sent"]), heavy["sent"] / a.heavy_secs), file=sys.stderr)
     finally:
         for run in ([one] if "one" in locals() else []) + list(up.values()):
             run.stop()
     print("\nA thread answers %.0f a second (closed loop); %d light sources of %d a second each.\n" % (med(cap), LIGHT, LIGHT_RATE))
-    print("| the heavy source asks | socket by | light: answered | sources that lost nothing | p50 µs | p99 µs | heavy: answered |\n| --- | --- | --- | --- | --- | --- | --- |")
+    print("| the heavy source asks | socket by | light: answered | p50 µs | p99 µs | sources that lost nothing | their p50 µs | heavy: answered |\n| --- | --- | --- | --- | --- | --- | --- | --- |")
     for times in (0, 1.5, 3):
         for how, what in SPREADS:
             R = rows[times, how]
-            print("| %s | %s | %s %% | %s of %d | %s | %s | %s |" % (
-                "%s of one thread" % ("%.0f %%" % (100 * times)) if times else "nothing", what,
-                spread((answered(l) for l, _, _ in R), "%.0f"), spread((k for _, _, k in R), "%.0f"), LIGHT,
+            print("| %s | %s | %s %% | %s | %s | %s of %d | %s | %s |" % (
+                "%.0f %% of one thread" % (100 * times) if times else "nothing", what, spread((answered(l) for l, _, _ in R), "%.0f"),
                 spread((l["p50_us"] for l, _, _ in R), "%.0f"), spread((l["p99_us"] for l, _, _ in R), "%.0f"),
+                spread((len(k) for _, _, k in R), "%.0f"), LIGHT, spread((med(e["p50_us"] for e in k) for _, _, k in R if k), "%.0f"),
                 "%.0f %%" % med(answered(h) for _, h, _ in R) if times else "-"))
 
 
