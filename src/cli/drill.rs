@@ -4,23 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use super::drill_real::Real;
+use super::paper::Paper;
 use super::{Config, ask_server, failed, said};
 use crate::cluster::Inventory;
 use crate::files::{show, words};
 use crate::health::overrides::Selector;
-use crate::health::target::Target;
 use crate::impact::result::Impact;
 use crate::impact::stage::{Demand, Stage};
 use crate::load::load;
 use crate::plan::Plan;
-use crate::publisher::Publisher;
-use crate::publisher::rest::{at_rest, known};
-use crate::snapshot::Snapshot;
 
 /// Rehearses a failure. By the files alone: who would be answered by whom, at which cost, and what clusters would carry; without
 /// --kill, the worst single failure of a node, of a cluster and of a region. With --real, on the running server: nodes are held to
@@ -72,16 +68,16 @@ pub(super) enum Format {
 
 /// What fails alone.
 #[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
-enum Kind {
+pub(super) enum Kind {
     Node,
     Cluster,
     Region,
 }
 
 impl Kind {
-    const ALL: [Kind; 3] = [Kind::Node, Kind::Cluster, Kind::Region];
+    pub(super) const ALL: [Kind; 3] = [Kind::Node, Kind::Cluster, Kind::Region];
 
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Kind::Node => "node",
             Kind::Cluster => "cluster",
@@ -90,7 +86,7 @@ impl Kind {
     }
 
     /// All of this kind that there are.
-    fn all(self, inventory: &Inventory) -> Vec<Selector> {
+    pub(super) fn all(self, inventory: &Inventory) -> Vec<Selector> {
         let clusters = &inventory.clusters;
         let keys: Vec<String> = match self {
             Kind::Cluster => clusters.iter().map(|cluster| cluster.key.to_string()).collect(),
@@ -112,10 +108,10 @@ impl Kind {
 }
 
 /// What sums of many shares may be off by.
-const ROUNDING: f64 = 1e-9;
+pub(super) const ROUNDING: f64 = 1e-9;
 
 /// A command line that means nothing.
-const USAGE: u8 = 2;
+pub(super) const USAGE: u8 = 2;
 
 impl Drill {
     pub(super) fn run(self) -> ExitCode {
@@ -134,7 +130,11 @@ impl Drill {
     fn on_paper(&self) -> Result<ExitCode, (u8, String)> {
         let config = &self.config.config;
         let loaded = load(config).map_err(|issues| (1, show::issues(&issues, show::Format::Full)))?;
-        let demand = if self.live { self.answered().map_err(|what| (1, what))? } else { Demand::Space };
+        let demand = if self.live {
+            Demand::Answered(answered(&self.config).map_err(|what| (1, what))?)
+        } else {
+            Demand::Space
+        };
         let plan = Arc::new(loaded.plan);
         for target in self.kill.iter().chain(&self.down) {
             if target.count(&plan.inventory) == 0 {
@@ -230,59 +230,21 @@ impl Drill {
         }
         wrong
     }
-
-    /// How often the running server answered with each cluster.
-    fn answered(&self) -> Result<Demand, String> {
-        let status = ask_server(&self.config.config, "GET", "/status")??;
-        let status: Value = serde_json::from_str(&status).map_err(|_| "the server's answer is no JSON")?;
-        let mut counts = BTreeMap::<Arc<str>, u64>::new();
-        for row in status["answers_by_cluster"].as_array().into_iter().flatten() {
-            if let (Some(cluster), Some(answers)) = (row["cluster"].as_str(), row["answers"].as_u64()) {
-                *counts.entry(cluster.into()).or_default() += answers;
-            }
-        }
-        match counts.values().sum::<u64>() {
-            0 => Err("the running server has answered nothing yet: leave --live out".into()),
-            _ => Ok(Demand::Answered(counts)),
-        }
-    }
 }
 
-/// The world of the files, as if all were up but what is down already.
-struct Paper {
-    publisher: Publisher,
-    before: Snapshot,
-    down: Vec<Selector>,
-    now: Instant,
-}
-
-impl Paper {
-    fn new(plan: &Arc<Plan>, down: &[Selector]) -> Paper {
-        let now = Instant::now();
-        let dead =
-            |target: &Target| down.iter().any(|selector| selector.means_target(&plan.inventory, target));
-        let mut publisher = Publisher::rehearsed(Arc::clone(plan), dead, now);
-        let (before, _) = publisher.publish(now);
-        Paper { publisher, before: before.unwrap_or_default(), down: down.to_vec(), now }
-    }
-
-    fn impact(&self, stage: &Stage<'_>, kill: &[Selector]) -> Impact {
-        let inventory = &self.before.plan.inventory;
-        let after = self
-            .publisher
-            .without(|target| kill.iter().any(|selector| selector.means_target(inventory, target)), self.now);
-        let is_down = |cluster, node| self.down.iter().any(|selector| selector.means(cluster, node));
-        let falls = |cluster, node| kill.iter().any(|of| of.means(cluster, node)) && !is_down(cluster, node);
-        let nodes = inventory.clusters.iter();
-        let nodes =
-            nodes.map(|cluster| cluster.nodes.iter().filter(|node| falls(cluster, node)).count()).sum();
-        let words = |selectors: &[Selector]| selectors.iter().map(ToString::to_string).collect();
-        let rest = at_rest(stage, &self.before, &after, self.now);
-        let mut impact = stage.impact(&after, rest.as_ref());
-        if let Some(known) = known(&self.before.plan) {
-            impact.demand = format!("{}; {known}", impact.demand);
+/// How often the running server answered with each cluster, since its start.
+pub(super) fn answered(config: &Config) -> Result<BTreeMap<Arc<str>, u64>, String> {
+    let status = ask_server(&config.config, "GET", "/status")??;
+    let status: Value = serde_json::from_str(&status).map_err(|_| "the server's answer is no JSON")?;
+    let mut counts = BTreeMap::<Arc<str>, u64>::new();
+    for row in status["answers_by_cluster"].as_array().into_iter().flatten() {
+        if let (Some(cluster), Some(answers)) = (row["cluster"].as_str(), row["answers"].as_u64()) {
+            *counts.entry(cluster.into()).or_default() += answers;
         }
-        Impact { killed: words(kill), down: words(&self.down), nodes, ..impact }
+    }
+    match counts.values().sum::<u64>() {
+        0 => Err("the running server has answered nothing yet: leave --live out".into()),
+        _ => Ok(counts),
     }
 }
 
@@ -305,7 +267,7 @@ fn unknown(target: &Selector, inventory: &Inventory) -> String {
 }
 
 /// `5%`, `5 %` or `5`, as a share.
-fn percent(text: &str) -> Result<f64, String> {
+pub(super) fn percent(text: &str) -> Result<f64, String> {
     let number = text.trim_end_matches('%').trim().parse::<f64>().ok();
     let number = number.filter(|number| number.is_finite() && (0.0..=1000.0).contains(number));
     number.map(|number| number / 100.0).ok_or_else(|| "write e.g. `5%`, from 0 to 1000".into())

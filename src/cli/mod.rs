@@ -5,12 +5,15 @@ mod alert;
 mod check;
 mod demo;
 mod demo_node;
+mod diff;
 mod drill;
 mod drill_ask;
 mod drill_real;
 mod explain;
 mod orders;
+mod paper;
 mod reload;
+mod revision;
 mod serve;
 mod status;
 
@@ -55,6 +58,7 @@ enum Word {
     Check(check::Check),
     Explain(explain::Explain),
     Demo(demo::Demo),
+    Diff(diff::Diff),
     Drill(drill::Drill),
     Reload(reload::Reload),
     Status(status::Status),
@@ -88,6 +92,7 @@ impl Command {
             Some(Word::Check(check)) => check.run(),
             Some(Word::Explain(explain)) => explain.run(),
             Some(Word::Demo(demo)) => demo.run(),
+            Some(Word::Diff(diff)) => diff.run(),
             Some(Word::Drill(drill)) => drill.run(),
             Some(Word::Reload(reload)) => reload.run(),
             Some(Word::Status(status)) => status.run(),

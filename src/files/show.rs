@@ -10,7 +10,9 @@ use serde::Serialize;
 
 use super::issue::{At, Issue, Severity, Source};
 use super::lines::{Lines, Position};
+use super::rdata;
 use super::words::counted;
+use crate::zone::record::Record;
 
 /// So many issues are shown: a file with more of them has one cause.
 pub const SHOWN_MAX: usize = 1000;
@@ -48,6 +50,11 @@ pub fn issues(issues: &[Issue], format: Format) -> String {
         writeln!(out, "and {} more", sorted.len() - SHOWN_MAX).expect("a String takes all");
     }
     out
+}
+
+/// How a record's type and its RDATA are written in master files.
+pub fn record(record: &Record) -> (String, String) {
+    (rdata::mnemonic(record.rtype), rdata::written(record.rtype, &record.rdata))
 }
 
 /// How many there are of each kind: `3 errors, 1 warning`; empty where there are none.

@@ -9,10 +9,12 @@
 //! spread   median, 95th percentile and the most of what is added
 //! result   the Impact, in the words of the files; which of two is worse
 //! told     the same for people: text and Markdown
+//! change   what a change of the files would mean: two Plans
 //! ```
 //!
 //! Both Snapshots choose as they do for a query: this module has no opinion of its own of who answers whom.
 
+pub mod change;
 pub mod clients;
 mod flow;
 pub mod ground;

@@ -103,6 +103,11 @@ impl<'s> Stage<'s> {
         stage
     }
 
+    /// The same, where as much is asked for as on that other stage, and not as much as fills its own fullest cluster.
+    pub fn asked_as(self, other: &Stage<'_>) -> Stage<'s> {
+        Stage { filling: other.filling, ..self }
+    }
+
     /// Settles how much everybody asks for.
     fn ask(&mut self, demand: &Demand, fullest: f64) {
         let plan = &*self.before.plan;

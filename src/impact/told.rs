@@ -51,7 +51,7 @@ impl Impact {
         for alike in alike(&self.services) {
             out.push('\n');
             for affected in &alike {
-                let _ = writeln!(out, "{}", heading(affected));
+                let _ = writeln!(out, "{}", heading_of(affected));
             }
             changes(&mut out, alike[0]);
         }
@@ -89,7 +89,7 @@ impl Impact {
         }
         for alike in alike(&self.services) {
             let affected = alike[0];
-            let headings: Vec<String> = alike.iter().map(|affected| heading(affected)).collect();
+            let headings: Vec<String> = alike.iter().map(|affected| heading_of(affected)).collect();
             let heading = headings.join("; ");
             for of in &affected.moves {
                 let [from, to] = [&of.from, &of.to].map(|key| key.as_deref().unwrap_or("nobody"));
@@ -175,11 +175,15 @@ fn changes(out: &mut String, affected: &Affected) {
     }
 }
 
-fn heading(affected: &Affected) -> String {
-    let names: Vec<&str> = affected.services.iter().take(NAMES).map(String::as_str).collect();
-    let more = affected.services.len() - names.len();
+fn heading_of(of: &Affected) -> String {
+    heading(&of.services, of.family, &of.policy)
+}
+
+pub(super) fn heading(services: &[String], family: &str, policy: &str) -> String {
+    let names: Vec<&str> = services.iter().take(NAMES).map(String::as_str).collect();
+    let more = services.len() - names.len();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{}{more} {} (policy `{}`)", names.join(" "), affected.family, affected.policy)
+    format!("{}{more} {family} (policy `{policy}`)", names.join(" "))
 }
 
 fn moving(of: &Move) -> String {
@@ -200,7 +204,7 @@ fn moving(of: &Move) -> String {
     words
 }
 
-fn three(of: Spread, sign: &str) -> String {
+pub(super) fn three(of: Spread, sign: &str) -> String {
     format!("{sign}{:.0} median, {sign}{:.0} p95, {sign}{:.0} most", of.median, of.p95, of.max)
 }
 
@@ -212,13 +216,13 @@ fn thinned(of: &Thinned) -> String {
     format!("{}: {} of its answers lose a node{busiest}", of.cluster, percent(of.lost))
 }
 
-fn share(part: &Part) -> String {
+pub(super) fn share(part: &Part) -> String {
     let queries = part.queries.map(|queries| format!("; of the queries {}", percent(queries)));
     let (ipv4, ipv6) = (percent(part.ipv4), percent(part.ipv6));
     format!("{} (IPv4 {ipv4}, IPv6 {ipv6}{})", percent(part.share), queries.unwrap_or_default())
 }
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     match share {
         some if some > 0.0 && some < NOTHING => "<0.1 %".into(),
         share => format!("{:.1} %", share * 100.0),

@@ -291,11 +291,15 @@ fn include(disk: Disk<'_>, path: &str, from: &str) -> Result<Arc<Source>, String
 }
 
 /// The machine's own disk.
-fn disk() -> Disk<'static> {
+pub fn disk() -> Disk<'static> {
     Disk { file: &|path| fs::read(path), names: &names }
 }
 
-fn names(directory: &Path) -> io::Result<Vec<String>> {
+/// The names of the files in a directory.
+///
+/// # Errors
+/// It cannot be read.
+pub fn names(directory: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;

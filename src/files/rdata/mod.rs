@@ -41,6 +41,11 @@ pub(in crate::files) fn mnemonic(rtype: u16) -> String {
     layout::mnemonic(rtype).map_or_else(|| Rtype::from_int(rtype).to_string(), str::to_string)
 }
 
+/// RDATA (uncompressed wire octets of `rtype`) as a master file has it.
+pub(in crate::files) fn written(rtype: u16, wire: &[u8]) -> String {
+    scanner::written(rtype, wire)
+}
+
 /// Whether no zone can hold records of this type: it stands in messages alone.
 pub(in crate::files) fn is_meta(rtype: u16) -> bool {
     matches!(rtype, 0 | known::OPT | META_FIRST..=META_LAST)

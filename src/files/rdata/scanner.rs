@@ -8,6 +8,7 @@ use domain::base::iana::Rtype;
 use domain::base::name::{Name, ParsedName};
 use domain::base::rdata::{ComposeRecordData, ParseRecordData};
 use domain::base::scan::{ConvertSymbols, EntrySymbol, Scanner, ScannerError, Symbol};
+use domain::base::zonefile_fmt::{DisplayKind, ZonefileFmt};
 use domain::dep::octseq::parse::Parser;
 use domain::dep::octseq::str::Str;
 use domain::rdata::ZoneRecordData;
@@ -49,6 +50,19 @@ pub(super) fn is_sound(rtype: u16, wire: &[u8]) -> bool {
         _ => 1,
     };
     again == wire && wire.len() >= least
+}
+
+/// RDATA as a master file has it; of a type that `domain` has not, in hexadecimal digits (RFC 3597 §5).
+pub(super) fn written(rtype: u16, wire: &[u8]) -> String {
+    let mut parser = Parser::from_ref(wire);
+    let data = ZoneRecordData::<&[u8], ParsedName<&[u8]>>::parse_rdata(Rtype::from_int(rtype), &mut parser);
+    match data {
+        Ok(Some(data)) => data.display_zonefile(DisplayKind::Simple).to_string(),
+        _ => {
+            let digits: String = wire.iter().map(|octet| format!("{octet:02x}")).collect();
+            format!("\\# {} {digits}", wire.len())
+        }
+    }
 }
 
 /// Who found the mistake.
