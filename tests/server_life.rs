@@ -19,5 +19,7 @@ mod reloading;
 mod starting;
 #[path = "server_life/telling.rs"]
 mod telling;
+#[path = "server_life/watching.rs"]
+mod watching;
 #[path = "server_life/world.rs"]
 mod world;

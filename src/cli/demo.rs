@@ -17,7 +17,8 @@ use super::{failed, said};
 use crate::files::admin::Admin;
 use crate::files::link::Linked;
 use crate::files::read::Disk;
-use crate::load::load_from;
+use crate::load::seen::Seen;
+use crate::load::{Reading, load_from};
 use crate::server::{Loader, NotStarted, Server, start};
 
 /// How long a change of a verdict is waited for, before the demo says that it did not come.
@@ -79,7 +80,7 @@ impl Demo {
         let nodes = Arc::new(runtime.block_on(start_nodes(&bare, ipv6)).map_err(cannot)?);
         let here = Arc::clone(&nodes);
         let loader: Loader = Arc::new(move || {
-            load_from(Path::new("steerdns.toml"), disk(), |linked| {
+            let loaded = load_from(Path::new("steerdns.toml"), disk(), |linked| {
                 place_on_loopback(linked, &here);
                 if !self.listen.is_empty() {
                     linked.server.listen.clone_from(&self.listen);
@@ -91,7 +92,8 @@ impl Demo {
                 }
                 linked.server.state =
                     std::env::temp_dir().join(format!("steerdns-demo-{}", std::process::id()));
-            })
+            });
+            Reading { loaded, seen: Seen::default() }
         });
         Ok((start(&loader)?, nodes, runtime))
     }

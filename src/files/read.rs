@@ -30,6 +30,11 @@ pub const TOML_OCTETS_MAX: usize = 16 << 20;
 /// The file of clusters, in the directory of the zones.
 pub const CLUSTERS_FILE: &str = "clusters.toml";
 
+/// Whether a file of this name in the directory of the zones is read, or its absence told.
+pub fn is_of_zones(name: &str) -> bool {
+    name.ends_with(".zone") || name.ends_with(".toml")
+}
+
 /// What reading needs of the disk.
 #[derive(Clone, Copy)]
 pub struct Disk<'a> {

@@ -64,6 +64,8 @@ pub struct ServerFile {
     pub admin: Option<Admin>,
     /// The file of the token by which nodes may say how busy they are; `None`: nobody may.
     pub push_token: Option<Written<PathBuf>>,
+    /// Whether files that change are read anew by themselves.
+    pub reload: Reload,
     /// The least grave messages that are logged; default info.
     pub log: LogLevel,
     /// When operators are told of what is wrong, who, and how.
@@ -139,6 +141,16 @@ pub struct Tcp {
     pub connections: u32,
 }
 
+/// When files are read anew by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// Whether they are once they change; default false: at SIGHUP and `steerdns reload` alone.
+    pub watch: bool,
+    /// For how long nothing may have changed before they are read; 100 ms ..= 5 min, default 2 s. Longer than whatever writes them
+    /// pauses: turn it up where reloads are refused while files are being copied.
+    pub settle: Duration,
+}
+
 /// Where addresses are.
 #[derive(Clone, Debug, Default)]
 pub struct Geoip {
@@ -173,13 +185,14 @@ impl LogLevel {
 
 /// All defaults of steerdns.toml.
 mod default {
-    use super::{Duration, Tcp};
+    use super::{Duration, Reload, Tcp};
 
     pub(super) const ZONES: &str = "zones";
     pub(super) const STATE: &str = "state";
     pub(super) const EDNS_SIZE: u16 = 1232;
     pub(super) const DISTRUST: f64 = 0.5;
     pub(super) const TCP: Tcp = Tcp { idle: Duration::from_secs(10), per_client: 32, connections: 1024 };
+    pub(super) const RELOAD: Reload = Reload { watch: false, settle: Duration::from_secs(2) };
 }
 
 /// Reads steerdns.toml; what is wrong is told, and holds its default in what is given back.
@@ -211,6 +224,7 @@ fn root(source: &Arc<Source>, mut table: Table<'_>, issues: &mut Vec<Issue>) -> 
     let mut push_token = None;
     let admin = section("admin", issues).and_then(|table| admin(table, &listen, &mut push_token, issues));
     let distrust = section("health", issues).map(|table| distrust(table, issues));
+    let reload = section("reload", issues).map(|table| reload(table, issues));
     let alert = section("alert", issues).map(|table| alerts::alerts(table, issues));
     let minimal = table.take("minimal_responses").and_then(|value| value.flag(issues));
     let user = table.take("user").and_then(|value| user(&value, issues));
@@ -230,6 +244,7 @@ fn root(source: &Arc<Source>, mut table: Table<'_>, issues: &mut Vec<Issue>) -> 
         distrust: distrust.unwrap_or_default(),
         admin,
         push_token,
+        reload: reload.unwrap_or(default::RELOAD),
         log: log.unwrap_or_default(),
         minimal_responses: minimal.unwrap_or(false),
         rrl,
@@ -297,6 +312,22 @@ fn tcp(mut table: Table<'_>, issues: &mut Vec<Issue>) -> Tcp {
         issues.push(Issue::error(value.at, what).remedy("`per_client` must not exceed `connections`"));
     }
     tcp
+}
+
+/// `[reload]`.
+fn reload(mut table: Table<'_>, issues: &mut Vec<Issue>) -> Reload {
+    let wanted = table.take("watch");
+    let watch = wanted.as_ref().and_then(|value| value.flag(issues));
+    let range = Duration::from_millis(100)..=Duration::from_secs(300);
+    let written = table.take("settle");
+    let settle = written.as_ref().and_then(|value| value.duration(range, issues));
+    table.finish(issues);
+    let is_off = wanted.is_none() || watch == Some(false);
+    if let (true, Some(value)) = (is_off, written) {
+        let issue = Issue::warning(value.key_at, "`settle` does nothing without `watch = true`");
+        issues.push(issue.remedy("files are read at SIGHUP and `steerdns reload` alone"));
+    }
+    Reload { watch: watch.unwrap_or(default::RELOAD.watch), settle: settle.unwrap_or(default::RELOAD.settle) }
 }
 
 fn count(value: &Value<'_>, max: i64, issues: &mut Vec<Issue>) -> Option<u32> {
@@ -438,6 +469,7 @@ mod tests {
         assert_eq!(server.tcp, Tcp { idle: Duration::from_secs(10), per_client: 32, connections: 1024 });
         assert_eq!((server.edns_size, server.admin, server.log), (1232, None, LogLevel::Info));
         assert_eq!(format!("{:?}", server.explain_allow), "[127.0.0.0/8, ::1/128]");
+        assert_eq!(server.reload, Reload { watch: false, settle: Duration::from_secs(2) });
     }
 
     #[test]
@@ -448,6 +480,7 @@ mod tests {
              tcp = { idle = \"30s\", per_client = 2, connections = 10 }\nedns = { size = 1024 }\n\
              geoip = { databases = [\"a.mmdb\"], geofeeds = [\"b.csv\"] }\n\
              explain = { allow = [\"192.0.2.0/24\"] }\n\
+             reload = { watch = true, settle = \"30s\" }\n\
              admin = { listen = \"127.0.0.1:9353\", names = [\"Sin-ns1.example.com.\"] }",
         );
         assert_eq!(server.zones.value, PathBuf::from("/srv/zones"));
@@ -458,6 +491,7 @@ mod tests {
         assert_eq!(server.geoip.databases[0].value, PathBuf::from("/etc/steerdns/a.mmdb"));
         assert_eq!(server.geoip.geofeeds[0].value, PathBuf::from("/etc/steerdns/b.csv"));
         assert_eq!(format!("{:?}", server.explain_allow), "[192.0.2.0/24]");
+        assert_eq!(server.reload, Reload { watch: true, settle: Duration::from_secs(30) });
         let names = vec!["sin-ns1.example.com".to_owned()];
         assert_eq!(server.admin, Some(Admin { listen: "127.0.0.1:9353".parse().unwrap(), names }));
     }

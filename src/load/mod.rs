@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods)] // This is the shell that reads.
 
 pub mod kept;
+pub mod seen;
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use self::kept::{KeptMaps, KnownDatabase, Looks, Upkeep};
+use self::seen::Seen;
 use crate::alert::receiver::Alerting;
 use crate::alert::standing::Dated;
 use crate::files;
@@ -62,8 +64,6 @@ pub struct Loaded {
     pub issues: Vec<Issue>,
     /// What it took.
     pub took: Took,
-    /// The files that were read, of this machine's disk.
-    pub files: Vec<PathBuf>,
     /// Who is told of what is wrong, and when.
     pub alerts: Alerting,
     /// How old the databases are.
@@ -122,25 +122,56 @@ impl Geography {
 
 /// Reads and compiles all that `config` names. The errors, with the warnings beside them, where there are any.
 pub fn load(config: &Path) -> Result<Loaded, Vec<Issue>> {
-    loaded(config, None)
+    looking(config, None).loaded
 }
 
-/// The same, but what is kept is neither compiled again nor read: see [`kept`].
-///
-/// # Errors
-/// As of [`load`].
-pub fn load_kept(config: &Path, kept: &Arc<KeptMaps>) -> Result<Loaded, Vec<Issue>> {
-    loaded(config, Some(kept))
+/// A load for a server: what came of it, good or bad, and what it looked at.
+#[derive(Debug)]
+pub struct Reading {
+    /// The files, compiled; or their errors, with the warnings beside them.
+    pub loaded: Result<Loaded, Vec<Issue>>,
+    /// What it looked at.
+    pub seen: Seen,
 }
 
-fn loaded(config: &Path, kept: Option<&Arc<KeptMaps>>) -> Result<Loaded, Vec<Issue>> {
-    let files = RefCell::new(Vec::new());
+/// How often files are read that change while they are read.
+const TRIES: usize = 3;
+
+/// The same as [`load`], but what is kept is neither compiled again nor read: see [`kept`]. Files that change meanwhile are read again, and
+/// refused where that has no end: nothing is made of a mixture.
+pub fn load_kept(config: &Path, kept: &Arc<KeptMaps>) -> Reading {
+    for _ in 1..TRIES {
+        let reading = looking(config, Some(kept));
+        if reading.seen.again() == reading.seen {
+            return reading;
+        }
+    }
+    let mut reading = looking(config, Some(kept));
+    let now = reading.seen.again();
+    if let (Ok(_), Some(path)) = (&reading.loaded, now.other_than(&reading.seen)) {
+        let what = format!("`{}` changed while the files were read, {TRIES} times", path.display());
+        reading.loaded = Err(vec![Issue::of_all(what).remedy("reload once they are all there")]);
+    }
+    reading
+}
+
+fn looking(config: &Path, kept: Option<&Arc<KeptMaps>>) -> Reading {
+    let seen = RefCell::new(Seen::default());
     let file = |path: &Path| {
-        files.borrow_mut().push(path.to_owned());
+        seen.borrow_mut().file(path);
         fs::read(path)
     };
-    let loaded = load_through(config, Disk { file: &file, names: &names }, |_| {}, kept)?;
-    Ok(Loaded { files: files.into_inner(), ..loaded })
+    let listed = |directory: &Path| {
+        let names = names(directory);
+        seen.borrow_mut().directory(directory, names.as_deref().ok());
+        names
+    };
+    let loaded = load_through(config, Disk { file: &file, names: &listed }, |_| {}, kept);
+    let mut seen = seen.into_inner();
+    // Those that did not have to be read.
+    let databases = loaded.iter().flat_map(|loaded| &loaded.server.geoip.databases);
+    databases.for_each(|path| seen.file(&path.value));
+    Reading { loaded, seen }
 }
 
 /// steerdns.toml alone: where the server's files are.
@@ -236,7 +267,7 @@ fn load_through(
         let (kept, state, maps) = (Arc::clone(kept), server.state.clone(), plan.maps.clone());
         Upkeep { kept, state, maps, databases, is_unread }
     });
-    Ok(Loaded { server, plan, geography, issues, took, files: Vec::new(), alerts, databases: dated, upkeep })
+    Ok(Loaded { server, plan, geography, issues, took, alerts, databases: dated, upkeep })
 }
 
 /// Reads and links the files of the zones.

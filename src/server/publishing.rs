@@ -17,6 +17,7 @@ use super::exporting::{Ledger, Noticing, edit};
 use super::ordering::{self, OrderKeeper};
 use super::start::{Loader, named};
 use super::upkeep::{beside, keep};
+use super::watching::Watched;
 use crate::files::duration;
 use crate::files::issue::{Issue, Severity};
 use crate::files::server::ServerFile;
@@ -25,7 +26,8 @@ use crate::health::board::Kept;
 use crate::health::overrides::Change;
 use crate::health::rounds::Observation;
 use crate::health::verdict::Outcome;
-use crate::load::{Geography, Loaded};
+use crate::load::seen::Seen;
+use crate::load::{Geography, Loaded, Reading};
 use crate::plan::Plan;
 use crate::probe::schedule::{self, Aims, Drill, Told};
 use crate::publisher::{DoubtNews, Event, News, Publisher};
@@ -71,6 +73,8 @@ pub(super) struct Publishing {
     pub(super) bends: mpsc::Receiver<(Arc<Plan>, Arc<Bends>)>,
     pub(super) order_requests: mpsc::Receiver<(Change, Waiting)>,
     pub(super) drill_requests: mpsc::Receiver<(drilling::Asked, Waiting)>,
+    /// What loads looked at: for who looks whether it changed.
+    pub(super) watched: std_mpsc::Sender<Watched>,
     /// What the server was started with: what of it changes takes a restart.
     pub(super) started: ServerFile,
     pub(super) season: Season,
@@ -121,8 +125,9 @@ pub(super) async fn publish(mut own: Publishing) {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut kept = Instant::now();
     let (mut unkept, mut unforgiven) = (false, false);
-    let (done, mut loads) = mpsc::channel::<(Result<Loaded, Vec<Issue>>, Waiting)>(1);
+    let (done, mut loads) = mpsc::channel::<(Reading, Waiting)>(1);
     let mut loading = false;
+    let mut reload_as = own.started.reload;
     let mut local = LocalFailures::default();
     let mut batch = Vec::new();
     let first = arc_swap::Guard::into_inner(own.live.now());
@@ -189,25 +194,29 @@ pub(super) async fn publish(mut own: Publishing) {
                 let last = arc_swap::Guard::into_inner(own.live.now());
                 let body = move || {
                     // A panic of the loader is a bug; it must not keep later reloads waiting.
-                    let loaded = catch_unwind(AssertUnwindSafe(|| {
-                        let mut loaded = loader()?;
-                        season.season(&mut loaded);
-                        let words = edit(&mut loaded, Some(&last), &ledger);
-                        loaded.issues.extend(words.into_iter().map(warning));
-                        Ok(loaded)
+                    let reading = catch_unwind(AssertUnwindSafe(|| {
+                        let mut reading = loader();
+                        if let Ok(loaded) = &mut reading.loaded {
+                            season.season(loaded);
+                            let words = edit(loaded, Some(&last), &ledger);
+                            loaded.issues.extend(words.into_iter().map(warning));
+                        }
+                        reading
                     })).unwrap_or_else(|_| {
                         let what = "reading the files failed: this is a bug";
-                        Err(vec![Issue::of_all(what)])
+                        Reading { loaded: Err(vec![Issue::of_all(what)]), seen: Seen::default() }
                     });
-                    let _ = done.blocking_send((loaded, waiting));
+                    let _ = done.blocking_send((reading, waiting));
                 };
                 if let Err(error) = beside("reload", body) {
                     loading = false;
                     tracing::error!("the files are not read anew: no thread for it: {error}");
                 }
             }
-            Some((loaded, waiting)) = loads.recv() => {
+            Some((Reading { loaded, seen }, waiting)) = loads.recv() => {
                 loading = false;
+                reload_as = loaded.as_ref().map_or(reload_as, |loaded| loaded.server.reload);
+                let _ = own.watched.send(Watched { seen, reload: reload_as });
                 match loaded {
                     Ok(mut loaded) => {
                         let upkeep = loaded.upkeep.take();

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc as std_mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -20,15 +21,15 @@ use super::late;
 use super::listening::{Listening, chance};
 use super::ordering::Request;
 use super::publishing::{PROBES, Publishing, Season, Waiting, publish};
-use super::upkeep::{keep, thrift};
+use super::upkeep::{beside, keep, thrift};
 #[cfg(unix)]
 use super::user::{become_user, unreadable};
+use super::watching::{Watched, watch as watch_files};
 use crate::answer::respond::respond;
-use crate::files::issue::Issue;
 use crate::files::server::ServerFile;
 use crate::files::show;
 use crate::health::overrides::Change;
-use crate::load::{self, Geography, Loaded};
+use crate::load::{self, Geography, Loaded, Reading};
 use crate::net::answering::Answering;
 use crate::net::{errand, panics};
 use crate::publisher::Publisher;
@@ -40,7 +41,7 @@ use crate::state;
 pub(super) type GeographyReader = Arc<dyn Fn() -> Result<Geography, String> + Send + Sync>;
 
 /// Reads the world: the files, or what `demo` makes of its own.
-pub type Loader = Arc<dyn Fn() -> Result<Loaded, Vec<Issue>> + Send + Sync>;
+pub type Loader = Arc<dyn Fn() -> Reading + Send + Sync>;
 
 /// Why the server did not start: a sentence.
 #[derive(Debug)]
@@ -108,7 +109,8 @@ impl Handle {
 /// Loads, binds, and answers. What is wrong with the files is told by `loader`'s issues.
 pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     thrift();
-    let mut loaded = loader().map_err(|issues| NotStarted(show::issues(&issues, show::Format::Full)))?;
+    let Reading { loaded, seen } = loader();
+    let mut loaded = loaded.map_err(|issues| NotStarted(show::issues(&issues, show::Format::Full)))?;
     if !loaded.issues.is_empty() {
         tracing::warn!("{}", show::issues(&loaded.issues, show::Format::Short).trim_end());
     }
@@ -119,7 +121,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     #[cfg(unix)]
     if let Some(user) = &loaded.server.user {
         become_user(user, &loaded.server.state)?;
-        let lost = unreadable(&loaded.files);
+        let lost = unreadable(seen.files());
         if let Some(first) = lost.first() {
             let (user, first, count) = (&user.value.user, first.display(), lost.len());
             tracing::warn!(
@@ -194,6 +196,11 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
         server.state.clone(),
         ended.clone(),
     ));
+    let (watched, seen_loads) = std_mpsc::channel();
+    let _ = watched.send(Watched { seen, reload: server.reload });
+    let asked = handle.reloads.downgrade();
+    beside("watch", move || watch_files(&seen_loads, &asked))
+        .map_err(|error| NotStarted(format!("no thread that looks at the files: {error}")))?;
     let (living, alive) = watch::channel(());
     let publishing = runtime.spawn(publish(Publishing {
         _living: living,
@@ -208,6 +215,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
         senses,
         bends,
         drill_requests,
+        watched,
         started: server,
         season,
         ledger,

@@ -1,7 +1,7 @@
 //! The user that the program becomes once its ports are open.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::unistd::{Gid, Group, Uid, User, chown, initgroups, setgid, setuid};
 
@@ -47,8 +47,8 @@ pub(super) fn become_user(wanted: &Written<server::User>, state: &Path) -> Resul
 
 /// Of files that the program could read before, those that it now cannot: with them a reload would be refused.
 #[allow(clippy::disallowed_methods, reason = "it looks whether load could")]
-pub(super) fn unreadable(files: &[PathBuf]) -> Vec<&PathBuf> {
-    files.iter().filter(|path| File::open(path).is_err()).collect()
+pub(super) fn unreadable<'f>(files: impl Iterator<Item = &'f Path>) -> Vec<&'f Path> {
+    files.filter(|path| File::open(path).is_err()).collect()
 }
 
 /// Gives a directory and the files in it to a user.

@@ -18,7 +18,7 @@ use super::world::{GERMANY, SERVER, SINGAPORE, World, played};
 const NODES_OF_SINGAPORE: [&str; 2] = ["192.0.2.11", "192.0.2.12"];
 
 /// A database of 11.0.0.0/12 and 11.16.0.0/12 in these countries, and of much else. Two of them differ only in the search tree.
-fn database(singapore: &str, germany: &str) -> Vec<u8> {
+pub(crate) fn database(singapore: &str, germany: &str) -> Vec<u8> {
     let mut database = Database::default();
     database.metadata.binary_format_major_version = 2;
     database.metadata.database_type = "Test".into();
@@ -42,13 +42,17 @@ fn database(singapore: &str, germany: &str) -> Vec<u8> {
     database.write_to(Vec::new()).unwrap()
 }
 
-/// A world with a database in place of its geofeed; and when the file was changed.
-fn world_with_a_database() -> (World, SystemTime) {
+/// A world with a database in place of its geofeed.
+pub(crate) fn world_with_a_database() -> World {
     let world = World::new();
     world.write("steerdns.toml", &SERVER.replace("geofeeds = [\"own.csv\"]", "databases = [\"own.mmdb\"]"));
     fs::write(world.path("own.mmdb"), database("SG", "DE")).unwrap();
-    let changed = fs::metadata(world.path("own.mmdb")).unwrap().modified().unwrap();
-    (world, changed)
+    world
+}
+
+/// When the database was changed.
+fn changed(world: &World) -> SystemTime {
+    fs::metadata(world.path("own.mmdb")).unwrap().modified().unwrap()
 }
 
 /// The files of maps that are kept.
@@ -64,7 +68,8 @@ fn is_kept(world: &World) -> bool {
 
 #[test]
 fn a_database_that_is_not_what_it_looks_like_is_found_out_and_read() {
-    let (world, changed) = world_with_a_database();
+    let world = world_with_a_database();
+    let changed = changed(&world);
     let served = world.serve_warm();
     assert_eq!(played(&served, SINGAPORE), NODES_OF_SINGAPORE);
     until("the maps are kept", || is_kept(&world));
@@ -92,7 +97,7 @@ fn a_database_that_is_not_what_it_looks_like_is_found_out_and_read() {
 }
 
 fn loaded(config: &Path, kept: &Arc<KeptMaps>) -> Loaded {
-    load_kept(config, kept).unwrap()
+    load_kept(config, kept).loaded.unwrap()
 }
 
 /// Whether a load read the databases.
@@ -102,7 +107,8 @@ fn read(loaded: &Loaded) -> bool {
 
 #[test]
 fn a_database_is_read_once_and_again_where_something_is_amiss() {
-    let (world, changed) = world_with_a_database();
+    let world = world_with_a_database();
+    let changed = changed(&world);
     let life = Arc::default();
     let first = loaded(&world.config(), &life);
     assert!(read(&first));
@@ -136,6 +142,6 @@ fn a_database_is_read_once_and_again_where_something_is_amiss() {
     fs::write(world.path("state/maps/databases.json"), "{").unwrap();
     assert!(read(&loaded(&world.config(), &Arc::default())), "nobody knows what it holds");
     fs::remove_file(world.path("own.mmdb")).unwrap();
-    let issues = load_kept(&world.config(), &life).unwrap_err();
+    let issues = load_kept(&world.config(), &life).loaded.unwrap_err();
     assert!(issues.iter().any(|issue| issue.what.contains("own.mmdb")), "{issues:?}");
 }

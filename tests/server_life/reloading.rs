@@ -98,7 +98,7 @@ fn where_nobody_serves_a_reload_is_one_sentence_and_status_1() {
 }
 
 /// Two worlds with nothing in common: which one an answer is from, all its records tell.
-fn switch(world: &World, side: char) {
+pub(crate) fn switch(world: &World, side: char) {
     let word = format!("side-{side}");
     let services = SERVICES.replace("service.play", &format!("service.play-{side}"));
     let node = if side == 'a' { "sin-1" } else { "sin-2" };
@@ -110,7 +110,7 @@ fn switch(world: &World, side: char) {
 }
 
 /// Which world an answer is from; panics where it is from both or none.
-fn side(answer: &Answer) -> char {
+pub(crate) fn side(answer: &Answer) -> char {
     let of = |line: &String| match line {
         line if line.contains("side-a") || line.contains("play-a") && !line.ends_with(" 192.0.2.12") => 'a',
         line if line.contains("side-b") || line.contains("play-b") && !line.ends_with(" 192.0.2.11") => 'b',

@@ -3,6 +3,7 @@
 
 pub mod ask;
 pub mod dice;
+pub mod git;
 pub mod hook;
 pub mod message;
 pub mod peers;
