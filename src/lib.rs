@@ -53,8 +53,8 @@
 //! - [`bending`]: how ranked lists stand today: penalties of quality, and what load divides.
 //! - [`alert`]: what stands wrong, when it is told, in which words. [`publisher`]: the one writer.
 //! - [`files`]: what operators write: text in, types or Issues out. The only place that knows TOML.
-//! - shells, each readable alone, none importing another: [`load`] reads the disk (and keeps maps there), [`state`] keeps verdicts, [`net`]
-//!   answers, [`probe`] probes, [`notify`] tells secondaries, [`admin`] people, [`courier`] carries alerts.
+//! - shells, each readable alone, none importing another: [`load`] reads the disk (and keeps maps there), [`git`] asks that program,
+//!   [`state`] keeps verdicts, [`net`] answers, [`probe`] probes, [`notify`] tells secondaries, [`admin`] people, [`courier`] carries alerts.
 //! - [`asked`], [`record`]: what is asked of a running server, and what it counts. [`server`] starts it all.
 //! - [`cli`]: the commands.
 //!
@@ -115,6 +115,8 @@ pub mod load;
 
 pub mod admin;
 pub mod courier;
+#[cfg(unix)]
+pub mod git;
 pub mod net;
 pub mod notify;
 pub mod probe;

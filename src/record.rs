@@ -211,6 +211,12 @@ impl Record {
         let version = env!("CARGO_PKG_VERSION");
         text.family("steerdns_build_info", Kind::Gauge, "1; what runs.")
             .sample(&[("version", version)], 1u64);
+        if let Some(commit) = &snapshot.plan.settings.commit {
+            let labels =
+                [("commit", &*commit.id), ("modified", if commit.is_modified { "true" } else { "false" })];
+            text.family("steerdns_commit_info", Kind::Gauge, "1; the commit of the files in force.")
+                .sample(&labels, 1u64);
+        }
         let up = now.saturating_duration_since(self.started).as_secs_f64();
         text.family("steerdns_uptime_seconds", Kind::Gauge, "Since the start.").sample(&[], up);
         let tallies = locked(&self.tallies).clone();
@@ -328,6 +334,10 @@ impl Record {
             "version": plan.settings.version,
             "uptime_s": now.saturating_duration_since(self.started).as_secs(),
             "loaded_s_ago": loaded,
+            "commit": plan.settings.commit.as_ref().map(|commit| json!({
+                "id": &*commit.id,
+                "modified": commit.is_modified,
+            })),
             "warming": snapshot.warming,
             "doubting_s": snapshot.doubting.map(|since| now.saturating_duration_since(since).as_secs()),
             "alerts": self.alerts.status(),

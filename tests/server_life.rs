@@ -7,6 +7,8 @@ mod support;
 
 #[path = "server_life/alerting.rs"]
 mod alerting;
+#[path = "server_life/commits.rs"]
+mod commits;
 #[path = "server_life/drilling.rs"]
 mod drilling;
 #[path = "server_life/maps.rs"]

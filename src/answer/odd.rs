@@ -30,14 +30,19 @@ pub(super) fn odd(asking: &Asking<'_>, buf: &mut [u8], len: usize) -> Result<Bod
     }
 }
 
-/// CHAOS TXT tells who answers (RFC 4892).
+/// CHAOS TXT tells who answers (RFC 4892), and by the files of which commit.
 fn chaos(asking: &Asking<'_>, buf: &mut [u8]) -> Body {
     let Asking { snapshot, query, name, .. } = *asking;
     let is = |names: [&[u8]; 2]| names.iter().any(|octets| name.is(octets));
+    let settings = &snapshot.plan.settings;
+    let commit;
     let text: &[u8] = if is([b"\x07version\x04bind\0", b"\x07version\x06server\0"]) {
-        snapshot.plan.settings.version.as_bytes()
+        settings.version.as_bytes()
     } else if is([b"\x08hostname\x04bind\0", b"\x02id\x06server\0"]) {
-        &snapshot.plan.settings.nsid
+        &settings.nsid
+    } else if name.is(b"\x06commit\x06server\0") {
+        commit = settings.commit.as_ref().map(ToString::to_string).unwrap_or_default();
+        commit.as_bytes()
     } else {
         &[]
     };

@@ -3,7 +3,6 @@
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -11,9 +10,9 @@ use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
 
 use super::{Config, failed};
-use crate::load::kept::KeptMaps;
-use crate::load::{self, load_kept};
-use crate::server::{Loader, start};
+use crate::load;
+use crate::server::reading::loader;
+use crate::server::start;
 
 /// Answers, until SIGTERM or SIGINT. SIGHUP reads the files anew; bad ones leave the good ones in force.
 #[derive(Debug, clap::Args)]
@@ -43,9 +42,7 @@ fn serve(config: PathBuf) -> Result<(), String> {
     let _entered = runtime.enter();
     // Before the files are read, which may take seconds: nobody's reload ends a server that starts.
     let mut hangup = signal(SignalKind::hangup()).map_err(unheard)?;
-    let kept = Arc::new(KeptMaps::default());
-    let loader: Loader = Arc::new(move || load_kept(&config, &kept));
-    let server = start(&loader).map_err(|not_started| not_started.to_string())?;
+    let server = start(&loader(config)).map_err(|not_started| not_started.to_string())?;
     let mut term = signal(SignalKind::terminate()).map_err(unheard)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
     if let Some(admin) = server.admin() {

@@ -457,6 +457,7 @@ fn parts(linked: Linked, fed: Vec<Prefix>) -> Parts {
         settings: Settings {
             nsid: server.nsid.as_deref().unwrap_or_default().as_bytes().into(),
             version: VERSION.into(),
+            commit: None,
             payload_max: server.edns_size,
             why: server.explain_allow,
             cookies: Secrets::new(cookies),

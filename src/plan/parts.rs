@@ -68,6 +68,8 @@ pub struct Settings {
     pub nsid: Box<[u8]>,
     /// What `version.bind` tells.
     pub version: String,
+    /// The commit that the files are of: what `commit.server` tells; `None`: none is known.
+    pub commit: Option<Commit>,
     /// The largest datagram that we send and say we take; 512..=4096.
     pub payload_max: u16,
     /// Who may ask `_why`.
@@ -84,6 +86,22 @@ pub struct Settings {
     pub push_token: Option<Token>,
     /// What answers hold beside what they must.
     pub extras: Extras,
+}
+
+/// The commit that files are of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Its id, in hexadecimal digits.
+    pub id: Arc<str>,
+    /// Whether the files are not those of the commit.
+    pub is_modified: bool,
+}
+
+impl std::fmt::Display for Commit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let modified = if self.is_modified { " modified" } else { "" };
+        write!(f, "{}{modified}", self.id)
+    }
 }
 
 /// How many answers a network gets.

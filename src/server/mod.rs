@@ -21,6 +21,7 @@ mod late;
 mod listening;
 pub mod ordering;
 mod publishing;
+pub mod reading;
 mod start;
 mod upkeep;
 #[cfg(unix)]

@@ -182,6 +182,7 @@ fn chaos_names() {
     }
     assert_eq!(chaos("live.example.com.", "TXT").said.rcode, 5);
     assert_eq!(chaos("authors.bind.", "TXT").said.rcode, 5);
+    assert_eq!(chaos("commit.server.", "TXT").said.rcode, 5, "of no commit");
     assert_eq!(chaos("version.bind.", "A").types(), [0u16; 0]);
 }
 

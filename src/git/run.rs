@@ -1,0 +1,211 @@
+//! One run of git: its words, its time, its output, its end.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+/// The most octets of its output that are read, of each of both; what is beyond ends it.
+const OUTPUT_MAX: u64 = 16 << 20;
+/// How often it is looked whether nobody wants it any more.
+const LOOK: Duration = Duration::from_millis(100);
+/// Settings of this run, over whatever a repository says: no hooks, no daemons, no housekeeping behind our back.
+const SETTINGS: [&str; 6] = [
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "advice.detachedHead=false",
+    "credential.interactive=false",
+];
+/// What an operator may tell git by its environment; whatever else begins with `GIT_` would be of another repository.
+const TOLD: [&str; 6] = ["GIT_SSH", "GIT_SSL", "GIT_CONFIG", "GIT_PROXY", "GIT_HTTP", "GIT_ASKPASS"];
+
+/// How long git may take, and whether anybody still waits for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit<'a> {
+    /// From its start to its end.
+    pub within: Duration,
+    /// Set where it is to end at once.
+    pub stop: &'a AtomicBool,
+}
+
+/// Why git did not do what it was asked.
+#[derive(Debug)]
+pub enum Failed {
+    /// There is no such program.
+    Missing,
+    /// It took too long, and was ended.
+    Late(Duration),
+    /// Nobody waits any more.
+    Stopped,
+    /// It said so, in its words; its exit status.
+    Said(String, Option<i32>),
+    /// The system's fault.
+    System(io::Error),
+}
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failed::Missing => f.write_str("there is no `git` on this machine"),
+            Failed::Late(within) => write!(f, "git did not end within {} s", within.as_secs()),
+            Failed::Stopped => f.write_str("the server is ending"),
+            Failed::Said(words, _) => f.write_str(words),
+            Failed::System(error) => write!(f, "git cannot be run: {error}"),
+        }
+    }
+}
+
+/// A git command that is not started yet.
+#[derive(Debug)]
+pub struct Git(Command);
+
+impl Git {
+    /// Git in a directory that belongs to whomever: `safe` is the top of its working tree, or its bare repository.
+    pub fn within(directory: &Path, safe: &Path) -> Git {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(directory);
+        let mut trusted = OsString::from("safe.directory=");
+        trusted.push(safe);
+        command.arg("-c").arg(trusted);
+        SETTINGS.iter().for_each(|setting| _ = command.args(["-c", setting]));
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("GIT_") && !TOLD.iter().any(|told| text.starts_with(told)) {
+                command.env_remove(&name);
+            }
+        }
+        command.env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0").env("GIT_OPTIONAL_LOCKS", "0");
+        // An ssh that has a question gets no answer, instead of waiting for one.
+        command.env("SSH_ASKPASS", "/bin/false").env("SSH_ASKPASS_REQUIRE", "force");
+        Git(command)
+    }
+
+    /// Further words of the command line.
+    pub fn args(mut self, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Git {
+        self.0.args(words);
+        self
+    }
+
+    /// Runs it to its end: what it wrote.
+    ///
+    /// # Errors
+    /// Why there is nothing.
+    pub fn run(mut self, limit: Limit<'_>) -> Result<Vec<u8>, Failed> {
+        // A group of its own: what it starts (ssh, helpers) is ended with it.
+        self.0.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = self.0.spawn().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Failed::Missing,
+            _ => Failed::System(error),
+        })?;
+        let group = Group(i32::try_from(child.id()).ok().map(Pid::from_raw));
+        let (done, ended) = mpsc::channel();
+        thread::spawn(move || done.send(finish(child)));
+        let until = Instant::now() + limit.within;
+        let (status, output, words) = loop {
+            match ended.recv_timeout(LOOK) {
+                Ok(finished) => break finished.map_err(Failed::System)?,
+                Err(_) if limit.stop.load(Ordering::Relaxed) => return Err(Failed::Stopped),
+                Err(RecvTimeoutError::Timeout) if Instant::now() < until => {}
+                Err(_) => return Err(Failed::Late(limit.within)),
+            }
+        };
+        drop(group);
+        match status.success() {
+            true => Ok(output),
+            false => Err(Failed::Said(said(&words, status), status.code())),
+        }
+    }
+
+    /// Runs it: what it wrote, as a line of text.
+    ///
+    /// # Errors
+    /// As of [`run`](Git::run).
+    pub fn line(self, limit: Limit<'_>) -> Result<String, Failed> {
+        self.run(limit).map(|output| String::from_utf8_lossy(&output).trim_end().to_owned())
+    }
+}
+
+/// Waits for its end: its exit status, and what it wrote on both outputs.
+fn finish(mut child: Child) -> io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
+    fn all(from: Option<impl Read>) -> Vec<u8> {
+        let mut octets = Vec::new();
+        let _ = from.map(|from| from.take(OUTPUT_MAX).read_to_end(&mut octets));
+        octets
+    }
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let words = thread::spawn(move || all(stderr));
+    let output = all(stdout);
+    let words = words.join().unwrap_or_default();
+    Ok((child.wait()?, output, words))
+}
+
+/// What it says of its failure, as one line: errors come first, hints and progress not at all.
+fn said(words: &[u8], status: ExitStatus) -> String {
+    let words = String::from_utf8_lossy(words);
+    let lines = || words.lines().map(str::trim).filter(|line| !line.is_empty());
+    let errors = lines().filter_map(|line| line.strip_prefix("fatal: ").or(line.strip_prefix("error: ")));
+    let line = errors.chain(lines()).next().map(str::to_owned);
+    let line = line.unwrap_or_else(|| format!("git ends with {status}"));
+    line.chars().map(|character| if character.is_control() { ' ' } else { character }).take(300).collect()
+}
+
+/// All processes of a run that did not leave its group: ended when this is dropped. The system gives their number to nobody else while one of
+/// them lives, or has not been waited for.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // Nobody is left: that is well.
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_too_long_is_ended_with_all_that_it_started() {
+        let directory = tempfile::tempdir().unwrap();
+        let (stop, mark) = (AtomicBool::new(false), directory.path().join("pid"));
+        let alias = format!("alias.long=!sleep 600 & echo $! >{}; sleep 600", mark.display());
+        let git = |within| {
+            let git = Git::within(directory.path(), directory.path()).args(["-c", &alias, "long"]);
+            git.run(Limit { within, stop: &stop })
+        };
+        let failed = git(Duration::from_secs(1)).unwrap_err();
+        assert_eq!(failed.to_string(), "git did not end within 1 s");
+        let pid = std::fs::read_to_string(&mark).unwrap();
+        let state = || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        // Whoever inherited it may not have waited for it yet.
+        let is_gone =
+            || state().rsplit(')').next().is_none_or(|rest| rest.is_empty() || rest.starts_with(" Z"));
+        while !is_gone() {
+            thread::yield_now();
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(git(Duration::from_secs(600)).unwrap_err().to_string(), "the server is ending");
+    }
+
+    #[test]
+    fn a_failure_is_one_line_of_its_words() {
+        let directory = tempfile::tempdir().unwrap();
+        let stop = AtomicBool::new(false);
+        let git = Git::within(directory.path(), directory.path()).args(["rev-parse", "HEAD"]);
+        let failed = git.run(Limit { within: Duration::from_secs(10), stop: &stop }).unwrap_err();
+        let words = failed.to_string();
+        assert!(words.starts_with("not a git repository") && !words.contains('\n'), "{words}");
+    }
+}
