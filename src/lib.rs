@@ -32,6 +32,9 @@
 //! Beside it, once a second and off that path: `server::balancing` reads what probes told of ways and of load
 //! ([`health::quality`]), [`bending`] says how ranked lists stand today, and `Event::Bent` puts it in force.
 //!
+//! A reload comes of SIGHUP, of a command, of files that changed (`server::watching`), or of a commit of the repository (`server::following`,
+//! [`git`]): all by one door, beside what serves, whole or not at all.
+//!
 //! Reload, what operators say today (`Event::Overridden`), and what probes learn beside their outcome (`Event::Noted`) come by the same
 //! door, so a server's life can be replayed as a list of events with times.
 //!

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::alert;
+use crate::alert::followed::Followed;
+use crate::alert::message;
 use crate::answer::tally::Tally;
 use crate::answer::totals::Totals;
 use crate::answer::worker::Transport;
@@ -44,6 +46,9 @@ pub struct Record {
     today: Mutex<Option<Today>>,
     /// Written by the publishing task alone.
     publishing: Publishing,
+    /// The repository that is followed, and what became of fetching it: good, bad.
+    followed: Mutex<Option<Arc<Followed>>>,
+    fetches: [Counter; 2],
     /// What alerts are there, and what became of them.
     alerts: Arc<alert::tally::Tally>,
 }
@@ -101,6 +106,8 @@ impl Record {
             geoip: Mutex::default(),
             today: Mutex::default(),
             publishing: Publishing::new(now),
+            followed: Mutex::default(),
+            fetches: Default::default(),
             alerts: Arc::default(),
         }
     }
@@ -205,6 +212,35 @@ impl Record {
         }
     }
 
+    /// The repository stands so.
+    pub fn follows(&self, followed: Followed) {
+        *locked(&self.followed) = Some(Arc::new(followed));
+    }
+
+    /// The repository that is followed, if there is one.
+    pub fn followed(&self) -> Option<Arc<Followed>> {
+        locked(&self.followed).clone()
+    }
+
+    /// The repository was fetched, or could not be.
+    pub fn fetched(&self, is_good: bool) {
+        self.fetches[usize::from(!is_good)].bump();
+    }
+
+    fn write_followed(&self, text: &mut Exposition) {
+        let Some(followed) = self.followed() else { return };
+        let help = "Fetches of the repository, by what became of them.";
+        let mut fetches = text.family("steerdns_git_fetches_total", Kind::Counter, help);
+        for (outcome, count) in ["good", "failed"].iter().zip(&self.fetches) {
+            fetches.sample(&[("outcome", outcome)], count.count());
+        }
+        let help = "Whether the newest commit of the repository is refused.";
+        let refused = u64::from(followed.refused.is_some());
+        text.family("steerdns_git_refused", Kind::Gauge, help).sample(&[], refused);
+        let help = "Whether an earlier commit is held by an operator's word.";
+        text.family("steerdns_git_pinned", Kind::Gauge, help).sample(&[], u64::from(followed.pin.is_some()));
+    }
+
     /// All metrics.
     pub fn exposition(&self, snapshot: &Snapshot, now: Instant) -> Exposition {
         let mut text = Exposition::default();
@@ -226,6 +262,7 @@ impl Record {
         self.write_kernel_drops(&mut text);
         self.publishing.write(&mut text, now);
         self.alerts.write(&mut text);
+        self.write_followed(&mut text);
         write_verdicts(&mut text, snapshot);
         write_certificates(&mut text, snapshot, now);
         if let Some(today) = &*locked(&self.today) {
@@ -338,6 +375,7 @@ impl Record {
                 "id": &*commit.id,
                 "modified": commit.is_modified,
             })),
+            "repository": self.followed().map(|followed| told_of_repository(&followed)),
             "warming": snapshot.warming,
             "doubting_s": snapshot.doubting.map(|since| now.saturating_duration_since(since).as_secs()),
             "alerts": self.alerts.status(),
@@ -353,6 +391,26 @@ impl Record {
             "overrides": snapshot.orders.iter().map(|order| told_of(order, plan, now)).collect::<Vec<_>>(),
         })
     }
+}
+
+/// A repository, as /status has it.
+fn told_of_repository(followed: &Followed) -> Value {
+    json!({
+        "branch": &*followed.branch,
+        "in_force": &*followed.in_force,
+        "newest": followed.newest.as_deref(),
+        "fetched": followed.fetched.map(message::moment),
+        "unreached": followed.unreached.as_ref().map(|unreached| json!({
+            "since": message::moment(unreached.since), "times": unreached.times, "what": &*unreached.what,
+        })),
+        "refused": followed.refused.as_ref().map(|refused| json!({
+            "commit": &*refused.id, "since": message::moment(refused.since), "what": &*refused.what, "others": refused.others,
+        })),
+        "pinned": followed.pin.as_ref().map(|pin| json!({
+            "commit": &*pin.id, "since": message::moment(pin.since), "who": &*pin.who, "why": &*pin.why,
+        })),
+        "good": followed.good.iter().map(|id| &**id).collect::<Vec<_>>(),
+    })
 }
 
 impl Publishing {

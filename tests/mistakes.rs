@@ -22,7 +22,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use steerdns::files::issue::{At, Issue, Severity, Source};
 use steerdns::files::link::Linked;
-use steerdns::files::read::{Disk, read};
+use steerdns::files::read::{Disk, Tree, read};
 use steerdns::files::show::{Format, counts, issues as shown};
 use steerdns::wire::name::Name;
 use steerdns::zone::record::{Record, rtype};
@@ -51,7 +51,7 @@ fn read_world(world: &World) -> (Option<Linked>, Vec<Issue>) {
         if names.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(names) }
     };
     let disk = Disk { file: &file, names: &names };
-    read(Path::new("steerdns.toml"), disk, &records)
+    read(Path::new("steerdns.toml"), Tree::InForce(&|_| None), disk, &records)
 }
 
 /// Owner and type of each line: all that linking asks of a master file.
@@ -239,7 +239,12 @@ fn a_file_in_another_encoding_is_told_as_such() {
         false => world.get(path).map(|text| text.clone().into_bytes()).ok_or(io::ErrorKind::NotFound.into()),
     };
     let names = |_: &Path| Ok(vec!["clusters.toml".into(), "live.example.com.zone".into()]);
-    let (linked, issues) = read(Path::new("steerdns.toml"), Disk { file: &file, names: &names }, &records);
+    let (linked, issues) = read(
+        Path::new("steerdns.toml"),
+        Tree::InForce(&|_| None),
+        Disk { file: &file, names: &names },
+        &records,
+    );
     assert!(linked.is_none());
     assert_eq!(
         shown(&issues, Format::Short),
@@ -256,7 +261,7 @@ fn example() -> (Option<Linked>, Vec<Issue>) {
         entries.map(|entry| Ok(entry?.file_name().into_string().unwrap())).collect()
     };
     let zone = |_: &Arc<Source>, _: &Name, _: &mut Vec<Issue>| (Vec::new(), Vec::new());
-    read(Path::new("steerdns.toml"), Disk { file: &file, names: &names }, &zone)
+    read(Path::new("steerdns.toml"), Tree::InForce(&|_| None), Disk { file: &file, names: &names }, &zone)
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod alerting;
 mod commits;
 #[path = "server_life/drilling.rs"]
 mod drilling;
+#[path = "server_life/following.rs"]
+mod following;
 #[path = "server_life/maps.rs"]
 mod maps;
 #[path = "server_life/orders.rs"]

@@ -27,6 +27,8 @@ pub struct Desk {
     pub status: Arc<dyn Fn() -> Value + Send + Sync>,
     /// Takes what an operator says of nodes: what it means, in words.
     pub order: Arc<dyn Fn(String) -> Awaited + Send + Sync>,
+    /// Holds an earlier commit of the repository, or follows its branch again: what came of it, in words.
+    pub rollback: Arc<dyn Fn(String) -> Awaited + Send + Sync>,
     /// Begins a drill, looks at it or ends it: what is to be said of it, as JSON.
     pub drill: Arc<dyn Fn(String) -> Awaited + Send + Sync>,
     /// Explains an answer; the question as it was asked. It may take long, and read the disk.
@@ -92,6 +94,7 @@ fn router(desk: Desk) -> Router {
         .route("/status", get(status))
         .route("/override", post(order))
         .route("/drill", post(drill))
+        .route("/rollback", post(rollback))
         .route("/explain", get(explain))
         .with_state(desk)
 }
@@ -106,6 +109,10 @@ async fn order(State(desk): State<Desk>, body: String) -> Response {
 
 async fn drill(State(desk): State<Desk>, body: String) -> Response {
     outcome((desk.drill)(body).await)
+}
+
+async fn rollback(State(desk): State<Desk>, body: String) -> Response {
+    outcome((desk.rollback)(body).await)
 }
 
 async fn status(State(desk): State<Desk>) -> Json<Value> {

@@ -57,15 +57,21 @@ pub enum Kind {
     OverrideExpired,
     /// The files that somebody wanted loaded were refused; the last good ones serve.
     ReloadRefused,
+    /// The newest commit of the repository was refused; the last good one serves.
+    CommitRefused,
+    /// The repository cannot be fetched.
+    RepositoryUnreached,
     /// A GeoIP database is older than it should be.
     DatabaseTooOld,
+    /// An earlier commit is held by an operator's word, and the branch is not followed.
+    CommitPinned,
     /// Nothing is wrong: somebody tries out a receiver.
     Test,
 }
 
 impl Kind {
     /// All that can stand by itself.
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 16] = [
         Kind::AllDown,
         Kind::VantageInDoubt,
         Kind::ClusterDown,
@@ -78,7 +84,10 @@ impl Kind {
         Kind::OverrideExpiring,
         Kind::OverrideExpired,
         Kind::ReloadRefused,
+        Kind::CommitRefused,
+        Kind::RepositoryUnreached,
         Kind::DatabaseTooOld,
+        Kind::CommitPinned,
     ];
 
     /// Its name, which never changes: in messages, metrics and Alertmanager's `alertname`.
@@ -96,7 +105,10 @@ impl Kind {
             Kind::OverrideExpiring => "OverrideExpiring",
             Kind::OverrideExpired => "OverrideExpired",
             Kind::ReloadRefused => "ReloadRefused",
+            Kind::CommitRefused => "CommitRefused",
+            Kind::RepositoryUnreached => "RepositoryUnreached",
             Kind::DatabaseTooOld => "DatabaseTooOld",
+            Kind::CommitPinned => "CommitPinned",
             Kind::Test => "Test",
         }
     }
@@ -114,8 +126,12 @@ impl Kind {
             | Kind::CheckBlind
             | Kind::CertificateExpiring
             | Kind::ReloadRefused
+            | Kind::CommitRefused
+            | Kind::RepositoryUnreached
             | Kind::DatabaseTooOld => Severity::Warning,
-            Kind::OverrideExpiring | Kind::OverrideExpired | Kind::Test => Severity::Info,
+            Kind::OverrideExpiring | Kind::OverrideExpired | Kind::CommitPinned | Kind::Test => {
+                Severity::Info
+            }
         }
     }
 

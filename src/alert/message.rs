@@ -169,6 +169,11 @@ pub fn date(since_1970: Duration) -> String {
     whole.split('T').next().unwrap_or_default().to_owned()
 }
 
+/// The moment, as RFC 3339 writes it.
+pub fn moment(since_1970: Duration) -> String {
+    timestamp(since_1970).to_string()
+}
+
 fn timestamp(since_1970: Duration) -> Timestamp {
     let ms = i64::try_from(since_1970.as_millis()).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     ms.unwrap_or(Timestamp::MAX)

@@ -7,6 +7,7 @@
 
 pub mod condition;
 pub mod desk;
+pub mod followed;
 mod judged;
 pub mod message;
 pub mod notification;

@@ -1,19 +1,23 @@
 //! `steerdns check`
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::{Config, said};
 use crate::files::issue::{Issue, Severity};
 use crate::files::show;
 use crate::files::words::counted;
-use crate::load::{Loaded, load};
+use crate::load::{Loaded, load, load_tree};
 
 /// Reads and compiles everything as `serve` does, and says all that is wrong with it. Fails where an error is.
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
     #[command(flatten)]
     config: Config,
+    /// A working copy of the repository that `[git]` names, in place of the commit in force: before it is committed.
+    #[arg(long, value_name = "DIR")]
+    tree: Option<PathBuf>,
     /// Fail on warnings, too.
     #[arg(long)]
     strict: bool,
@@ -35,7 +39,10 @@ enum Format {
 
 impl Check {
     pub(super) fn run(self) -> ExitCode {
-        let loaded = load(&self.config.config);
+        let loaded = match &self.tree {
+            Some(tree) => load_tree(&self.config.config, tree),
+            None => load(&self.config.config),
+        };
         let issues = match &loaded {
             Ok(loaded) => &loaded.issues,
             Err(issues) => issues,

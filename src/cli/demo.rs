@@ -79,7 +79,7 @@ impl Demo {
         }
         let nodes = Arc::new(runtime.block_on(start_nodes(&bare, ipv6)).map_err(cannot)?);
         let here = Arc::clone(&nodes);
-        let loader: Loader = Arc::new(move || {
+        let loader: Loader = Arc::new(move |_| {
             let loaded = load_from(Path::new("steerdns.toml"), disk(), |linked| {
                 place_on_loopback(linked, &here);
                 if !self.listen.is_empty() {

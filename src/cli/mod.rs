@@ -14,6 +14,7 @@ mod orders;
 mod paper;
 mod reload;
 mod revision;
+mod rollback;
 mod serve;
 mod status;
 
@@ -61,6 +62,7 @@ enum Word {
     Diff(diff::Diff),
     Drill(drill::Drill),
     Reload(reload::Reload),
+    Rollback(rollback::Rollback),
     Status(status::Status),
     /// Takes nodes out of new answers; they are probed on, and those who use them stay.
     Drain(orders::Say),
@@ -95,6 +97,7 @@ impl Command {
             Some(Word::Diff(diff)) => diff.run(),
             Some(Word::Drill(drill)) => drill.run(),
             Some(Word::Reload(reload)) => reload.run(),
+            Some(Word::Rollback(rollback)) => rollback.run(),
             Some(Word::Status(status)) => status.run(),
             Some(Word::Drain(say)) => say.run("drain"),
             Some(Word::Down(say)) => say.run("down"),

@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Config, failed};
 use crate::load;
+use crate::server::following::prepare;
 use crate::server::reading::loader;
 use crate::server::start;
 
@@ -42,7 +43,9 @@ fn serve(config: PathBuf) -> Result<(), String> {
     let _entered = runtime.enter();
     // Before the files are read, which may take seconds: nobody's reload ends a server that starts.
     let mut hangup = signal(SignalKind::hangup()).map_err(unheard)?;
-    let server = start(&loader(config)).map_err(|not_started| not_started.to_string())?;
+    let loader = loader(config.clone());
+    prepare(&config, &loader).map_err(|not_started| not_started.to_string())?;
+    let server = start(&loader).map_err(|not_started| not_started.to_string())?;
     let mut term = signal(SignalKind::terminate()).map_err(unheard)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
     if let Some(admin) = server.admin() {

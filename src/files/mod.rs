@@ -13,6 +13,7 @@ pub mod expose;
 mod findings;
 mod generate;
 pub mod geofeed;
+pub mod git;
 mod head;
 mod integrity;
 pub mod issue;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::clusters::{self, ClustersFile};
 use super::document::Written;
+use super::git::Git;
 use super::issue::{At, Issue, Source, is_grave};
 use super::link::{Includes, Linked, World, WrittenZone, link};
 use super::policies::WrittenPolicy;
@@ -47,16 +48,34 @@ pub struct Disk<'a> {
 /// Reads a master file of a zone: its records, and where each of them stands.
 pub type ReadZone<'z> = dyn Fn(&Arc<Source>, &Name, &mut Vec<Issue>) -> (Vec<Record>, Vec<At>) + 'z;
 
-/// Reads all that `config` (steerdns.toml) names, and links it.
+/// From which working copy of a repository files are read, where they come from one.
+#[derive(Clone, Copy)]
+pub enum Tree<'t> {
+    /// From this one.
+    Here(&'t Path),
+    /// From the one in force, if one is here.
+    InForce(&'t dyn Fn(&Git) -> Option<PathBuf>),
+}
+
+/// Reads all that `config` (steerdns.toml) names, and links it; where it names a repository, from `tree`.
 ///
 /// `None` where an issue is an error; warnings may stand beside a linked world.
-pub fn read(config: &Path, disk: Disk<'_>, zone: &ReadZone<'_>) -> (Option<Linked>, Vec<Issue>) {
-    let mut reader = Reader { disk, zone, issues: Vec::new() };
+pub fn read(
+    config: &Path,
+    tree: Tree<'_>,
+    disk: Disk<'_>,
+    zone: &ReadZone<'_>,
+) -> (Option<Linked>, Vec<Issue>) {
+    let mut reader = Reader { tree, disk, zone, issues: Vec::new() };
     let linked = reader.world(config).and_then(|world| link(world, &mut reader.issues));
     (linked, reader.issues)
 }
 
+const NO_COMMIT_REMEDY: &str =
+    "`steerdns serve` fetches it when it starts, `steerdns check --tree DIR` reads a working copy";
+
 struct Reader<'a> {
+    tree: Tree<'a>,
     disk: Disk<'a>,
     zone: &'a ReadZone<'a>,
     issues: Vec<Issue>,
@@ -65,7 +84,29 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn world(&mut self, config: &Path) -> Option<World> {
         let source = self.toml(config, None)?;
-        let server = server::read(&source, &mut self.issues);
+        let mut server = server::read(&source, &mut self.issues);
+        let tree = match (self.tree, &server.git) {
+            (Tree::InForce(_), None) => None,
+            (Tree::InForce(find), Some(git)) => Some((git, find(&git.value))),
+            (Tree::Here(tree), Some(git)) => Some((git, Some(tree.to_owned()))),
+            (Tree::Here(_), None) => {
+                let what =
+                    format!("`[git]` is not in `{}`: the zones come from no repository", shown(&source.path));
+                self.nowhere(what, "a server that runs with it must be restarted to do without");
+                return None;
+            }
+        };
+        if let Some((git, tree)) = tree {
+            let Some(tree) = tree else {
+                // Of a repository that is written wrong, that is no wonder.
+                if !is_grave(&self.issues) {
+                    let issue = Issue::error(git.at.clone(), "no commit of the repository is here yet");
+                    self.issues.push(issue.remedy(NO_COMMIT_REMEDY));
+                }
+                return None;
+            };
+            server.within(tree);
+        }
         let directory = server.zones.clone();
         let names = match (self.disk.names)(&directory.value) {
             Ok(names) => BTreeSet::from_iter(names),

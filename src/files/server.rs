@@ -9,6 +9,7 @@ use super::admin::{Admin, admin};
 use super::alerts::{self, WrittenAlerts};
 use super::clusters::named;
 use super::document::{Table, Value, Written, at_most, beside, each_once, read as read_document};
+use super::git::{Git, git};
 use super::issue::{At, Issue, Source};
 use super::limits::{self, Cookies, Rrl};
 use super::networks::prefix;
@@ -26,7 +27,7 @@ const NSID_OCTETS_MAX: usize = 64;
 pub struct ServerFile {
     /// Where queries are answered, over UDP and TCP; at least one, none twice.
     pub listen: Vec<SocketAddr>,
-    /// The directory of the zone files; default `zones`.
+    /// The directory of the zone files; default `zones`. With `[git]` it is within the repository.
     pub zones: Written<PathBuf>,
     /// The directory of what survives a restart; default `state`.
     pub state: PathBuf,
@@ -64,6 +65,10 @@ pub struct ServerFile {
     pub admin: Option<Admin>,
     /// The file of the token by which nodes may say how busy they are; `None`: nobody may.
     pub push_token: Option<Written<PathBuf>>,
+    /// The repository that zones, databases and geofeeds come from; `None`: they are files of this machine.
+    pub git: Option<Written<Git>>,
+    /// The working copy that they are read from, of a repository.
+    pub tree: Option<PathBuf>,
     /// Whether files that change are read anew by themselves.
     pub reload: Reload,
     /// The least grave messages that are logged; default info.
@@ -78,6 +83,13 @@ impl ServerFile {
         self.nsid.clone().unwrap_or_else(|| "steerdns".into())
     }
 
+    /// Reads zones, databases and geofeeds from this working copy of the repository; absolute paths stay those of this machine.
+    pub(super) fn within(&mut self, tree: PathBuf) {
+        let databases = self.geoip.databases.iter_mut().chain(&mut self.geoip.geofeeds);
+        databases.chain([&mut self.zones]).for_each(|path| path.value = tree.join(&path.value));
+        self.tree = Some(tree);
+    }
+
     /// The keys whose values differ from `other`'s, of those that are read only at the start.
     pub fn changed_for_restart(&self, other: &ServerFile) -> Vec<&'static str> {
         let changed = [
@@ -87,6 +99,7 @@ impl ServerFile {
             ("`[tcp]`", self.tcp != other.tcp),
             ("`[admin]`", self.admin != other.admin),
             ("`log`", self.log != other.log),
+            ("`[git]`", self.git.as_ref().map(|git| &git.value) != other.git.as_ref().map(|git| &git.value)),
             (
                 "`user`",
                 self.user.as_ref().map(|user| &user.value) != other.user.as_ref().map(|user| &user.value),
@@ -204,19 +217,21 @@ fn root(source: &Arc<Source>, mut table: Table<'_>, issues: &mut Vec<Issue>) -> 
     let listen = table.need("listen", "listen = [\"127.0.0.1:5300\", \"[::1]:5300\"]", issues);
     let listen = listen.map(|value| sockets(&value, issues)).unwrap_or_default();
     let here = |text: &str| beside(&source.path, text);
-    let zones = table.take("zones").and_then(|value| value.path(issues));
-    let zones = zones.unwrap_or_else(|| Written { value: here(default::ZONES), at: table.at().clone() });
+    let zones_value = table.take("zones");
     let state = table.take("state").and_then(|value| value.path(issues));
+    let state = state.map_or_else(|| here(default::STATE), |state| state.value);
     let nsid = table.take("nsid").and_then(|value| nsid(&value, issues));
     let log = table.take("log").and_then(|value| value.word(&LOG_LEVELS, issues));
     let mut section = |key: &'static str, issues: &mut Vec<Issue>| {
         table.take(key).and_then(|value| value.table(format!("`[{key}]`"), issues))
     };
+    let git = section("git", issues).map(|table| git(table, &source.path, &state, issues));
+    let of_zones: ReadPath = if git.is_some() { within_repository } else { of_machine };
     let udp = section("udp", issues).map(|table| udp(table, issues));
     let (udp, engine_at) = udp.unwrap_or((Udp { threads: 0, engine: Engine::default() }, None));
     let tcp = section("tcp", issues).map_or(default::TCP, |table| tcp(table, issues));
     let edns = section("edns", issues).and_then(|table| edns(table, issues));
-    let geoip = section("geoip", issues).map(|table| geoip(table, issues));
+    let geoip = section("geoip", issues).map(|table| geoip(table, of_zones, issues));
     let explain = section("explain", issues).and_then(|table| explain(table, issues));
     let rrl = limits::rrl(section("rrl", issues), loopback(), issues);
     let cookies = section("cookies", issues).map(|table| limits::cookies(table, issues));
@@ -229,11 +244,15 @@ fn root(source: &Arc<Source>, mut table: Table<'_>, issues: &mut Vec<Issue>) -> 
     let minimal = table.take("minimal_responses").and_then(|value| value.flag(issues));
     let user = table.take("user").and_then(|value| user(&value, issues));
     let keys: Vec<WrittenKey> = named(&mut table, "key", issues, key);
+    let zones = zones_value.and_then(|value| of_zones(&value, issues)).unwrap_or_else(|| Written {
+        value: if git.is_some() { default::ZONES.into() } else { here(default::ZONES) },
+        at: table.at().clone(),
+    });
     table.finish(issues);
     ServerFile {
         listen: listen.into_iter().map(|socket| socket.value).collect(),
         zones,
-        state: state.map_or_else(|| here(default::STATE), |state| state.value),
+        state,
         nsid,
         udp,
         engine_at,
@@ -244,6 +263,8 @@ fn root(source: &Arc<Source>, mut table: Table<'_>, issues: &mut Vec<Issue>) -> 
         distrust: distrust.unwrap_or_default(),
         admin,
         push_token,
+        git,
+        tree: None,
         reload: reload.unwrap_or(default::RELOAD),
         log: log.unwrap_or_default(),
         minimal_responses: minimal.unwrap_or(false),
@@ -341,10 +362,21 @@ fn edns(mut table: Table<'_>, issues: &mut Vec<Issue>) -> Option<u16> {
     size.and_then(|size| size.try_into().ok())
 }
 
-fn geoip(mut table: Table<'_>, issues: &mut Vec<Issue>) -> Geoip {
+/// How the path of a zone, a database or a geofeed is read.
+type ReadPath = fn(&Value<'_>, &mut Vec<Issue>) -> Option<Written<PathBuf>>;
+
+fn of_machine(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Written<PathBuf>> {
+    value.path(issues)
+}
+
+fn within_repository(value: &Value<'_>, issues: &mut Vec<Issue>) -> Option<Written<PathBuf>> {
+    value.filled(issues).map(|text| value.written(text.into()))
+}
+
+fn geoip(mut table: Table<'_>, path: ReadPath, issues: &mut Vec<Issue>) -> Geoip {
     let mut paths = |key: &'static str, example: &str| {
         let elements = table.take(key).map(|value| value.list(example, issues)).unwrap_or_default();
-        elements.iter().filter_map(|element| element.path(issues)).collect()
+        elements.iter().filter_map(|element| path(element, issues)).collect()
     };
     let databases = paths("databases", "\"geoip/City.mmdb\"");
     let geofeeds = paths("geofeeds", "\"geoip/own.csv\"");

@@ -1,4 +1,4 @@
-//! The `git` program, and what it knows: the commit of a working tree.
+//! The `git` program, and what it knows: the commit of a working tree, and a repository that is followed.
 //!
 //! It is run as little trusted as may be: no hook of a repository, no question at a terminal, an end to its time, and no process of it
 //! outlives that.
@@ -7,5 +7,6 @@
     reason = "starting programs, and looking at the clock for them, is this shell's work"
 )]
 
+pub mod mirror;
 pub mod run;
 pub mod tree;

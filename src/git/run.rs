@@ -3,10 +3,11 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,8 +15,10 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 /// The most octets of its output that are read, of each of both; what is beyond ends it.
-const OUTPUT_MAX: u64 = 16 << 20;
-/// How often it is looked whether nobody wants it any more.
+const OUTPUT_MAX: usize = 16 << 20;
+/// How long the rest of what it wrote is waited for, once it has ended.
+const REST_WITHIN: Duration = Duration::from_secs(5);
+/// How often it is looked whether something else comes first.
 const LOOK: Duration = Duration::from_millis(100);
 /// Settings of this run, over whatever a repository says: no hooks, no daemons, no housekeeping behind our back.
 const SETTINGS: [&str; 6] = [
@@ -29,12 +32,12 @@ const SETTINGS: [&str; 6] = [
 /// What an operator may tell git by its environment; whatever else begins with `GIT_` would be of another repository.
 const TOLD: [&str; 6] = ["GIT_SSH", "GIT_SSL", "GIT_CONFIG", "GIT_PROXY", "GIT_HTTP", "GIT_ASKPASS"];
 
-/// How long git may take, and whether anybody still waits for it.
+/// How long git may take, and what else ends it.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit<'a> {
     /// From its start to its end.
     pub within: Duration,
-    /// Set where it is to end at once.
+    /// Set where it is to end at once, since something else comes first.
     pub stop: &'a AtomicBool,
 }
 
@@ -45,7 +48,7 @@ pub enum Failed {
     Missing,
     /// It took too long, and was ended.
     Late(Duration),
-    /// Nobody waits any more.
+    /// Something else comes first.
     Stopped,
     /// It said so, in its words; its exit status.
     Said(String, Option<i32>),
@@ -58,11 +61,22 @@ impl std::fmt::Display for Failed {
         match self {
             Failed::Missing => f.write_str("there is no `git` on this machine"),
             Failed::Late(within) => write!(f, "git did not end within {} s", within.as_secs()),
-            Failed::Stopped => f.write_str("the server is ending"),
+            Failed::Stopped => f.write_str("git was interrupted"),
             Failed::Said(words, _) => f.write_str(words),
             Failed::System(error) => write!(f, "git cannot be run: {error}"),
         }
     }
+}
+
+/// Whom git runs as: the user that the server becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The user's number.
+    pub uid: u32,
+    /// The group's.
+    pub gid: u32,
+    /// Where the user's settings and keys are.
+    pub home: PathBuf,
 }
 
 /// A git command that is not started yet.
@@ -88,6 +102,20 @@ impl Git {
         // An ssh that has a question gets no answer, instead of waiting for one.
         command.env("SSH_ASKPASS", "/bin/false").env("SSH_ASKPASS_REQUIRE", "force");
         Git(command)
+    }
+
+    /// As another user, where that is not who we are.
+    pub fn by(mut self, user: Option<&User>) -> Git {
+        if let Some(User { uid, gid, home }) = user {
+            self.0.uid(*uid).gid(*gid).env("HOME", home).env_remove("XDG_CONFIG_HOME");
+        }
+        self
+    }
+
+    /// With an index of its own.
+    pub fn index(mut self, path: &Path) -> Git {
+        self.0.env("GIT_INDEX_FILE", path);
+        self
     }
 
     /// Further words of the command line.
@@ -137,24 +165,51 @@ impl Git {
 
 /// Waits for its end: its exit status, and what it wrote on both outputs.
 fn finish(mut child: Child) -> io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
-    fn all(from: Option<impl Read>) -> Vec<u8> {
-        let mut octets = Vec::new();
-        let _ = from.map(|from| from.take(OUTPUT_MAX).read_to_end(&mut octets));
-        octets
-    }
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let words = thread::spawn(move || all(stderr));
-    let output = all(stdout);
-    let words = words.join().unwrap_or_default();
-    Ok((child.wait()?, output, words))
+    let (output, words) = (child.stdout.take().map(Gathered::of), child.stderr.take().map(Gathered::of));
+    let status = child.wait()?;
+    let taken = |gathered: Option<Gathered>| gathered.map(Gathered::taken).unwrap_or_default();
+    Ok((status, taken(output), taken(words)))
 }
 
-/// What it says of its failure, as one line: errors come first, hints and progress not at all.
+/// What a run writes, read as it comes.
+struct Gathered {
+    octets: Arc<Mutex<Vec<u8>>>,
+    /// Its sender is gone when nothing more comes.
+    all: mpsc::Receiver<()>,
+}
+
+impl Gathered {
+    fn of(mut from: impl Read + Send + 'static) -> Gathered {
+        let (reading, all) = mpsc::channel::<()>();
+        let octets = Arc::<Mutex<Vec<u8>>>::default();
+        let gathered = Gathered { octets: Arc::clone(&octets), all };
+        thread::spawn(move || {
+            let mut part = [0; 1 << 14];
+            while let Ok(count @ 1..) = from.read(&mut part) {
+                let mut octets = octets.lock().unwrap_or_else(PoisonError::into_inner);
+                octets.extend_from_slice(&part[..count]);
+                if octets.len() > OUTPUT_MAX {
+                    break;
+                }
+            }
+            drop(reading);
+        });
+        gathered
+    }
+
+    /// All of it; or what is there, where a process that outlives the run (an ssh that is shared) holds the pipe open.
+    fn taken(self) -> Vec<u8> {
+        let _ = self.all.recv_timeout(REST_WITHIN);
+        std::mem::take(&mut self.octets.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What it says of its failure, as one line: an error, or else its last word.
 fn said(words: &[u8], status: ExitStatus) -> String {
     let words = String::from_utf8_lossy(words);
     let lines = || words.lines().map(str::trim).filter(|line| !line.is_empty());
     let errors = lines().filter_map(|line| line.strip_prefix("fatal: ").or(line.strip_prefix("error: ")));
-    let line = errors.chain(lines()).next().map(str::to_owned);
+    let line = errors.chain(lines().rev()).next().map(str::to_owned);
     let line = line.unwrap_or_else(|| format!("git ends with {status}"));
     line.chars().map(|character| if character.is_control() { ' ' } else { character }).take(300).collect()
 }
@@ -196,7 +251,7 @@ mod tests {
             thread::yield_now();
         }
         stop.store(true, Ordering::Relaxed);
-        assert_eq!(git(Duration::from_secs(600)).unwrap_err().to_string(), "the server is ending");
+        assert_eq!(git(Duration::from_secs(600)).unwrap_err().to_string(), "git was interrupted");
     }
 
     #[test]

@@ -27,9 +27,10 @@ use crate::alert::receiver::Alerting;
 use crate::alert::standing::Dated;
 use crate::files;
 use crate::files::document::Written;
+use crate::files::git::{CURRENT, Git};
 use crate::files::issue::{At, Issue, Source, is_grave};
 use crate::files::link::Linked;
-use crate::files::read::{Disk, read};
+use crate::files::read::{Disk, Tree, read};
 use crate::files::server::{Geoip, ServerFile};
 use crate::files::zone;
 use crate::files::zone::{ZoneFile, loose_ends};
@@ -122,7 +123,15 @@ impl Geography {
 
 /// Reads and compiles all that `config` names. The errors, with the warnings beside them, where there are any.
 pub fn load(config: &Path) -> Result<Loaded, Vec<Issue>> {
-    looking(config, None).loaded
+    looking(config, None, None).loaded
+}
+
+/// The same, with what comes from a repository read from this working copy of it.
+///
+/// # Errors
+/// As of [`load`].
+pub fn load_tree(config: &Path, tree: &Path) -> Result<Loaded, Vec<Issue>> {
+    looking(config, Some(tree), None).loaded
 }
 
 /// A load for a server: what came of it, good or bad, and what it looked at.
@@ -138,15 +147,16 @@ pub struct Reading {
 const TRIES: usize = 3;
 
 /// The same as [`load`], but what is kept is neither compiled again nor read: see [`kept`]. Files that change meanwhile are read again, and
-/// refused where that has no end: nothing is made of a mixture.
-pub fn load_kept(config: &Path, kept: &Arc<KeptMaps>) -> Reading {
+/// refused where that has no end: nothing is made of a mixture. What comes from a repository is read from `tree`, or else from the working copy
+/// in force.
+pub fn load_kept(config: &Path, tree: Option<&Path>, kept: &Arc<KeptMaps>) -> Reading {
     for _ in 1..TRIES {
-        let reading = looking(config, Some(kept));
+        let reading = looking(config, tree, Some(kept));
         if reading.seen.again() == reading.seen {
             return reading;
         }
     }
-    let mut reading = looking(config, Some(kept));
+    let mut reading = looking(config, tree, Some(kept));
     let now = reading.seen.again();
     if let (Ok(_), Some(path)) = (&reading.loaded, now.other_than(&reading.seen)) {
         let what = format!("`{}` changed while the files were read, {TRIES} times", path.display());
@@ -155,7 +165,7 @@ pub fn load_kept(config: &Path, kept: &Arc<KeptMaps>) -> Reading {
     reading
 }
 
-fn looking(config: &Path, kept: Option<&Arc<KeptMaps>>) -> Reading {
+fn looking(config: &Path, tree: Option<&Path>, kept: Option<&Arc<KeptMaps>>) -> Reading {
     let seen = RefCell::new(Seen::default());
     let file = |path: &Path| {
         seen.borrow_mut().file(path);
@@ -166,7 +176,10 @@ fn looking(config: &Path, kept: Option<&Arc<KeptMaps>>) -> Reading {
         seen.borrow_mut().directory(directory, names.as_deref().ok());
         names
     };
-    let loaded = load_through(config, Disk { file: &file, names: &listed }, |_| {}, kept);
+    // What the link leads to now, and for the whole of this load.
+    let in_force = |git: &Git| fs::canonicalize(git.directory.join(CURRENT)).ok();
+    let tree = tree.map_or(Tree::InForce(&in_force), Tree::Here);
+    let loaded = load_through(config, tree, Disk { file: &file, names: &listed }, |_| {}, kept);
     let mut seen = seen.into_inner();
     // Those that did not have to be read.
     let databases = loaded.iter().flat_map(|loaded| &loaded.server.geoip.databases);
@@ -208,17 +221,18 @@ pub fn load_from(
     disk: Disk<'_>,
     adjust: impl FnOnce(&mut Linked),
 ) -> Result<Loaded, Vec<Issue>> {
-    load_through(config, disk, adjust, None)
+    load_through(config, Tree::InForce(&|_| None), disk, adjust, None)
 }
 
 fn load_through(
     config: &Path,
+    tree: Tree<'_>,
     disk: Disk<'_>,
     adjust: impl FnOnce(&mut Linked),
     kept: Option<&Arc<KeptMaps>>,
 ) -> Result<Loaded, Vec<Issue>> {
     let began = Instant::now();
-    let (linked, mut issues) = world(config, disk);
+    let (linked, mut issues) = world(config, tree, disk);
     let read = Instant::now();
     let mut linked = linked.ok_or_else(|| std::mem::take(&mut issues))?;
     adjust(&mut linked);
@@ -271,7 +285,7 @@ fn load_through(
 }
 
 /// Reads and links the files of the zones.
-fn world(config: &Path, disk: Disk<'_>) -> (Option<Linked>, Vec<Issue>) {
+fn world(config: &Path, tree: Tree<'_>, disk: Disk<'_>) -> (Option<Linked>, Vec<Issue>) {
     let zones: RefCell<Vec<ZoneFile>> = RefCell::default();
     let read_zone = |source: &Arc<Source>, origin: &Name, issues: &mut Vec<Issue>| {
         let mut include = |path: &str, from: &str| include(disk, path, from);
@@ -280,7 +294,7 @@ fn world(config: &Path, disk: Disk<'_>) -> (Option<Linked>, Vec<Issue>) {
         zones.borrow_mut().push(file);
         (records, at)
     };
-    let (linked, mut issues) = read(config, disk, &read_zone);
+    let (linked, mut issues) = read(config, tree, disk, &read_zone);
     if let Some(linked) = &linked {
         let steered = Owners::new(linked);
         for file in zones.borrow().iter() {

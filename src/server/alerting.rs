@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::alert::condition::Condition;
 use crate::alert::desk::Desk;
+use crate::alert::followed::of_repository;
 use crate::alert::notification::{Alert, Event, Notification};
 use crate::alert::receiver::{Alerting, Way};
 use crate::alert::standing::{Dated, Refused, of_databases, of_reload, of_snapshot};
@@ -28,6 +29,7 @@ use crate::courier::{self, Courier, Mailbox};
 use crate::files::issue::{Issue, Severity};
 use crate::files::show;
 use crate::load::Loaded;
+use crate::record::Record;
 use crate::snapshot::{Live, Snapshot};
 use crate::state::{self, KeptAlerts};
 
@@ -81,7 +83,7 @@ impl Facts {
 pub(super) struct Watch {
     pub(super) live: Arc<Live>,
     pub(super) facts: watch::Receiver<Arc<Facts>>,
-    pub(super) tally: Arc<Tally>,
+    pub(super) record: Arc<Record>,
     /// The state directory.
     pub(super) state: PathBuf,
     pub(super) ended: watch::Receiver<bool>,
@@ -116,7 +118,8 @@ async fn look_on(mut own: Watch) {
     let mut keeping = Keeping::new(own.state.clone(), kept.clone());
     let mut desk = Desk::new(facts.alerting.timing);
     desk.restore(kept.told, since_1970());
-    let mut post = Post::new(Arc::clone(&own.tally));
+    let tally = Arc::clone(own.record.alerts());
+    let mut post = Post::new(Arc::clone(&tally));
     post.follow(&facts);
     post.resume(kept.waiting);
     let mut tick = tokio::time::interval(LOOK);
@@ -136,6 +139,7 @@ async fn look_on(mut own: Watch) {
             let mut standing = conditions.to_vec();
             standing.extend(of_terms(&snapshot, Instant::now(), now));
             standing.extend(facts.refused.as_ref().map(of_reload));
+            standing.extend(own.record.followed().iter().flat_map(|followed| of_repository(followed)));
             standing.extend(of_databases(&facts.databases, facts.alerting.database_age, now));
             desk.see(standing, now);
         }
@@ -144,7 +148,7 @@ async fn look_on(mut own: Watch) {
             post.send(Arc::new(told));
         }
         post.fire(desk.firing());
-        own.tally.stand(desk.stages());
+        tally.stand(desk.stages());
         keeping.keep(|| KeptAlerts { told: desk.kept(), waiting: post.waiting() }).await;
     }
     keeping.end(KeptAlerts { told: desk.kept(), waiting: post.waiting() }).await;

@@ -127,6 +127,7 @@ pub(super) fn control_socket(
     let (handle, record, live, read) =
         (handle.clone(), Arc::clone(record), Arc::clone(live), Arc::clone(read));
     let (now, measured, orders) = (Arc::clone(&live), Arc::clone(&record), handle.clone());
+    let rollbacks = handle.clone();
     let (stage, drills, addresses) = (Arc::clone(&live), handle.clone(), addresses.to_vec());
     let desk = control::Desk {
         reload: Arc::new(move || {
@@ -144,6 +145,13 @@ pub(super) fn control_socket(
         drill: Arc::new(move |asked: String| {
             let (stage, drills, addresses) = (Arc::clone(&stage), drills.clone(), addresses.clone());
             Box::pin(async move { drilling::answer(&asked, &drills, &stage, &addresses).await })
+        }),
+        rollback: Arc::new(move |request: String| {
+            let rollbacks = rollbacks.clone();
+            Box::pin(async move {
+                let request = serde_json::from_str(&request);
+                rollbacks.roll_back(request.map_err(|error| format!("not a rollback: {error}"))?).await
+            })
         }),
         explain: Arc::new(move |asked: String| {
             let asked = Asked::parse(&asked)?;

@@ -8,6 +8,7 @@
 //! exporting --Edited-----------/    what secondaries of zones of health get, at most once a second
 //! drilling: rehearsed failures: what the prober takes to have failed, and when that was seen
 //! upkeep: maps are kept on disk for the next start, databases looked through, behind the answers' backs
+//! following: fetches the repository that zones come from, and asks for reloads of its commits
 //! watching: looks at the files, and asks for a reload once they changed and have come to rest
 //! desks: the admin listener (/metrics, /status) and the control socket (reload, status, explain, overrides)
 //! ```
@@ -17,6 +18,7 @@ mod balancing;
 mod desks;
 pub mod drilling;
 mod exporting;
+pub mod following;
 mod late;
 mod listening;
 pub mod ordering;

@@ -78,7 +78,7 @@ impl Request {
 }
 
 /// Words of an operator, as one short line.
-fn one_line(words: &str) -> String {
+pub(super) fn one_line(words: &str) -> String {
     let plain: String = words.chars().take(WORDS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
     plain.trim().to_owned()
 }

@@ -54,6 +54,23 @@ pub(super) const PROBES: usize = schedule::AT_ONCE_DEFAULT;
 /// Who waits for a reload: the good end or the bad one, in words.
 pub(super) type Waiting = oneshot::Sender<Result<String, String>>;
 
+/// A reload that is wanted.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// From another working copy of the repository, which is in force if it is good; `None`: from the one in force, or of no repository.
+    pub(super) tree: Option<PathBuf>,
+    /// Who waits for it.
+    pub(super) waiting: Waiting,
+}
+
+impl Wanted {
+    /// The files anew.
+    pub(super) fn again() -> (Wanted, oneshot::Receiver<Result<String, String>>) {
+        let (waiting, told) = oneshot::channel();
+        (Wanted { tree: None, waiting }, told)
+    }
+}
+
 /// What the publishing task owns.
 pub(super) struct Publishing {
     /// Gone with this task: then others know.
@@ -65,8 +82,8 @@ pub(super) struct Publishing {
     pub(super) record: Arc<Record>,
     pub(super) loader: Loader,
     /// Where a reload can be asked for.
-    pub(super) reloads: mpsc::WeakSender<Waiting>,
-    pub(super) reload_requests: mpsc::Receiver<Waiting>,
+    pub(super) reloads: mpsc::WeakSender<Wanted>,
+    pub(super) reload_requests: mpsc::Receiver<Wanted>,
     /// What probes told of ways and of load.
     pub(super) senses: Senses,
     /// How ranked lists stand today.
@@ -125,7 +142,8 @@ pub(super) async fn publish(mut own: Publishing) {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut kept = Instant::now();
     let (mut unkept, mut unforgiven) = (false, false);
-    let (done, mut loads) = mpsc::channel::<(Reading, Waiting)>(1);
+    let (done, mut loads) = mpsc::channel::<(Reading, Wanted)>(1);
+    let mut tree = own.started.tree.clone();
     let mut loading = false;
     let mut reload_as = own.started.reload;
     let mut local = LocalFailures::default();
@@ -187,15 +205,16 @@ pub(super) async fn publish(mut own: Publishing) {
                 let _ = waiting.send(drilling.asked(&asked, &own.publisher, &own.live.now(), Instant::now()));
             }
             // One at a time: what is asked for last is read last.
-            Some(waiting) = own.reload_requests.recv(), if !loading => {
+            Some(wanted) = own.reload_requests.recv(), if !loading => {
                 loading = true;
                 let (loader, done) = (Arc::clone(&own.loader), done.clone());
                 let (season, ledger) = (own.season, Arc::clone(&own.ledger));
                 let last = arc_swap::Guard::into_inner(own.live.now());
+                let from = wanted.tree.clone().or_else(|| tree.clone());
                 let body = move || {
                     // A panic of the loader is a bug; it must not keep later reloads waiting.
                     let reading = catch_unwind(AssertUnwindSafe(|| {
-                        let mut reading = loader();
+                        let mut reading = loader(from.as_deref());
                         if let Ok(loaded) = &mut reading.loaded {
                             season.season(loaded);
                             let words = edit(loaded, Some(&last), &ledger);
@@ -206,21 +225,22 @@ pub(super) async fn publish(mut own: Publishing) {
                         let what = "reading the files failed: this is a bug";
                         Reading { loaded: Err(vec![Issue::of_all(what)]), seen: Seen::default() }
                     });
-                    let _ = done.blocking_send((reading, waiting));
+                    let _ = done.blocking_send((reading, wanted));
                 };
                 if let Err(error) = beside("reload", body) {
                     loading = false;
                     tracing::error!("the files are not read anew: no thread for it: {error}");
                 }
             }
-            Some((Reading { loaded, seen }, waiting)) = loads.recv() => {
+            Some((Reading { loaded, seen }, wanted)) = loads.recv() => {
                 loading = false;
                 reload_as = loaded.as_ref().map_or(reload_as, |loaded| loaded.server.reload);
                 let _ = own.watched.send(Watched { seen, reload: reload_as });
                 match loaded {
                     Ok(mut loaded) => {
                         let upkeep = loaded.upkeep.take();
-                        told = Some((waiting, Ok(reloaded(&loaded, &own.started))));
+                        told = Some((wanted.waiting, Ok(reloaded(&loaded, &own.started))));
+                        tree.clone_from(&loaded.server.tree);
                         own.facts.send_replace(Arc::new(Facts::of(&loaded)));
                         take(&mut own.publisher, &own.record, loaded);
                         keep(upkeep, own.reloads.clone());
@@ -228,9 +248,12 @@ pub(super) async fn publish(mut own: Publishing) {
                         senses(&own.senses).keep(own.publisher.plan().targets.iter().map(|target| &target.aim));
                     }
                     Err(issues) => {
-                        let facts = own.facts.borrow().refused(&issues, since_1970());
-                        own.facts.send_replace(Arc::new(facts));
-                        let _ = waiting.send(Err(refused(&issues, &own.record)));
+                        // Of a commit that is refused, who follows the repository tells.
+                        if wanted.tree.is_none() {
+                            let facts = own.facts.borrow().refused(&issues, since_1970());
+                            own.facts.send_replace(Arc::new(facts));
+                        }
+                        let _ = wanted.waiting.send(Err(refused(&issues, &own.record)));
                     }
                 }
             }

@@ -20,8 +20,8 @@ const GIT_WITHIN: Duration = Duration::from_secs(5);
 /// Reads what this steerdns.toml names.
 pub fn loader(config: PathBuf) -> Loader {
     let kept = Arc::<KeptMaps>::default();
-    Arc::new(move || {
-        let mut reading = load_kept(&config, &kept);
+    Arc::new(move |tree| {
+        let mut reading = load_kept(&config, tree, &kept);
         if let Ok(loaded) = &mut reading.loaded {
             match commit(&config, loaded, &reading.seen) {
                 Ok(commit) => loaded.plan.settings.commit = commit,
@@ -34,8 +34,12 @@ pub fn loader(config: PathBuf) -> Loader {
     })
 }
 
-/// The commit of the working tree that holds the zones; or else, steerdns.toml.
+/// The commit of the repository that is followed; or else of the working tree that holds the zones; or else, steerdns.toml.
 fn commit(config: &Path, loaded: &Loaded, seen: &Seen) -> Result<Option<Commit>, String> {
+    if let Some(tree) = &loaded.server.tree {
+        let id = tree.file_name().map(|id| id.to_string_lossy());
+        return Ok(id.map(|id| Commit { id: id.into(), is_modified: false }));
+    }
     let limit = Limit { within: GIT_WITHIN, stop: &AtomicBool::new(false) };
     let beside = config.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut found = None;

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as std_mpsc;
@@ -17,10 +18,11 @@ use super::balancing::{self, BENDS};
 use super::desks::{admin, control_socket};
 use super::drilling;
 use super::exporting::{self, EDITIONS, Ledger, Noticing, edit};
+use super::following::{self, Asking, Errand, Follower};
 use super::late;
 use super::listening::{Listening, chance};
 use super::ordering::Request;
-use super::publishing::{PROBES, Publishing, Season, Waiting, publish};
+use super::publishing::{PROBES, Publishing, Season, Waiting, Wanted, publish};
 use super::upkeep::{beside, keep, thrift};
 #[cfg(unix)]
 use super::user::{become_user, unreadable};
@@ -40,8 +42,8 @@ use crate::state;
 /// Reads where addresses are: the databases and geofeeds of the files in force, or what is wrong with them now.
 pub(super) type GeographyReader = Arc<dyn Fn() -> Result<Geography, String> + Send + Sync>;
 
-/// Reads the world: the files, or what `demo` makes of its own.
-pub type Loader = Arc<dyn Fn() -> Reading + Send + Sync>;
+/// Reads the world: the files, from that working copy of a repository or else the one in force; or what `demo` makes of its own.
+pub type Loader = Arc<dyn Fn(Option<&Path>) -> Reading + Send + Sync>;
 
 /// Why the server did not start: a sentence.
 #[derive(Debug)]
@@ -67,6 +69,8 @@ pub struct Server {
     publishing: tokio::task::JoinHandle<()>,
     alerting: tokio::task::JoinHandle<()>,
     balancing: tokio::task::JoinHandle<()>,
+    /// Its sender is gone with the thread that follows the repository.
+    followed: std_mpsc::Receiver<()>,
     /// Its sender is the publishing task's: gone with it.
     alive: watch::Receiver<()>,
 }
@@ -74,17 +78,36 @@ pub struct Server {
 /// Asks things of a running server, from any thread.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    reloads: mpsc::Sender<Waiting>,
+    reloads: mpsc::Sender<Wanted>,
     orders: mpsc::Sender<(Change, Waiting)>,
     drills: mpsc::Sender<(drilling::Asked, Waiting)>,
+    /// Who follows the repository, if there is one.
+    follower: Option<Asking>,
 }
 
 impl Handle {
-    /// Reads the files anew. The good end or the bad one in words; the bad one leaves all as it is.
+    /// Reads the files anew, and has the repository looked at afterwards, if there is one. The good end or the bad one in words; the bad one
+    /// leaves all as it is.
     pub async fn reload(&self) -> Result<String, String> {
+        let (wanted, told) = Wanted::again();
+        let ended = || "the server is ending".to_owned();
+        self.reloads.send(wanted).await.map_err(|_| ended())?;
+        let words = told.await.unwrap_or_else(|_| Err(ended()));
+        if let Some(follower) = &self.follower {
+            follower.ask(Errand::Look);
+        }
+        words
+    }
+
+    /// Holds an earlier commit of the repository, or follows its branch again: what came of it, in words.
+    pub(super) async fn roll_back(&self, request: following::Request) -> Result<String, String> {
+        let none = "no `[git]` is in steerdns.toml: there is nothing to roll back";
+        let follower = self.follower.as_ref().ok_or(none)?;
         let (reply, told) = oneshot::channel();
         let ended = || "the server is ending".to_owned();
-        self.reloads.send(reply).await.map_err(|_| ended())?;
+        if !follower.ask(Errand::Wanted(request, reply)) {
+            return Err(ended());
+        }
         told.await.unwrap_or_else(|_| Err(ended()))
     }
 
@@ -109,7 +132,7 @@ impl Handle {
 /// Loads, binds, and answers. What is wrong with the files is told by `loader`'s issues.
 pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     thrift();
-    let Reading { loaded, seen } = loader();
+    let Reading { loaded, seen } = loader(None);
     let mut loaded = loaded.map_err(|issues| NotStarted(show::issues(&issues, show::Format::Full)))?;
     if !loaded.issues.is_empty() {
         tracing::warn!("{}", show::issues(&loaded.issues, show::Format::Short).trim_end());
@@ -169,7 +192,17 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     let (reloads, reload_requests) = mpsc::channel(1);
     let (orders, order_requests) = mpsc::channel(1);
     let (drills, drill_requests) = mpsc::channel(1);
-    let handle = Handle { reloads, orders, drills };
+    let follower = Follower::new(&server, reloads.downgrade(), Arc::clone(&record));
+    let (asking, asked) = follower.as_ref().map(Follower::asking).unzip();
+    let handle = Handle { reloads, orders, drills, follower: asking };
+    let (following, followed) = std_mpsc::channel::<()>();
+    if let Some((follower, asked)) = follower.zip(asked) {
+        beside("git", move || {
+            follower.run(&asked);
+            drop(following);
+        })
+        .map_err(|error| NotStarted(format!("no thread that follows the repository: {error}")))?;
+    }
     let senses = balancing::remembered(&server.state, publisher.plan(), now);
     let admin = admin(&runtime, &server, &record, &live, &senses, &ended)?;
     let geoip = Arc::clone(&record);
@@ -183,7 +216,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
     let alerting = runtime.spawn(watch_over(Watch {
         live: Arc::clone(&live),
         facts: known,
-        tally: Arc::clone(record.alerts()),
+        record: Arc::clone(&record),
         state: server.state.clone(),
         ended: ended.clone(),
     }));
@@ -239,6 +272,7 @@ pub fn start(loader: &Loader) -> Result<Server, NotStarted> {
         publishing,
         alerting,
         balancing,
+        followed,
         alive,
     })
 }
@@ -284,6 +318,11 @@ impl Server {
         let _ = self.runtime.block_on(self.publishing);
         let _ = self.runtime.block_on(self.alerting);
         let _ = self.runtime.block_on(self.balancing);
+        if let Some(follower) = &self.handle.follower {
+            follower.ask(Errand::End);
+        }
+        // A git that runs is ended first.
+        let _ = self.followed.recv_timeout(Duration::from_secs(1));
         self.runtime.shutdown_timeout(Duration::from_secs(2));
     }
 }

@@ -3,9 +3,9 @@
 
 use std::{io, thread};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use super::publishing::Waiting;
+use super::publishing::Wanted;
 use crate::load::kept::{Undone, Upkeep};
 
 /// The lowest priority that the system knows.
@@ -27,7 +27,7 @@ pub(super) fn beside(name: &str, body: impl FnOnce() + Send + 'static) -> io::Re
 
 /// Ends a load whose maps are in force: keeps them, gives the memory back that it took, and looks whether databases that were not read are
 /// what they were taken for. Where one is not, it asks for a reload.
-pub(super) fn keep(upkeep: Option<Upkeep>, reloads: mpsc::WeakSender<Waiting>) {
+pub(super) fn keep(upkeep: Option<Upkeep>, reloads: mpsc::WeakSender<Wanted>) {
     let body = move || {
         match upkeep.map_or(Ok(()), Upkeep::run) {
             Ok(()) => {}
@@ -41,7 +41,7 @@ pub(super) fn keep(upkeep: Option<Upkeep>, reloads: mpsc::WeakSender<Waiting>) {
                 );
                 if let Some(reloads) = reloads.upgrade() {
                     // What comes of it is logged where it is decided.
-                    let _ = reloads.blocking_send(oneshot::channel().0);
+                    let _ = reloads.blocking_send(Wanted::again().0);
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The user that the program becomes once its ports are open.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use nix::unistd::{Gid, Group, Uid, User, chown, initgroups, setgid, setuid};
@@ -9,6 +10,7 @@ use super::start::NotStarted;
 use crate::files::document::Written;
 use crate::files::issue::Issue;
 use crate::files::{server, show};
+use crate::git::run;
 
 /// Becomes that user: for good, and all threads. The state directory, and what is in it, becomes the user's, too.
 pub(super) fn become_user(wanted: &Written<server::User>, state: &Path) -> Result<(), NotStarted> {
@@ -45,6 +47,17 @@ pub(super) fn become_user(wanted: &Written<server::User>, state: &Path) -> Resul
     Ok(())
 }
 
+/// Whom git runs as: this user, where we are it, or may become it.
+pub(super) fn of_git(wanted: &server::User) -> Option<run::User> {
+    let found = User::from_name(&wanted.user).ok()??;
+    let gid = match &wanted.group {
+        Some(group) => Group::from_name(group).ok()??.gid,
+        None => found.gid,
+    };
+    let may = Uid::effective().is_root() || Uid::effective() == found.uid;
+    may.then(|| run::User { uid: found.uid.as_raw(), gid: gid.as_raw(), home: found.dir })
+}
+
 /// Of files that the program could read before, those that it now cannot: with them a reload would be refused.
 #[allow(clippy::disallowed_methods, reason = "it looks whether load could")]
 pub(super) fn unreadable<'f>(files: impl Iterator<Item = &'f Path>) -> Vec<&'f Path> {
@@ -53,8 +66,8 @@ pub(super) fn unreadable<'f>(files: impl Iterator<Item = &'f Path>) -> Vec<&'f P
 
 /// Gives a directory and the files in it to a user.
 #[allow(clippy::disallowed_methods, reason = "the state directory is ours to make")]
-fn own(directory: &Path, uid: Uid, gid: Gid) -> std::io::Result<()> {
-    std::fs::create_dir_all(directory)?;
+pub(super) fn own(directory: &Path, uid: Uid, gid: Gid) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     chown(directory, Some(uid), Some(gid))?;
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;

@@ -7,9 +7,9 @@
 use std::sync::mpsc as std_mpsc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use super::publishing::Waiting;
+use super::publishing::Wanted;
 use crate::files::server::Reload;
 use crate::load::seen::Seen;
 
@@ -26,7 +26,7 @@ pub(super) struct Watched {
 }
 
 /// Looks until the server ends. `loads` brings what each load looked at, before whoever asked for it is told.
-pub(super) fn watch(loads: &std_mpsc::Receiver<Watched>, reloads: &mpsc::WeakSender<Waiting>) {
+pub(super) fn watch(loads: &std_mpsc::Receiver<Watched>, reloads: &mpsc::WeakSender<Wanted>) {
     let Ok(mut watched) = loads.recv() else { return };
     let mut settling = Settling::default();
     loop {
@@ -51,9 +51,9 @@ pub(super) fn watch(loads: &std_mpsc::Receiver<Watched>, reloads: &mpsc::WeakSen
         if let Some(path) = now.other_than(&watched.seen) {
             tracing::info!("`{}` changed: the files are read anew", path.display());
         }
-        let (reply, told) = oneshot::channel();
+        let (wanted, told) = Wanted::again();
         let Some(reloads) = reloads.upgrade() else { return };
-        if reloads.blocking_send(reply).is_err() {
+        if reloads.blocking_send(wanted).is_err() {
             return;
         }
         // What came of it is logged where it is decided; here it is known by what the load looked at.
@@ -89,7 +89,7 @@ mod tests {
     use crate::load::load_kept;
 
     fn seen(config: &Path) -> Seen {
-        load_kept(config, &Arc::<KeptMaps>::default()).seen
+        load_kept(config, None, &Arc::<KeptMaps>::default()).seen
     }
 
     #[test]

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "this shell writes the disk")]
 
 mod alerts;
+mod commits;
 mod orders;
 pub mod ways;
 
@@ -16,6 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 pub use alerts::{KeptAlerts, read_alerts, write_alerts};
+pub use commits::{KeptCommits, read_commits, write_commits};
 pub use orders::{read_orders, write_orders};
 
 use crate::health::board::{KEPT_MAX, Kept};

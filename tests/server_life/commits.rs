@@ -8,7 +8,7 @@ use super::support::served::Served;
 use super::world::{SERVER, World, ZONE, status};
 
 /// What CHAOS TXT `commit.server` tells.
-fn told(served: &Served) -> String {
+pub(crate) fn told(served: &Served) -> String {
     let question = Question { qclass: 3, ..Question::new("commit.server.", "TXT") };
     let answers = served.ask(&question).answers();
     answers.first().map_or(String::new(), |line| line.split_once(" TXT ").unwrap().1.to_owned())

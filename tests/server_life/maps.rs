@@ -97,7 +97,7 @@ fn a_database_that_is_not_what_it_looks_like_is_found_out_and_read() {
 }
 
 fn loaded(config: &Path, kept: &Arc<KeptMaps>) -> Loaded {
-    load_kept(config, kept).loaded.unwrap()
+    load_kept(config, None, kept).loaded.unwrap()
 }
 
 /// Whether a load read the databases.
@@ -142,6 +142,6 @@ fn a_database_is_read_once_and_again_where_something_is_amiss() {
     fs::write(world.path("state/maps/databases.json"), "{").unwrap();
     assert!(read(&loaded(&world.config(), &Arc::default())), "nobody knows what it holds");
     fs::remove_file(world.path("own.mmdb")).unwrap();
-    let issues = load_kept(&world.config(), &life).loaded.unwrap_err();
+    let issues = load_kept(&world.config(), None, &life).loaded.unwrap_err();
     assert!(issues.iter().any(|issue| issue.what.contains("own.mmdb")), "{issues:?}");
 }
