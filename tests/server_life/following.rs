@@ -3,10 +3,12 @@
 use std::fs;
 use std::io;
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use super::commits::told;
+use super::reloading::{switch, while_asked};
 use super::support::ask::Question;
 use super::support::git::Repository;
 use super::support::served::{Served, steerdns, until, until_or};
@@ -479,4 +481,32 @@ fn a_mirror_that_is_damaged_or_locked_for_ever_mends_itself() {
     file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(3600)).unwrap();
     let four = commit(&world, &repository, "four");
     until_told(&served, &four, "four");
+}
+
+#[test]
+fn while_commits_come_good_and_bad_no_query_is_lost_or_answered_from_two_worlds() {
+    const COMMITS: usize = 6;
+    let (world, repository) = world();
+    symlink("upstream/zones", world.path("zones")).unwrap();
+    switch(&world, 'a');
+    repository.commit("a");
+    let served = world.serve_warm();
+    let turns = while_asked(&served, |wait| {
+        for number in 0..COMMITS {
+            let next = if number % 2 == 0 { 'b' } else { 'a' };
+            if number % 3 == 0 {
+                let from = served.logged();
+                world.write(ZONE_FILE, "bad");
+                repository.commit("bad");
+                served.run(&["reload"]);
+                served.until_logged(from, "the reload is refused");
+            }
+            switch(&world, next);
+            repository.commit("good");
+            served.run(&["reload"]);
+            wait(next);
+        }
+    });
+    assert_eq!(turns, COMMITS);
+    assert_eq!(served.metric("steerdns_reloads_total{outcome=\"refused\"}"), 2.0);
 }

@@ -2,14 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::thread;
 
 use super::maps::{database, world_with_a_database};
-use super::reloading::{side, switch};
-use super::support::ask::{Answer, Question};
+use super::reloading::{switch, while_asked};
+use super::support::ask::Question;
 use super::support::git::Repository;
-use super::support::served::{Served, client, exchange, until};
+use super::support::served::{Served, until};
 use super::world::{GERMANY, SERVER, SINGAPORE, World, ZONE, played, until_held};
 
 const WATCH: &str = "[reload]\nwatch = true\nsettle = \"100ms\"\n";
@@ -205,32 +203,13 @@ fn while_directories_are_swapped_no_query_is_lost_or_answered_from_two_worlds() 
     };
     swap('a');
     let served = world.serve_warm();
-    let (done, latest) = (AtomicBool::new(false), AtomicU32::new(0));
-    let questions =
-        [Question::new("many.live.example.com.", "TXT"), Question::new("www.live.example.com.", "A")];
-    thread::scope(|scope| {
-        let asking = scope.spawn(|| {
-            let (socket, mut id) = (client(served.addresses[0]), 0u16);
-            while !done.load(Ordering::Relaxed) {
-                for question in &questions {
-                    let mut query = question.octets();
-                    id = id.wrapping_add(1);
-                    query[..2].copy_from_slice(&id.to_be_bytes());
-                    let answer = Answer::read(&exchange(&socket, &query).expect("none is lost"), None);
-                    assert_eq!(answer.status(), "NOERROR aa");
-                    latest.store(side(&answer).into(), Ordering::Relaxed);
-                }
-            }
-        });
+    let turns = while_asked(&served, |wait| {
         for number in 0..SWAPS {
             let next = if number % 2 == 0 { 'b' } else { 'a' };
             swap(next);
-            until("the new world answers", || {
-                latest.load(Ordering::Relaxed) == u32::from(next) || asking.is_finished()
-            });
+            wait(next);
         }
-        done.store(true, Ordering::Relaxed);
-        asking.join().unwrap();
     });
+    assert_eq!(turns, SWAPS);
     assert_eq!((served.metric(REFUSED), served.metric(TAKEN)), (0.0, SWAPS as f64));
 }
