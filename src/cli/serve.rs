@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Config, failed};
 use crate::load;
-use crate::server::following::prepare;
+use crate::server::following::{mend, prepare};
 use crate::server::reading::loader;
 use crate::server::start;
 
@@ -45,7 +45,11 @@ fn serve(config: PathBuf) -> Result<(), String> {
     let mut hangup = signal(SignalKind::hangup()).map_err(unheard)?;
     let loader = loader(config.clone());
     prepare(&config, &loader).map_err(|not_started| not_started.to_string())?;
-    let server = start(&loader).map_err(|not_started| not_started.to_string())?;
+    let server = start(&loader).or_else(|not_started| match mend(&config, &loader) {
+        true => start(&loader),
+        false => Err(not_started),
+    });
+    let server = server.map_err(|not_started| not_started.to_string())?;
     let mut term = signal(SignalKind::terminate()).map_err(unheard)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
     if let Some(admin) = server.admin() {

@@ -36,8 +36,10 @@ use crate::state::{self, KeptCommits};
 
 /// How long one run of git may take: a large repository over a slow line, the first time.
 const GIT_WITHIN: Duration = Duration::from_secs(300);
+/// How long a fetch may take; after a failure longer each time, up to that: what is dead is told soon, and what is only slow ends.
+const FETCH_WITHIN: Duration = Duration::from_secs(60);
 /// The same where somebody waits at a terminal.
-const FETCH_WITHIN: Duration = Duration::from_secs(30);
+const ASKED_WITHIN: Duration = Duration::from_secs(30);
 /// How many commits that were good are remembered.
 const GOOD_MAX: usize = 20;
 /// Of how many of them the trees are kept, so that going back needs no network.
@@ -90,15 +92,47 @@ pub fn prepare(config: &Path, loader: &Loader) -> Result<(), NotStarted> {
         return Ok(()); // Its tree was gone, and is made anew of what was fetched.
     }
     tracing::info!("no commit of the repository is here yet: it is fetched");
-    let not = |what: String| NotStarted(format!("no commit of the repository is here yet, and {what}"));
-    let newest = mirror.fetch(limit).map_err(|failed| not(format!("it cannot be fetched: {failed}")))?;
     let pin = state::read_commits(&server.state).ok().and_then(|kept| kept.pin);
+    let taken = take_first(&mirror, pin.as_ref(), None, loader, limit);
+    taken.map_err(|what| NotStarted(format!("no commit of the repository is here yet, and {what}")))
+}
+
+/// Takes the newest commit in place of the one that was in force, where that loads no more, as after an upgrade, and this one does. Whether
+/// it did.
+pub fn mend(config: &Path, loader: &Loader) -> bool {
+    let Ok(server) = load::server(config) else { return false };
+    let Some(mirror) = mirror(&server) else { return false };
+    let is_pinned = state::read_commits(&server.state).is_ok_and(|kept| kept.pin.is_some());
+    if is_pinned || loader(None).loaded.is_ok() {
+        return false;
+    }
+    tracing::error!("the commit in force loads no more: the newest one is tried");
+    let limit = Limit { within: ASKED_WITHIN, stop: &AtomicBool::new(false) };
+    let taken = take_first(&mirror, None, mirror.in_force().as_deref(), loader, limit);
+    taken.inspect_err(|what| tracing::error!("{what}")).is_ok()
+}
+
+/// Fetches, and has the newest commit served by the start, or the one that is pinned; it must be fit to follow the one in force, if there is one.
+///
+/// # Errors
+/// A sentence, or all that is wrong with the files.
+fn take_first(
+    mirror: &Mirror,
+    pin: Option<&Pin>,
+    in_force: Option<&str>,
+    loader: &Loader,
+    limit: Limit<'_>,
+) -> Result<(), String> {
+    let newest = mirror.fetch(limit).map_err(|failed| format!("it cannot be fetched: {failed}"))?;
     let id = pin.and_then(|pin| mirror.meant(&pin.id, limit).ok()).unwrap_or(newest);
-    let not = |what: &dyn Display| not(format!("commit {} cannot be taken: {what}", short(&id)));
+    let not = |what: &dyn Display| format!("commit {} cannot be taken: {what}", short(&id));
+    in_force
+        .map_or(Ok(()), |in_force| follows(mirror, &id, in_force, limit))
+        .map_err(|why| not(&why.what))?;
     mirror.verify(&id, limit).map_err(|failed| not(&failed))?;
     let tree = mirror.tree(&id, limit).map_err(|failed| not(&failed))?;
     let loaded = loader(Some(&tree)).loaded;
-    loaded.map_err(|issues| NotStarted(show::issues(&issues, show::Format::Full)))?;
+    loaded.map_err(|issues| not(&format_args!("\n{}", show::issues(&issues, show::Format::Full))))?;
     mirror.put_in_force(&id).map_err(|error| not(&error))
 }
 
@@ -226,7 +260,9 @@ impl Follower {
                 tracing::error!("commit {} is pinned, and not taken: {}", pin.id, not.what)
             });
         }
-        let Some(newest) = self.fetch(GIT_WITHIN) else { return };
+        let failures = self.followed.unreached.as_ref().map_or(0, |unreached| unreached.times);
+        let within = FETCH_WITHIN.saturating_mul(failures.saturating_add(1)).min(GIT_WITHIN);
+        let Some(newest) = self.fetch(within) else { return };
         let Followed { in_force, refused, pin, .. } = &self.followed;
         if pin.is_some() {
             return;
@@ -275,11 +311,8 @@ impl Follower {
 
     /// Applies the newest commit of the branch, or says that it is refused.
     fn follow(&mut self, newest: &Arc<str>) -> Result<(), String> {
-        let taken = match self.is_next(newest) {
-            Ok(()) => self.apply(newest),
-            Err(not) => Err(not),
-        };
-        match taken {
+        let next = follows(&self.mirror, newest, &self.followed.in_force, self.limit());
+        match next.and_then(|()| self.apply(newest)) {
             Ok(()) => {
                 self.remember();
                 Ok(())
@@ -301,20 +334,6 @@ impl Follower {
                 Err(words)
             }
         }
-    }
-
-    /// Whether a commit may follow the one in force: where signatures are demanded, an old one that is shown again may not.
-    fn is_next(&self, newest: &str) -> Result<(), NotTaken> {
-        let Followed { in_force, .. } = &self.followed;
-        if !self.mirror.settings().signed || self.mirror.is_after(newest, in_force, self.limit())? {
-            return Ok(());
-        }
-        let what = format!(
-            "it does not come after {}, the one in force: if that is meant, `steerdns rollback {}`",
-            short(in_force),
-            short(newest)
-        );
-        Err(NotTaken { what, others: 0, is_of_files: false })
     }
 
     /// Puts a commit in force, now and at each start.
@@ -392,7 +411,7 @@ impl Follower {
         match self.mirror.meant(&words, self.limit()) {
             Ok(id) => Ok(id),
             Err(unknown) => {
-                self.fetch(FETCH_WITHIN).ok_or_else(|| unknown.to_string())?;
+                self.fetch(ASKED_WITHIN).ok_or_else(|| unknown.to_string())?;
                 self.mirror.meant(&words, self.limit()).map_err(|failed| failed.to_string())
             }
         }
@@ -411,7 +430,7 @@ impl Follower {
         tracing::warn!(commit = %pin.id, %who, "commit {} is pinned no more", short(&pin.id));
         let branch = self.followed.branch.clone();
         let followed = format!("branch {branch} is followed again");
-        let Some(newest) = self.fetch(FETCH_WITHIN) else {
+        let Some(newest) = self.fetch(ASKED_WITHIN) else {
             let why = self.followed.unreached.as_ref().map(|unreached| unreached.what.to_string());
             return Ok(format!("{followed}; it cannot be fetched now: {}", why.unwrap_or_default()));
         };
@@ -450,6 +469,18 @@ impl Follower {
     fn limit(&self) -> Limit<'_> {
         Limit { within: GIT_WITHIN, stop: &self.hurry }
     }
+}
+
+/// Whether a commit may follow the one in force: where signatures are demanded, an old one that is shown again may not.
+fn follows(mirror: &Mirror, newest: &str, in_force: &str, limit: Limit<'_>) -> Result<(), NotTaken> {
+    if !mirror.settings().signed || mirror.is_after(newest, in_force, limit)? {
+        return Ok(());
+    }
+    let (old, new) = (short(in_force), short(newest));
+    let what = format!(
+        "it does not come after {old}, the one in force: if that is meant, `steerdns rollback {new}`"
+    );
+    Err(NotTaken { what, others: 0, is_of_files: false })
 }
 
 /// What a reload said of a commit's files: the first mistake, with its path within the repository, and how many more.

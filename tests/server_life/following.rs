@@ -165,6 +165,26 @@ fn where_no_commit_is_here_yet_a_start_without_a_repository_is_one_sentence() {
 }
 
 #[test]
+fn a_commit_that_loads_no_more_at_a_start_gives_way_to_one_that_does() {
+    let (world, repository) = world();
+    let one = commit(&world, &repository, "one");
+    let served = world.serve_warm();
+    until_told(&served, &one, "one");
+    assert_eq!(served.stop().code(), Some(0));
+    // As if a newer program found fault with it.
+    world.write(&format!("state/git/trees/{one}/zones/live.example.com.zone"), "bad");
+    let output = steerdns(&["serve"], &world.config());
+    assert!(
+        output.status.code() == Some(1) && words(&output).contains("live.example.com.zone:1"),
+        "{}",
+        words(&output)
+    );
+    let two = commit(&world, &repository, "two");
+    let served = world.serve();
+    assert_eq!((told(&served), which(&served)), (two, "two".into()));
+}
+
+#[test]
 fn a_repository_that_does_not_answer_holds_nothing_up() {
     let (world, repository) = world();
     let one = commit(&world, &repository, "one");
