@@ -1,5 +1,5 @@
-//! What a load takes: seconds and memory of the embedded country table, of a City database (`STEERDNS_CITY_DB=<file>`), and of
-//! 100,000 static names. `cargo bench --bench load [rounds]`; memory on Linux alone.
+//! What a load takes: seconds and memory of the embedded country table, of a City database (`STEERDNS_CITY_DB=<file>`), of the same when
+//! rules alone have changed, and of 100,000 static names. `cargo bench --bench load [rounds]`; memory on Linux alone.
 //!
 //! Each round of each kind is a process of its own, so that what one load leaves behind is not the next one's.
 
@@ -7,36 +7,47 @@
 
 mod support;
 
+use std::fs;
+use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 
-use steerdns::load::{Loaded, Took};
+use steerdns::load::{Loaded, Took, load_kept};
 use support::{city, loaded};
+use tempfile::TempDir;
 
 const ROUNDS: usize = 5;
-/// Static names of the third kind.
+/// Static names of the last kind.
 const NAMES: usize = 100_000;
 /// Tells the inner run from the outer one.
 const INNER: &str = "--of-kind";
-const KINDS: [&str; 3] = ["embedded table", "City database", "100,000 names"];
+const EMBEDDED: &str = "embedded table";
+const CITY: &str = "City database";
+/// A server's load: places are kept, and maps of other rules.
+const RULES: &str = "City database, rules changed";
+const MANY: &str = "100,000 names";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    if let [flag, kind] = args.as_slice()
+    if let [flag, kind, directory @ ..] = args.as_slice()
         && flag == INNER
     {
-        run(kind);
+        run(kind, directory.first().map(Path::new));
         return ExitCode::SUCCESS;
     }
     let rounds = args.first().and_then(|arg| arg.parse().ok()).unwrap_or(ROUNDS);
     println!(
         "median of {rounds} rounds: seconds of reading, locating, compiling; MB resident after, and at the peak"
     );
-    for kind in KINDS {
-        if kind == KINDS[1] && city().is_none() {
+    for kind in [EMBEDDED, CITY, RULES, MANY] {
+        if [CITY, RULES].contains(&kind) && city().is_none() {
             println!("{kind}: left out, {} names none", support::CITY_DB);
             continue;
         }
-        let Some(mut runs) = (0..rounds).map(|_| inner(kind)).collect::<Option<Vec<_>>>() else {
+        let kept = (kind == RULES).then(|| city().map(|database| kept(&database))).flatten();
+        let directory = kept.as_ref().map(TempDir::path);
+        let runs = (0..rounds).map(|_| inner(kind, directory));
+        let Some(mut runs) = runs.collect::<Option<Vec<_>>>() else {
             eprintln!("load: a run failed");
             return ExitCode::FAILURE;
         };
@@ -45,24 +56,61 @@ fn main() -> ExitCode {
             runs[rounds / 2].0[column]
         };
         let row: Vec<String> = (0..5).map(|column| format!("{:8.3}", median(column))).collect();
-        println!("{kind:<16}{}   {}", row.join(""), runs[0].1);
+        println!("{kind:<28}{}   {}", row.join(""), runs[0].1);
     }
     ExitCode::SUCCESS
 }
 
+/// The example's files with this database; what a load of them keeps is there, and a rule says something else since.
+fn kept(database: &Path) -> TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = directory.path().join("steerdns.toml");
+    let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).expect("it is written");
+    ["zones", "geoip"].map(|name| fs::create_dir(directory.path().join(name)).expect("a directory"));
+    write(
+        "steerdns.toml",
+        &format!(
+            "listen = ['127.0.0.1:5300']\n[geoip]\ndatabases = [{:?}]\n",
+            fs::canonicalize(database).expect("it is there")
+        ),
+    );
+    let clusters = include_str!("../zones/clusters.toml");
+    write("zones/clusters.toml", clusters);
+    write("zones/live.example.com.toml", include_str!("../zones/live.example.com.toml"));
+    write("zones/live.example.com.zone", include_str!("../zones/live.example.com.zone"));
+    write("geoip/rtt.csv", include_str!("../geoip/rtt.csv"));
+    let upkeep = load_kept(&config, None, &Arc::default()).loaded.expect("the example is in order").upkeep;
+    upkeep.expect("a server's load").run().expect("it is kept");
+    let changed = clusters.replace("prefer = [\"jkt\", \"sin\"]", "prefer = [\"sin\", \"jkt\"]");
+    assert_ne!(changed, clusters, "the example has such a rule");
+    write("zones/clusters.toml", &changed);
+    directory
+}
+
 /// A run's numbers, and what it says of the maps.
-fn inner(kind: &str) -> Option<(Vec<f64>, String)> {
-    let run = Command::new(std::env::current_exe().ok()?).args([INNER, kind]).output().ok()?;
+fn inner(kind: &str, directory: Option<&Path>) -> Option<(Vec<f64>, String)> {
+    let mut run = Command::new(std::env::current_exe().ok()?);
+    let run = run.args([INNER, kind]).args(directory).output().ok()?;
     let text = String::from_utf8(run.stdout).ok()?;
     let (numbers, maps) = text.trim_end().split_once(';')?;
     let numbers: Vec<f64> = numbers.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?;
     Some((numbers, maps.to_string()))
 }
 
-fn run(kind: &str) {
-    let database = if kind == KINDS[1] { city() } else { None };
-    let names = if kind == KINDS[2] { NAMES } else { 0 };
-    let Loaded { plan, geography, took, .. } = loaded(names, database.as_deref());
+fn run(kind: &str, directory: Option<&Path>) {
+    let database = if kind == CITY { city() } else { None };
+    let names = if kind == MANY { NAMES } else { 0 };
+    let loaded = match directory {
+        Some(directory) => {
+            let config = directory.join("steerdns.toml");
+            load_kept(&config, None, &Arc::default()).loaded.expect("the example is in order")
+        }
+        None => loaded(names, database.as_deref()),
+    };
+    let Loaded { plan, geography, took, .. } = loaded;
+    if kind == RULES {
+        assert!(geography.databases.is_empty(), "places were kept, and no database was read");
+    }
     drop(geography); // as `serve` does
     let Took { reading, geography, compiling } = took;
     let seconds = [reading, geography, compiling].map(|took| took.as_secs_f64());

@@ -56,7 +56,7 @@
 //! - [`bending`]: how ranked lists stand today: penalties of quality, and what load divides.
 //! - [`alert`]: what stands wrong, when it is told, in which words. [`publisher`]: the one writer.
 //! - [`files`]: what operators write: text in, types or Issues out. The only place that knows TOML.
-//! - shells, each readable alone, none importing another: [`load`] reads the disk (and keeps maps there), [`git`] asks that program,
+//! - shells, each readable alone, none importing another: [`load`] reads the disk (and keeps maps and places there), [`git`] asks that program,
 //!   [`state`] keeps verdicts, [`net`] answers, [`probe`] probes, [`notify`] tells secondaries, [`admin`] people, [`courier`] carries alerts.
 //! - [`asked`], [`record`]: what is asked of a running server, and what it counts. [`server`] starts it all.
 //! - [`cli`]: the commands.

@@ -9,6 +9,7 @@ mod layer;
 pub mod packed;
 pub mod place;
 pub mod places;
+mod places_packed;
 pub mod prefix_map;
 mod record;
 #[cfg(test)]

@@ -56,6 +56,16 @@ impl Country {
     pub fn code(&self) -> &str {
         std::str::from_utf8(&self.0).expect("two ASCII letters")
     }
+
+    /// The code's two octets.
+    pub(super) fn octets(self) -> [u8; 2] {
+        self.0
+    }
+
+    /// The country of [`octets`](Country::octets).
+    pub(super) fn of_octets(octets: [u8; 2]) -> Option<Country> {
+        octets.iter().all(u8::is_ascii_uppercase).then_some(Country(octets))
+    }
 }
 
 /// A subdivision of a country by its ISO 3166-2 code, e.g. `US-CA`.
@@ -86,6 +96,19 @@ impl Subdivision {
     /// The country that it is part of.
     pub fn country(&self) -> Country {
         self.country
+    }
+
+    /// Its code without the hyphen, and zeros behind.
+    pub(super) fn octets(self) -> [u8; 5] {
+        let ([a, b], [c, d, e]) = (self.country.0, self.part);
+        [a, b, c, d, e]
+    }
+
+    /// The subdivision of [`octets`](Subdivision::octets).
+    pub(super) fn of_octets([a, b, part @ ..]: [u8; 5]) -> Option<Subdivision> {
+        let len = part.iter().position(|octet| *octet == 0).unwrap_or(part.len());
+        let text = std::str::from_utf8(&part[..len]).ok()?;
+        Subdivision::new(Country::of_octets([a, b])?, text)
     }
 }
 

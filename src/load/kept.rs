@@ -1,8 +1,10 @@
-//! Maps that were compiled before are not compiled again: those in force, and those of an earlier life, from the state directory.
+//! Maps that were compiled before are not compiled again: those in force, and those of an earlier life, from the state directory. Nor are
+//! databases read for a map of another policy: all places are there, too.
 //!
 //! ```text
 //! maps/databases.json   what each database held when it was last read, and what its file looked like
 //! maps/<print>.map      a compiled policy; the print is of the policy, its clusters' sites, and what all databases and geofeeds hold
+//! maps/<print>.places   where all addresses are; the print is of what all databases and geofeeds hold
 //! ```
 //!
 //! A database whose file looks as it did is not read before the first answer, but after it: [`Upkeep`].
@@ -10,7 +12,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
@@ -22,6 +24,7 @@ use super::{FileRead, VERSION};
 use crate::alert::standing::Dated;
 use crate::files::document::Written;
 use crate::geo::embedded;
+use crate::geo::places::Places;
 use crate::plan::Map;
 use crate::steering::alike::numbered;
 use crate::steering::compile::Mapped;
@@ -29,12 +32,15 @@ use crate::steering::compile::Mapped;
 /// The directory within the state directory.
 const DIRECTORY: &str = "maps";
 const DATABASES: &str = "databases.json";
-const ENDING: &str = "map";
+const MAP: &str = "map";
+const PLACES: &str = "places";
 /// What a map's file begins with; the last octet is the format's version.
 const MAGIC: [u8; 8] = *b"steermp\x01";
+/// What a file of places begins with.
+const MAGIC_OF_PLACES: [u8; 8] = *b"steerpl\x01";
 /// A file's end that is looked at: there a database says what it is, and when it was built.
 const END: u64 = 4096;
-/// Octets of all maps that are kept on disk; what is beyond is compiled at each start.
+/// Octets of all maps and places that are kept on disk; what is beyond is compiled, or read, at each start.
 const OCTETS_MAX: u64 = 1 << 30;
 /// Octets that are read at a time where a file is only looked through.
 const PART: usize = 1 << 20;
@@ -92,7 +98,7 @@ impl KeptMaps {
         let in_force = self.known().in_force.iter().find(|map| map.print == Some(print)).cloned();
         match in_force {
             Some(map) => Some(numbered(&map.mapped, &map.candidates)),
-            None => read_map(&file_of(state, print)),
+            None => sealed(&file_of(state, print, MAP), MAGIC, Mapped::unpack),
         }
     }
 
@@ -115,8 +121,8 @@ fn kept_databases(state: &Path) -> Option<Vec<KnownDatabase>> {
     serde_json::from_slice(&fs::read(state.join(DIRECTORY).join(DATABASES)).ok()?).ok()
 }
 
-fn file_of(state: &Path, print: u128) -> PathBuf {
-    state.join(DIRECTORY).join(format!("{print:032x}.{ENDING}"))
+fn file_of(state: &Path, print: u128, ending: &str) -> PathBuf {
+    state.join(DIRECTORY).join(format!("{print:032x}.{ending}"))
 }
 
 impl Looks {
@@ -158,13 +164,18 @@ impl KnownDatabase {
     }
 }
 
-/// What stands for all that is known of addresses, in the prints of maps.
+/// What stands for all that is known of addresses, in the prints of maps and as the print of places.
 pub(super) fn geography(databases: &[KnownDatabase], geofeeds: &[u64]) -> u64 {
     let mut hasher = SipHasher13::new();
     let embedded = databases.is_empty().then(|| embedded::about().build_epoch);
     let databases: Vec<u64> = databases.iter().map(|database| database.read.number).collect();
     (VERSION, MAGIC, embedded, databases, geofeeds).hash(&mut hasher);
     hasher.finish()
+}
+
+/// Where all addresses are, if that is kept, by what stands for it.
+pub(super) fn places(state: &Path, geography: u64) -> Option<Places> {
+    sealed(&file_of(state, geography.into(), PLACES), MAGIC_OF_PLACES, Places::unpack)
 }
 
 /// What is left to do once the maps are in force: it may take seconds.
@@ -174,6 +185,10 @@ pub struct Upkeep {
     pub(super) state: PathBuf,
     pub(super) maps: Vec<Arc<Map>>,
     pub(super) databases: Vec<KnownDatabase>,
+    /// What they and all geofeeds hold.
+    pub(super) geography: u64,
+    /// The same, where it was read anew: large, and gone once it is kept.
+    pub(super) places: Option<Places>,
     /// The databases were taken for what they were, unread.
     pub(super) is_unread: bool,
 }
@@ -183,12 +198,12 @@ pub struct Upkeep {
 pub enum Undone {
     /// This database is another one than its size, time of change and end let believe: the files must be read anew.
     Changed(PathBuf),
-    /// The maps are not kept: the next start compiles them.
+    /// Maps or places are not kept: the next start compiles or reads them.
     Unkept(io::Error),
 }
 
 impl Upkeep {
-    /// Reads what was not read, and writes what is in force; of maps that are no more in force the files go.
+    /// Reads what was not read, and writes what is in force; of maps and places that are no more in force the files go.
     ///
     /// # Errors
     /// What is not as it was believed to be, or could not be kept.
@@ -214,14 +229,17 @@ impl Upkeep {
                 break;
             }
             wanted.insert(print);
-            let path = file_of(&self.state, print);
+            let path = file_of(&self.state, print, MAP);
             if !path.exists() {
-                replace(&path, &sealed(&numbered(&map.mapped, &map.candidates).pack()))?;
+                seal(&path, MAGIC, &numbered(&map.mapped, &map.candidates).pack())?;
             }
+        }
+        if self.keeps_places(octets)? {
+            wanted.insert(self.geography.into());
         }
         if kept_databases(&self.state).as_ref() != Some(&self.databases) {
             let text = serde_json::to_vec_pretty(&self.databases).map_err(io::Error::other)?;
-            replace(&directory.join(DATABASES), &text)?;
+            replace(&directory.join(DATABASES), &[&text])?;
         }
         for entry in fs::read_dir(&directory)? {
             let path = entry?.path();
@@ -232,32 +250,46 @@ impl Upkeep {
         }
         Ok(())
     }
+
+    /// Whether the places are on disk, beside so many octets of maps. They are written where they are not.
+    fn keeps_places(&self, maps: u64) -> io::Result<bool> {
+        let path = file_of(&self.state, self.geography.into(), PLACES);
+        if let Ok(about) = fs::metadata(&path) {
+            return Ok(maps + about.len() <= OCTETS_MAX);
+        }
+        let Some(places) = &self.places else { return Ok(false) };
+        let packed = places.pack();
+        let is_kept = maps + packed.len() as u64 <= OCTETS_MAX;
+        if is_kept {
+            seal(&path, MAGIC_OF_PLACES, &packed)?;
+        }
+        Ok(is_kept)
+    }
 }
 
-/// A map from its file, if it is there. One that is damaged goes, so that it is written anew.
-fn read_map(path: &Path) -> Option<Mapped> {
+/// What a file holds, if it is there. One that is damaged, or another kind of file, goes, so that it is written anew.
+fn sealed<T>(path: &Path, magic: [u8; 8], unpack: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
     let octets = fs::read(path).ok()?;
-    let map = unsealed(&octets).and_then(Mapped::unpack);
-    if map.is_none() {
+    let unsealed = || {
+        let (crc, packed) = octets.strip_prefix(&magic)?.split_first_chunk()?;
+        (crc32fast::hash(packed) == u32::from_le_bytes(*crc)).then_some(packed)
+    };
+    let held = unsealed().and_then(unpack);
+    if held.is_none() {
         let _ = fs::remove_file(path);
     }
-    map
+    held
 }
 
-/// A map's file: what it is, a CRC-32, the map.
-fn sealed(packed: &[u8]) -> Vec<u8> {
-    [&MAGIC[..], &crc32fast::hash(packed).to_le_bytes(), packed].concat()
-}
-
-/// The map in a file; `None` where it is none, or damaged.
-fn unsealed(octets: &[u8]) -> Option<&[u8]> {
-    let (crc, packed) = octets.strip_prefix(&MAGIC)?.split_first_chunk()?;
-    (crc32fast::hash(packed) == u32::from_le_bytes(*crc)).then_some(packed)
+/// Writes a file: what it is, a CRC-32, what it holds.
+fn seal(path: &Path, magic: [u8; 8], packed: &[u8]) -> io::Result<()> {
+    replace(path, &[&magic, &crc32fast::hash(packed).to_le_bytes(), packed])
 }
 
 /// Whoever reads sees the old file or the new one. It is not waited until the disk has it: what is lost or damaged is compiled.
-fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
+fn replace(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let fresh = path.with_extension("new");
-    fs::write(&fresh, octets)?;
+    let mut file = File::create(&fresh)?;
+    parts.iter().try_for_each(|part| file.write_all(part))?;
     fs::rename(&fresh, path)
 }

@@ -4,13 +4,13 @@
 //! files::read (TOML, master files, RTT tables)  -> Linked   \
 //! GeoIP databases, geofeeds                     -> Geography -> Places -> Plan
 //! ```
-//! A server's maps are kept, and found again: [`kept`].
+//! A server's maps and places are kept, and found again: [`kept`].
 #![allow(clippy::disallowed_methods)] // This is the shell that reads.
 
 pub mod kept;
 pub mod seen;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
 use std::fs;
 use std::io;
@@ -39,9 +39,9 @@ use crate::geo::geofeed::Geofeed;
 use crate::geo::place::{Place, Prefix};
 use crate::geo::places::Places;
 use crate::geo::sources::{Known, sources};
-use crate::plan::Plan;
 use crate::plan::parts::{Parts, Rates, Settings, Steered, ZonePart};
 use crate::plan::router::{maps, wanted};
+use crate::plan::{Map, Plan};
 use crate::steering::alike::MapOf;
 use crate::steering::service::ServiceId;
 use crate::wire::cookie::Secrets;
@@ -246,27 +246,37 @@ fn load_through(
     let find = |print| kept.and_then(|kept| kept.find(&server.state, print));
     let unread = kept.and_then(|kept| {
         let databases = kept.databases(&server.state, &server.geoip.databases)?;
-        let maps = maps(&wanted, &parts, kept::geography(&databases, &feeds), |print, _| find(print))?;
-        Some((maps, databases))
+        let print = kept::geography(&databases, &feeds);
+        // They are large: nobody reads them where all maps are found.
+        let places = OnceCell::new();
+        let located = Instant::now();
+        let read = || (kept::places(&server.state, print), located.elapsed());
+        let compiled = |print, of: MapOf<'_>| {
+            find(print).or_else(|| Some(of.compiled(places.get_or_init(read).0.as_ref()?)))
+        };
+        let maps = maps(&wanted, &parts, print, compiled)?;
+        let located = located + places.get().map_or(Duration::ZERO, |(_, took)| *took);
+        Some(Mapping { maps, databases, geography: print, places: None, located })
     });
     let is_unread = unread.is_some();
-    let (maps, databases, located) = if let Some((maps, databases)) = unread {
-        geography.read.extend(databases.iter().map(|database| database.read.clone()));
-        (maps, databases, Instant::now())
+    let mapping = if let Some(mapping) = unread {
+        geography.read.extend(mapping.databases.iter().map(|database| database.read.clone()));
+        mapping
     } else {
         let databases = geography.read_databases(&server.geoip, disk, &mut issues);
         if is_grave(&issues) {
             return Err(issues);
         }
-        let places = geography.places();
+        let (places, print) = (geography.places(), kept::geography(&databases, &feeds));
         let located = Instant::now();
         let compiled = |print, of: MapOf<'_>| Some(find(print).unwrap_or_else(|| of.compiled(&places)));
-        let maps = maps(&wanted, &parts, kept::geography(&databases, &feeds), compiled);
-        (maps.unwrap_or_default(), databases, located)
+        let maps = maps(&wanted, &parts, print, compiled).unwrap_or_default();
+        Mapping { maps, databases, geography: print, places: kept.map(|_| places), located }
     };
     if is_grave(&issues) {
         return Err(issues);
     }
+    let Mapping { maps, databases, geography: print, places, located } = mapping;
     let plan = match Plan::over(maps, wanted, parts) {
         Ok(plan) => plan,
         Err(large) => {
@@ -279,9 +289,21 @@ fn load_through(
     let upkeep = kept.map(|kept| {
         kept.take(&plan.maps, &databases);
         let (kept, state, maps) = (Arc::clone(kept), server.state.clone(), plan.maps.clone());
-        Upkeep { kept, state, maps, databases, is_unread }
+        Upkeep { kept, state, maps, databases, geography: print, places, is_unread }
     });
     Ok(Loaded { server, plan, geography, issues, took, alerts, databases: dated, upkeep })
+}
+
+/// The maps that were wanted, and what they were made of.
+struct Mapping {
+    maps: Vec<Arc<Map>>,
+    databases: Vec<KnownDatabase>,
+    /// The print of what databases and geofeeds hold.
+    geography: u64,
+    /// The same, where it is yet to be kept.
+    places: Option<Places>,
+    /// From then on it was compiled.
+    located: Instant,
 }
 
 /// Reads and links the files of the zones.

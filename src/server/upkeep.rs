@@ -25,14 +25,16 @@ pub(super) fn beside(name: &str, body: impl FnOnce() + Send + 'static) -> io::Re
     thread::Builder::new().name(name.into()).spawn(body).map(drop)
 }
 
-/// Ends a load whose maps are in force: keeps them, gives the memory back that it took, and looks whether databases that were not read are
+/// Ends a load whose maps are in force: keeps them and its places, gives the memory back that it took, and looks whether databases that were not read are
 /// what they were taken for. Where one is not, it asks for a reload.
 pub(super) fn keep(upkeep: Option<Upkeep>, reloads: mpsc::WeakSender<Wanted>) {
     let body = move || {
         match upkeep.map_or(Ok(()), Upkeep::run) {
             Ok(()) => {}
             Err(Undone::Unkept(error)) => {
-                tracing::warn!("compiled maps cannot be kept, the next start compiles them again: {error}");
+                tracing::warn!(
+                    "compiled maps or places cannot be kept, the next start compiles or reads them again: {error}"
+                );
             }
             Err(Undone::Changed(path)) => {
                 tracing::warn!(

@@ -1,4 +1,5 @@
-//! What was compiled is kept: a start after a start reads no database before it answers, and trusts none for long.
+//! What was compiled is kept, and where addresses are: a start after a start, and a change of rules, read no database before they answer, and
+//! trust none for long.
 
 use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr};
@@ -55,15 +56,40 @@ fn changed(world: &World) -> SystemTime {
     fs::metadata(world.path("own.mmdb")).unwrap().modified().unwrap()
 }
 
-/// The files of maps that are kept.
-fn maps(world: &World) -> Vec<PathBuf> {
+/// The files that are kept, of this ending.
+fn kept(world: &World, ending: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(world.path("state/maps")) else { return Vec::new() };
     let paths = entries.map(|entry| entry.unwrap().path());
-    paths.filter(|path| path.extension().is_some_and(|extension| extension == "map")).collect()
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == ending)).collect()
+}
+
+/// The files of maps that are kept.
+fn maps(world: &World) -> Vec<PathBuf> {
+    kept(world, "map")
+}
+
+/// The files of places that are kept.
+fn places(world: &World) -> Vec<PathBuf> {
+    kept(world, "places")
 }
 
 fn is_kept(world: &World) -> bool {
     !maps(world).is_empty() && world.path("state/maps/databases.json").exists()
+}
+
+/// Puts a database in the place of the other one that cannot be told from it by its file's size, time and end.
+fn swap(world: &World, changed: SystemTime) {
+    let swapped = database("DE", "SG");
+    assert_eq!(swapped.len() as u64, fs::metadata(world.path("own.mmdb")).unwrap().len());
+    fs::write(world.path("own.mmdb"), swapped).unwrap();
+    File::options().write(true).open(world.path("own.mmdb")).unwrap().set_modified(changed).unwrap();
+}
+
+/// clusters.toml, with a rule by which viewers of this country get Singapore's nodes.
+fn ruled(world: &World, country: &str) -> String {
+    let rule =
+        format!("[[policy.everywhere.rule]]\nfrom = {{ country = [\"{country}\"] }}\nprefer = [\"sin\"]\n");
+    world.clusters(&["sin-1", "sin-2"], &rule)
 }
 
 #[test]
@@ -82,11 +108,7 @@ fn a_database_that_is_not_what_it_looks_like_is_found_out_and_read() {
     assert_eq!(served.stop().code(), Some(0));
     assert_eq!(maps(&world), kept, "nothing new");
 
-    // Of the same size, time and end.
-    let swapped = database("DE", "SG");
-    assert_eq!(swapped.len() as u64, fs::metadata(world.path("own.mmdb")).unwrap().len());
-    fs::write(world.path("own.mmdb"), swapped).unwrap();
-    File::options().write(true).open(world.path("own.mmdb")).unwrap().set_modified(changed).unwrap();
+    swap(&world, changed);
     let served = world.serve_warm();
     served.until_logged(0, &format!("`{}` is not what it was", world.path("own.mmdb").display()));
     let is_swapped = |served: &Served| {
@@ -94,6 +116,33 @@ fn a_database_that_is_not_what_it_looks_like_is_found_out_and_read() {
     };
     until("it is read, and in force", || is_swapped(&served));
     until("what is no more in force goes", || maps(&world).len() == 1 && maps(&world) != kept);
+}
+
+#[test]
+fn rules_that_change_take_no_database() {
+    let world = world_with_a_database();
+    let changed = changed(&world);
+    let served = world.serve_warm();
+    until("all is kept", || is_kept(&world));
+    let (maps_before, places_before) = (maps(&world), places(&world));
+    world.write("zones/clusters.toml", &ruled(&world, "DE"));
+    served.run(&["reload"]);
+    assert_eq!(played(&served, GERMANY), NODES_OF_SINGAPORE);
+    until("another map is kept", || maps(&world).len() == 1 && maps(&world) != maps_before);
+    assert_eq!(places(&world), places_before, "of the same places");
+
+    // Had the database been read, nothing would be to be found out.
+    swap(&world, changed);
+    world.write("zones/clusters.toml", &ruled(&world, "SG"));
+    let from = served.logged();
+    served.run(&["reload"]);
+    served.until_logged(from, &format!("`{}` is not what it was", world.path("own.mmdb").display()));
+    let is_swapped =
+        || played(&served, GERMANY) == NODES_OF_SINGAPORE && played(&served, SINGAPORE) == ["203.0.113.11"];
+    until("it is read, and in force", is_swapped);
+    until("places that are no more in force go", || {
+        places(&world).len() == 1 && places(&world) != places_before
+    });
 }
 
 fn loaded(config: &Path, kept: &Arc<KeptMaps>) -> Loaded {
@@ -116,13 +165,31 @@ fn a_database_is_read_once_and_again_where_something_is_amiss() {
     assert!(!read(&loaded(&world.config(), &life)), "a reload");
     assert!(!read(&loaded(&world.config(), &Arc::default())), "another life");
 
-    // Another policy wants another map, and the database for it.
+    // Another policy wants another map, and places are enough for it.
     let clusters = world.clusters(&["sin-1", "sin-2"], "");
     world.write("zones/clusters.toml", &clusters.replace("[50.11, 8.68]", "[48.11, 8.68]"));
     let moved = loaded(&world.config(), &life);
-    assert!(read(&moved));
+    assert!(!read(&moved));
     moved.upkeep.unwrap().run().unwrap();
     assert!(!read(&loaded(&world.config(), &Arc::default())));
+
+    // Where one of the two is damaged, the other one does.
+    let [places] = &places(&world)[..] else { panic!("one file of places") };
+    let mut octets = fs::read(places).unwrap();
+    octets[100] ^= 1;
+    fs::write(places, &octets).unwrap();
+    assert!(!read(&loaded(&world.config(), &Arc::default())), "there is the map");
+    world.write("zones/clusters.toml", &ruled(&world, "FR"));
+    let damaged = loaded(&world.config(), &life);
+    assert!(read(&damaged));
+    damaged.upkeep.unwrap().run().unwrap();
+    assert_ne!(fs::read(places).unwrap(), octets, "it is whole again");
+    world.write("zones/clusters.toml", &ruled(&world, "DE"));
+    let foreign = fs::read(&maps(&world)[0]).unwrap();
+    fs::write(places, foreign).unwrap();
+    let foreign = loaded(&world.config(), &life);
+    assert!(read(&foreign), "a map is no places");
+    foreign.upkeep.unwrap().run().unwrap();
 
     let [map] = &maps(&world)[..] else { panic!("one map") };
     let mut octets = fs::read(map).unwrap();
@@ -130,9 +197,15 @@ fn a_database_is_read_once_and_again_where_something_is_amiss() {
     fs::write(map, &octets).unwrap();
     assert!(!read(&loaded(&world.config(), &life)), "from memory");
     let damaged = loaded(&world.config(), &Arc::default());
-    assert!(read(&damaged));
+    assert!(!read(&damaged), "compiled of places");
     damaged.upkeep.unwrap().run().unwrap();
     assert_ne!(fs::read(map).unwrap(), octets, "it is whole again");
+    fs::write(map, &octets).unwrap();
+    fs::remove_file(places).unwrap();
+    let damaged = loaded(&world.config(), &Arc::default());
+    assert!(read(&damaged));
+    damaged.upkeep.unwrap().run().unwrap();
+    assert!(places.exists() && fs::read(map).unwrap() != octets, "both are there again");
 
     // Touched: it is read, though it is what it was.
     let file = File::options().write(true).open(world.path("own.mmdb")).unwrap();
