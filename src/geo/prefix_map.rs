@@ -116,9 +116,10 @@ impl Entries {
             Run::Value(value) => value,
             Run::Node(which) => which | WIDE_NODE,
         };
-        match runs.iter().map(narrow).collect::<Option<Vec<u16>>>() {
-            Some(runs) => Entries::Narrow(runs.into()),
-            None => Entries::Wide(runs.iter().map(wide).collect()),
+        if runs.iter().all(|run| narrow(run).is_some()) {
+            Entries::Narrow(runs.iter().map(|run| narrow(run).unwrap_or_default()).collect())
+        } else {
+            Entries::Wide(runs.iter().map(wide).collect())
         }
     }
 
@@ -328,6 +329,8 @@ struct Build {
     tiles: usize,
     /// The nodes on the way to the next tile, outermost first.
     open: Vec<Draft>,
+    /// Empty ones, whose memory is used again.
+    spare: Vec<Draft>,
 }
 
 /// A node that is not yet full.
@@ -344,7 +347,7 @@ struct Draft {
 impl Build {
     fn new() -> Build {
         let root = Vec::with_capacity(1 << ROOT_BITS);
-        Build { root, nodes: Vec::new(), runs: Vec::new(), tiles: 0, open: Vec::new() }
+        Build { root, nodes: Vec::new(), runs: Vec::new(), tiles: 0, open: Vec::new(), spare: Vec::new() }
     }
 
     /// Cuts a run into the largest aligned networks: tiles, since its neighbours hold other values.
@@ -367,7 +370,7 @@ impl Build {
         // The depth whose networks are no wider than the tile: 0 for the root.
         let depth = bits.saturating_sub(ROOT_BITS).div_ceil(NODE_BITS);
         while self.open.len() < usize::from(depth) {
-            self.open.push(Draft::default());
+            self.open.push(self.spare.pop().unwrap_or_default());
         }
         debug_assert_eq!(self.open.len(), usize::from(depth), "tiles come in order: key {key:#x}");
         let count = 1 << (ROOT_BITS + NODE_BITS * depth - bits);
@@ -381,7 +384,7 @@ impl Build {
     }
 
     /// Lays a full node over the next network of the one around it.
-    fn close(&mut self, full: Draft) {
+    fn close(&mut self, mut full: Draft) {
         let number = |len: usize| u32::try_from(len).expect("fewer than 2^32 entries and nodes");
         let (first, nodes) = (number(self.runs.len()), number(self.nodes.len()));
         let mut sum = 0;
@@ -392,8 +395,10 @@ impl Build {
         });
         let begins = full.begins.map(|word| [word as u32, (word >> 32) as u32]);
         let node = Node { first, nodes, before, begins };
-        self.runs.extend(full.runs);
-        self.nodes.extend(full.nodes);
+        self.runs.append(&mut full.runs);
+        self.nodes.append(&mut full.nodes);
+        (full.begins, full.filled) = ([0; WORDS], 0);
+        self.spare.push(full);
         match self.open.last_mut() {
             Some(draft) => {
                 draft.fill(Run::Node(number(draft.nodes.len())), 1);
