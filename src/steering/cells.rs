@@ -9,12 +9,16 @@ use crate::cluster::Family;
 pub const TILE_BITS_V4: u8 = 24;
 /// No IPv6 tile is longer.
 pub const TILE_BITS_V6: u8 = 56;
-/// A list for each /24 (/56): what most of its addresses have.
-pub(super) struct Cells {
+/// How far an IPv4 address is shifted to be a cell.
+pub(super) const SHIFT_V4: u32 = 32 - TILE_BITS_V4 as u32;
+/// How far an IPv6 address is shifted to be a cell.
+pub(super) const SHIFT_V6: u32 = 128 - TILE_BITS_V6 as u32;
+
+/// A list for each /24 (/56): what most of its addresses have. `SHIFT`, which is known when this is compiled, tells the family: its numbers of
+/// 128 bits are then as fast as others.
+pub(super) struct Cells<const SHIFT: u32> {
     /// The length of a cell.
     pub(super) bits: u8,
-    /// How far an address is shifted to be a cell.
-    shift: u32,
     /// Where runs of cells with one list begin.
     runs: Vec<(u64, u32)>,
     /// The parts of the cell that is being made: first and last address, list.
@@ -25,29 +29,31 @@ pub(super) struct Cells {
     pub(super) exact: Runs,
 }
 
-impl Cells {
-    pub(super) fn new(family: Family, policy: &Policy) -> Cells {
-        let (bits, width) = match family {
-            Family::V4 => (TILE_BITS_V4, 32),
-            Family::V6 => (TILE_BITS_V6, 128),
+impl<const SHIFT: u32> Cells<SHIFT> {
+    /// Of the family that [`SHIFT_V4`] or [`SHIFT_V6`] stands for.
+    pub(super) const FAMILY: Family = if SHIFT == SHIFT_V4 { Family::V4 } else { Family::V6 };
+
+    pub(super) fn new(policy: &Policy) -> Cells<SHIFT> {
+        let bits = match Self::FAMILY {
+            Family::V4 => TILE_BITS_V4,
+            Family::V6 => TILE_BITS_V6,
         };
-        let shift = width - u32::from(bits);
         let longer = prefixes(policy).map(|held| held.0).filter(|prefix| prefix.bits() > bits);
-        let longer = longer.filter(|prefix| Family::of(prefix.address()) == family);
-        let mut divided: Vec<u64> = longer.map(|prefix| (ends(prefix).0 >> shift) as u64).collect();
+        let longer = longer.filter(|prefix| Family::of(prefix.address()) == Self::FAMILY);
+        let mut divided: Vec<u64> = longer.map(|prefix| (ends(prefix).0 >> SHIFT) as u64).collect();
         divided.sort_unstable();
         divided.dedup();
-        Cells { bits, shift, runs: Vec::new(), parts: Vec::new(), divided, exact: Runs::default() }
+        Cells { bits, runs: Vec::new(), parts: Vec::new(), divided, exact: Runs::default() }
     }
 
     /// Addresses from `start` to `last` have one list. They follow those that were added before.
     pub(super) fn add(&mut self, start: u128, last: u128, list: u32) {
-        let cell = |address: u128| (address >> self.shift) as u64;
-        let ends_whole = |cell: u64| ((u128::from(cell) << self.shift) | ((1 << self.shift) - 1)) == last;
+        let cell = |address: u128| (address >> SHIFT) as u64;
+        let ends_whole = |cell: u64| ((u128::from(cell) << SHIFT) | ((1 << SHIFT) - 1)) == last;
         let (mut first, end) = (cell(start), cell(last));
-        let begins_whole = u128::from(first) << self.shift == start;
+        let begins_whole = u128::from(first) << SHIFT == start;
         let whole_end = ends_whole(end);
-        let end_of_first = (u128::from(first) << self.shift) | ((1 << self.shift) - 1);
+        let end_of_first = (u128::from(first) << SHIFT) | ((1 << SHIFT) - 1);
         if !begins_whole {
             self.parts.push((start, last.min(end_of_first), list));
             if last < end_of_first {
@@ -60,7 +66,7 @@ impl Cells {
             self.run(first, list);
         }
         if first <= end && !whole_end {
-            self.parts.push((u128::from(end) << self.shift, last, list));
+            self.parts.push((u128::from(end) << SHIFT, last, list));
         }
     }
 

@@ -8,10 +8,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::cells::{Cells, TILE_BITS_V4, TILE_BITS_V6};
+use super::cells::{Cells, SHIFT_V4, SHIFT_V6, TILE_BITS_V4, TILE_BITS_V6};
 use super::census::{parts, placed};
-use super::exact::Exact;
-use super::kinds::{Kinds, RankedList};
+use super::exact::{Exact, Runs};
+use super::kinds::{Kinds, Numbers, RankedList};
 use super::marks::{Marks, prefixes};
 use super::pieces::{each_piece, last_address};
 use super::ranker::{Grain, Ranker};
@@ -122,14 +122,36 @@ impl Mapped {
 pub fn compile(policy: &Policy, candidates: &[ClusterId], inventory: &Inventory, places: &Places) -> Mapped {
     let ranker = Ranker::new(policy, candidates, inventory);
     let marks = Marks::new(policy);
-    let kinds = Kinds::new(policy, &ranker, places, &marks);
+    let kinds = Kinds::new(places, &marks);
     let (lists, list_of, grain) = kinds.ranked(&ranker, &marks, candidates.len());
     let list_of = kinds.lists(&list_of);
-    let mapped = |family| {
-        let mut cells = Cells::new(family, policy);
+    let clients = Clients { policy, places, marks: &marks, list_of: &list_of, lists: lists.len() };
+    let ((v4, exact_v4, parts_v4), (v6, exact_v6, parts_v6)) =
+        both(|| clients.mapped::<SHIFT_V4>(), || clients.mapped::<SHIFT_V6>());
+    let exact = Exact::new(exact_v4, exact_v6);
+    let (parts, spread) = ([parts_v4, parts_v6], policy.spread);
+    let mut mapped = Mapped { lists, v4, v6, exact, parts, spread, finer: Vec::new(), grain };
+    mapped.finer = finer(policy, &mapped);
+    mapped
+}
+
+/// All clients of a policy, each with a list.
+struct Clients<'a> {
+    policy: &'a Policy,
+    places: &'a Places,
+    marks: &'a Marks,
+    list_of: &'a Numbers,
+    lists: usize,
+}
+
+impl Clients<'_> {
+    /// Those of the family that `SHIFT` stands for: the map, what is known more exactly, and each list's part.
+    fn mapped<const SHIFT: u32>(&self) -> (PrefixMap, Runs, Arc<[f64]>) {
+        let mut cells = Cells::<SHIFT>::new(self.policy);
+        let family = Cells::<SHIFT>::FAMILY;
         let mut open: Option<(u128, u32)> = None;
-        each_piece(family, places, &marks, |piece| {
-            let list = list_of.of(piece);
+        each_piece(family, self.places, self.marks, |piece| {
+            let list = self.list_of.of(piece);
             match open {
                 Some((_, before)) if before == list => return,
                 Some((start, before)) => cells.add(start, piece.start - 1, before),
@@ -139,16 +161,9 @@ pub fn compile(policy: &Policy, candidates: &[ClusterId], inventory: &Inventory,
         });
         let (start, list) = open.expect("there is a piece at 0");
         cells.add(start, last_address(family), list);
-        let parts = parts(lists.len(), family, cells.keys(), &placed(family, places));
+        let parts = parts(self.lists, family, cells.keys(), &placed(family, self.places));
         (PrefixMap::new(cells.keys(), cells.bits), cells.exact, parts.into())
-    };
-    let ((v4, exact_v4, parts_v4), (v6, exact_v6, parts_v6)) =
-        both(|| mapped(Family::V4), || mapped(Family::V6));
-    let exact = Exact::new(exact_v4, exact_v6);
-    let (parts, spread) = ([parts_v4, parts_v6], policy.spread);
-    let mut mapped = Mapped { lists, v4, v6, exact, parts, spread, finer: Vec::new(), grain };
-    mapped.finer = finer(policy, &mapped);
-    mapped
+    }
 }
 
 /// What the policy's prefixes that are longer than a tile come to.

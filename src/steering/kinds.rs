@@ -1,16 +1,13 @@
 //! Kinds of clients, and the ranked lists that they share.
 
-use std::collections::HashSet;
-
 use hashbrown::HashMap;
 
 use super::marks::Marks;
 use super::pieces::{Piece, each_piece};
 use super::ranker::{Class, Grain, Ranker, Weighed};
-use super::rules::Policy;
 use crate::both::both;
 use crate::cluster::{ClusterId, Family};
-use crate::geo::place::{Continent, Country, Place, Subdivision};
+use crate::geo::place::Place;
 use crate::geo::places::Places;
 
 /// The most ranked lists of a policy; where clients would need more, they are classed more coarsely.
@@ -27,47 +24,11 @@ pub struct RankedList {
     pub costs_ms: Box<[f32]>,
 }
 
-/// What a policy can see of a place: the rest makes no difference, and would only make more kinds.
-#[derive(PartialEq, Eq, Hash)]
-struct Seen {
-    continent: Option<Continent>,
-    country: Option<Country>,
-    subdivision: Option<Subdivision>,
-    asn: Option<u32>,
-    point: Option<(u64, u64)>,
-}
-
 /// Stands for the kind of what has none.
 const NO_KIND: u32 = u32::MAX;
 
-/// For each known place, the first that looks the same to a policy.
-fn like(policy: &Policy, ranker: &Ranker<'_>, known: &[Place]) -> Vec<u32> {
-    let froms = || policy.rules.iter().map(|rule| &rule.from);
-    let by_continent = froms().any(|from| !from.continents.is_empty());
-    let asns: HashSet<u32> = froms().flat_map(|from| &from.asns).copied().collect();
-    let measured = ranker.measured();
-    let asn = |asn: &u32| asns.contains(asn) || measured.knows_asn(*asn);
-    let country = |country: &Country| {
-        measured.knows_country(*country) || froms().any(|from| from.countries.contains(country))
-    };
-    let subdivision = |part: &Subdivision| {
-        measured.knows_subdivision(*part) || froms().any(|from| from.subdivisions.contains(part))
-    };
-    let mut first: HashMap<Seen, u32> = HashMap::default();
-    let like = (0..).zip(known).map(|(number, place)| {
-        let seen = Seen {
-            continent: place.continent.filter(|_| by_continent),
-            country: place.country.filter(country),
-            subdivision: place.subdivision.filter(subdivision),
-            asn: place.asn.filter(asn),
-            point: place.point.map(|point| (point.lat().to_bits(), point.lon().to_bits())),
-        };
-        *first.entry(seen).or_insert(number)
-    });
-    like.collect()
-}
-
-/// The kinds of clients that a policy can tell apart: by what it sees of their place, and by their mark.
+/// The kinds of clients that a policy can tell apart: by their place, and by their mark. Places of which it sees the same are not joined:
+/// to find them takes longer than to rank each.
 pub(super) struct Kinds<'a> {
     places: &'a [Place],
     /// Each kind's place, mark, and number of pieces.
@@ -109,35 +70,28 @@ impl Numbers {
 
 impl<'a> Kinds<'a> {
     /// The kinds of all pieces.
-    pub(super) fn new(policy: &Policy, ranker: &Ranker<'_>, places: &'a Places, marks: &Marks) -> Kinds<'a> {
+    pub(super) fn new(places: &'a Places, marks: &Marks) -> Kinds<'a> {
         let counted = |family| move || Numbers::counted(family, places, marks);
         let (v4, v6) = both(counted(Family::V4), counted(Family::V6));
-        let like = like(policy, ranker, &places.known);
-        let mut kinds: Vec<(u32, u32, u32)> = Vec::new();
-        let mut add = |known: &mut u32, place: u32, mark: u32, pieces: u32| {
-            if *known == NO_KIND {
-                *known = u32::try_from(kinds.len()).expect("fewer kinds than pieces");
-                kinds.push((place, mark, 0));
-            }
-            let counted = &mut kinds[*known as usize].2;
-            *counted = counted.saturating_add(pieces);
-            *known
+        let mut kinds: Vec<(u32, u32, u32)> = Vec::with_capacity(places.known.len());
+        let mut kind = |place: u32, mark: u32, pieces: u32| {
+            kinds.push((place, mark, pieces));
+            u32::try_from(kinds.len() - 1).expect("fewer kinds than pieces")
         };
-        let mut unmarked = vec![NO_KIND; like.len()];
-        for (place, &like) in like.iter().enumerate() {
-            let pieces = v4.unmarked[place].saturating_add(v6.unmarked[place]);
-            if pieces > 0 {
-                unmarked[place] = add(&mut unmarked[like as usize], like, 0, pieces);
-            }
+        let mut unmarked = v4.unmarked;
+        for ((place, pieces), of_v6) in (0..).zip(&mut unmarked).zip(v6.unmarked) {
+            let all = pieces.saturating_add(of_v6);
+            *pieces = if all > 0 { kind(place, 0, all) } else { NO_KIND };
         }
-        let mut all: Vec<_> = v4.marked.into_iter().chain(v6.marked).collect();
-        all.sort_unstable();
-        let mut of_likes: HashMap<(u32, u32), u32> = HashMap::default();
-        let mut marked = HashMap::default();
-        for ((place, mark), pieces) in all {
-            let like = like[place as usize];
-            let known = of_likes.entry((like, mark)).or_insert(NO_KIND);
-            marked.insert((place, mark), add(known, like, mark, pieces));
+        let mut marked = v4.marked;
+        for (of, pieces) in v6.marked {
+            let all = marked.entry(of).or_insert(0);
+            *all = all.saturating_add(pieces);
+        }
+        let mut all: Vec<_> = marked.iter_mut().collect();
+        all.sort_unstable_by_key(|(of, _)| **of);
+        for (&(place, mark), pieces) in all {
+            *pieces = kind(place, mark, *pieces);
         }
         Kinds { places: &places.known, kinds, of: Numbers { unmarked, marked } }
     }
@@ -302,7 +256,7 @@ mod tests {
         let (policy, world, places) = (policy(6), world(), globe());
         let ranker = Ranker::new(&policy, &policy.clusters, &world);
         let marks = Marks::new(&policy);
-        let kinds = Kinds::new(&policy, &ranker, &places, &marks);
+        let kinds = Kinds::new(&places, &marks);
         let lists = |grain, most| kinds.classed(&ranker, &marks, grain, most);
         let counts: Vec<usize> =
             Grain::ALL[..4].iter().map(|&grain| lists(grain, LISTS_MAX).unwrap().0.len()).collect();
@@ -323,7 +277,7 @@ mod tests {
         policy.rules = vec![rule_for(vec![], Order::Prefer(vec![id("bkk")]))];
         let ranker = Ranker::new(&policy, &policy.clusters, &world);
         let marks = Marks::new(&policy);
-        let kinds = Kinds::new(&policy, &ranker, &places, &marks);
+        let kinds = Kinds::new(&places, &marks);
         let (lists, _, _) = kinds.classed(&ranker, &marks, Grain::ALL[4], LISTS_MAX).unwrap();
         // And one for places without coordinates.
         assert_eq!(lists.len(), 2);

@@ -57,44 +57,34 @@ impl Measured {
         measured
     }
 
-    /// Whether rows of this autonomous system exist.
-    pub(super) fn knows_asn(&self, asn: u32) -> bool {
-        self.asns.contains_key(&asn)
-    }
-
-    /// Whether rows of this subdivision exist.
-    pub(super) fn knows_subdivision(&self, subdivision: Subdivision) -> bool {
-        self.subdivisions.contains_key(&subdivision)
-    }
-
-    /// Whether rows of this country exist.
-    pub(super) fn knows_country(&self, country: Country) -> bool {
-        self.countries.contains_key(&country)
-    }
-
-    /// For each candidate the row that holds for a client: longest prefix, ASN, subdivision, country, nearest point.
-    pub(super) fn rows(&self, place: &Place, mark: &Mark, rows: &mut Vec<Option<u32>>) {
+    /// For each candidate the row that holds for a client: longest prefix, ASN, subdivision, country, nearest point. And whether there is
+    /// one at all.
+    pub(super) fn rows(&self, place: &Place, mark: &Mark, rows: &mut Vec<Option<u32>>) -> bool {
         rows.clear();
         rows.resize(self.candidates.len(), None);
+        let mut is_known = false;
+        let mut lay = |position: usize, row| {
+            rows[position] = Some(row);
+            is_known = true;
+        };
         // From the weakest word to the strongest; of equal ones the first row of the file is laid last.
-        let mut lay = |known: Option<&Vec<Row>>| {
-            for &(position, row) in known.into_iter().flatten().rev() {
-                rows[position] = Some(row);
-            }
+        let mut lay_all = |known: Option<&Vec<Row>>| {
+            known.into_iter().flatten().rev().for_each(|&(position, row)| lay(position, row));
         };
         if let Some(client) = place.point {
             for near in self.near(client) {
-                lay(Some(near));
+                lay_all(Some(near));
             }
         }
-        lay(place.country.and_then(|country| self.countries.get(&country)));
-        lay(place.subdivision.and_then(|part| self.subdivisions.get(&part)));
-        lay(place.asn.and_then(|asn| self.asns.get(&asn)));
+        lay_all(place.country.and_then(|country| self.countries.get(&country)));
+        lay_all(place.subdivision.and_then(|part| self.subdivisions.get(&part)));
+        lay_all(place.asn.and_then(|asn| self.asns.get(&asn)));
         for &(cluster, row) in &mark.rows {
             if let Some(position) = self.candidates.iter().position(|&id| id == cluster) {
-                rows[position] = Some(row);
+                lay(position, row);
             }
         }
+        is_known
     }
 
     /// The rows of the measured points around a client, the farthest first.

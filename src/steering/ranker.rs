@@ -175,11 +175,6 @@ impl<'a> Ranker<'a> {
         }
     }
 
-    /// The table of measured round-trip times.
-    pub(super) fn measured(&self) -> &Measured {
-        &self.measured
-    }
-
     /// The cluster at a place among the candidates.
     pub(super) fn cluster(&self, position: usize) -> ClusterId {
         self.candidates[position]
@@ -201,8 +196,13 @@ impl<'a> Ranker<'a> {
             let client = Vector::of(client);
             distance_km.extend(self.points.iter().map(|&point| f64::from(client.metres(point)) / 1000.0));
         }
-        self.measured.rows(place, mark, rows);
+        let is_measured = self.measured.rows(place, mark, rows);
         cost_ms.clear();
+        if !is_measured && !distance_km.is_empty() {
+            *basis = Basis::Estimate;
+            cost_ms.extend(distance_km.iter().map(|&km| estimate_ms(km)));
+            return;
+        }
         let ms = |row: u32| self.policy.rtt[row as usize].ms;
         let nearest = (0..distance_km.len()).min_by(|&a, &b| distance_km[a].total_cmp(&distance_km[b]));
         let measured = rows.iter().flatten().map(|&row| ms(row));
@@ -257,16 +257,27 @@ impl<'a> Ranker<'a> {
     /// Puts the cheapest of those that are not on `head` there, until it is `len` long.
     fn extend_by_cost(&self, head: &mut Vec<usize>, len: usize, weighed: &Weighed) {
         let Weighed { distance_km, rows, cost_ms, basis, .. } = weighed;
-        let better = |&a: &usize, &b: &usize| {
+        let better_at_one_cost = |a: usize, b: usize| {
             let known = |position: usize| *basis == Basis::Measured && rows[position].is_some();
             let km = |position: usize| distance_km.get(position).copied().unwrap_or(0.0);
-            let by_cost = cost_ms[a].total_cmp(&cost_ms[b]);
-            by_cost.then_with(|| Reverse(known(a)).cmp(&Reverse(known(b)))).then(km(a).total_cmp(&km(b)))
+            Reverse(known(a)).cmp(&Reverse(known(b))).then(km(a).total_cmp(&km(b)))
         };
-        while head.len() < len {
-            let rest = (0..cost_ms.len()).filter(|position| !head.contains(position));
-            let Some(best) = rest.min_by(better) else { return };
-            head.push(best);
+        let better =
+            |a: usize, b: usize| cost_ms[a].total_cmp(&cost_ms[b]).then_with(|| better_at_one_cost(a, b));
+        // The best so far, the best of all first; of equals the one that comes first.
+        let named = head.len();
+        if named == len {
+            return;
+        }
+        for position in 0..cost_ms.len() {
+            if head[..named].contains(&position)
+                || head.len() == len && better(head[len - 1], position).is_le()
+            {
+                continue;
+            }
+            head.truncate(len - 1);
+            let behind = head[named..].iter().rev().take_while(|best| better(**best, position).is_gt());
+            head.insert(head.len() - behind.count(), position);
         }
     }
 
