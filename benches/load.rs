@@ -66,7 +66,9 @@ fn kept(database: &Path) -> TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     let config = directory.path().join("steerdns.toml");
     let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).expect("it is written");
-    ["zones", "geoip"].map(|name| fs::create_dir(directory.path().join(name)).expect("a directory"));
+    for name in ["zones", "geoip"] {
+        fs::create_dir(directory.path().join(name)).expect("a directory");
+    }
     write(
         "steerdns.toml",
         &format!(

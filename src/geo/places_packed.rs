@@ -116,10 +116,12 @@ fn stretches(of: impl Iterator<Item = (u64, u32)> + Clone, known: usize, into: &
 
 /// Octets of the number of one of so many places.
 fn width(known: usize) -> usize {
-    match known {
-        ..=0x1_0000 => 2,
-        ..=0x100_0000 => 3,
-        _ => 4,
+    if known <= 1 << 16 {
+        2
+    } else if known <= 1 << 24 {
+        3
+    } else {
+        4
     }
 }
 

@@ -161,8 +161,9 @@ impl Clients<'_> {
         });
         let (start, list) = open.expect("there is a piece at 0");
         cells.add(start, last_address(family), list);
-        let parts = parts(self.lists, family, cells.keys(), &placed(family, self.places));
-        (PrefixMap::new(cells.keys(), cells.bits), cells.exact, parts.into())
+        let parts = || parts(self.lists, family, cells.keys(), &placed(family, self.places));
+        let (parts, map) = both(parts, || PrefixMap::new(cells.keys(), cells.bits));
+        (map, cells.exact, parts.into())
     }
 }
 

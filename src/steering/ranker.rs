@@ -150,7 +150,7 @@ impl<'a> Ranker<'a> {
             candidates.iter().map(|&id| Vector::of(inventory.cluster(id).place)).collect();
         let nearest_to = |&from: &Vector| {
             let mut all: Vec<(u32, usize)> =
-                points.iter().enumerate().map(|(to, &point)| (from.metres(point), to)).collect();
+                points.iter().enumerate().map(|(to, &point)| (from.metres(point) as u32, to)).collect();
             all.sort_unstable();
             all.into_iter().map(|(_, to)| to).collect()
         };
@@ -194,7 +194,7 @@ impl<'a> Ranker<'a> {
         distance_km.clear();
         if let Some(client) = place.point {
             let client = Vector::of(client);
-            distance_km.extend(self.points.iter().map(|&point| f64::from(client.metres(point)) / 1000.0));
+            distance_km.extend(self.points.iter().map(|&point| client.metres(point) / 1000.0));
         }
         let is_measured = self.measured.rows(place, mark, rows);
         cost_ms.clear();
