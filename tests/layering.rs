@@ -47,7 +47,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("hmac::", &["wire", "probe"]),
     ("sha1::", &["probe"]),
     ("crc32fast::", &["probe", "load"]),
-    ("hashbrown::", &["geo", "steering"]),
+    ("hashbrown::", &["geo", "steering", "zone", "files"]),
     ("sha2::", &["wire"]),
     ("siphasher::", &["wire", "steering", "load"]),
     ("base64::", &["files"]),

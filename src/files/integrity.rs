@@ -1,8 +1,10 @@
 //! What must hold for the records of a zone together, whatever is steered in it (RFC 1034, 2181, 6672).
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+use hashbrown::hash_map::Entry;
+use hashbrown::{HashMap, HashSet};
 
 use crate::files::findings::Findings;
 use crate::files::issue::{At, Issue, Source};
@@ -57,12 +59,13 @@ fn drop_duplicates(zone: &mut ZoneFile, findings: &mut Findings<'_>) {
     let mut again = Vec::new();
     for (index, record) in zone.records.iter().enumerate() {
         match first.entry((&record.owner, record.rtype, comparable(record))) {
-            std::collections::hash_map::Entry::Occupied(known) => again.push((index, *known.get())),
-            std::collections::hash_map::Entry::Vacant(new) => {
+            Entry::Occupied(known) => again.push((index, *known.get())),
+            Entry::Vacant(new) => {
                 new.insert(index);
             }
         }
     }
+    drop(first);
     for &(index, known) in &again {
         let record = &zone.records[index];
         let what =
@@ -104,6 +107,7 @@ fn level_ttls(zone: &mut ZoneFile, findings: &mut Findings<'_>) {
         return;
     }
     let ttls: Vec<u32> = zone.records.iter().map(|record| lowest[&(&record.owner, record.rtype)].0).collect();
+    drop(lowest);
     for (index, first) in uneven {
         let (record, ttl_s) = (&zone.records[index], ttls[index]);
         if record.ttl_s == zone.records[first].ttl_s {

@@ -1,6 +1,6 @@
 //! Names that records point at and where nothing is: warnings, told once it is known what is steered.
 
-use std::collections::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet};
 
 use crate::files::findings::Findings;
 use crate::files::issue::Issue;

@@ -1,6 +1,6 @@
 //! The names of all zones at load: which exist, what covers them, where a chain of aliases ends.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::record::{Record, rtype};
 use crate::wire::name::Name;

@@ -1,6 +1,6 @@
 //! Services with ids instead of keys, and where they may stand among the records of a zone.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::names::Names;
 use super::policies::Policies;
@@ -32,7 +32,7 @@ pub(super) struct Resolved<'w> {
 
 impl Resolved<'_> {
     /// The service; `ids` has an id for each place of a policy. `None` where something had its issue.
-    pub(super) fn linked(self, ids: &HashMap<usize, PolicyId>) -> Option<Service> {
+    pub(super) fn linked(self, ids: &std::collections::HashMap<usize, PolicyId>) -> Option<Service> {
         Some(Service {
             owner: self.written.owner.value.clone(),
             policy: *ids.get(&self.policy?)?,
