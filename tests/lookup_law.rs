@@ -309,7 +309,7 @@ fn read(zones: &Zones, id: TemplateId, name: &Name) -> Told {
         body[at..at + 2].copy_from_slice(&shifted.to_be_bytes());
     }
     let mut octets = vec![0; 12];
-    template.header.write(&mut octets);
+    template.header().write(&mut octets);
     octets.extend(name.octets());
     octets.extend([0, 1, 0, 1]);
     octets.extend(body);

@@ -240,7 +240,7 @@ impl Laid {
         let zones = &snapshot.plan.zones;
         let template = zones.template(id);
         let delta = (name.len as u16).wrapping_sub(u16::from(template.name_len));
-        let (mut len, mut header) = (usize::from(template.end), template.header);
+        let (mut len, mut header) = (usize::from(template.end), template.header());
         if self.end + len > room.records {
             (len, header) = cut(template, room.records.saturating_sub(self.end));
             if len == 0 && header.is_truncated() {

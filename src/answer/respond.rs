@@ -218,7 +218,7 @@ fn templated(
 ) -> Body {
     let plan = &*snapshot.plan;
     let template = plan.zones.template(id);
-    let (mut len, mut header) = (usize::from(template.end), template.header);
+    let (mut len, mut header) = (usize::from(template.end), template.header());
     let at = query.question_end;
     if at + len > limit {
         (len, header) = cut(template, limit.saturating_sub(at));
@@ -243,7 +243,7 @@ pub(super) fn put_serial(snapshot: &Snapshot, body: &mut [u8], template: &Templa
 /// How many octets of a template stand in `room` octets that are too few for all of it, and the header for those.
 #[cold]
 pub(super) fn cut(template: &Template, room: usize) -> (usize, Header) {
-    let (header, authority_end) = (template.header, usize::from(template.authority_end));
+    let (header, authority_end) = (template.header(), usize::from(template.authority_end));
     if authority_end <= room {
         // RFC 9471 §3: glue that a referral needs is missed; other additional records are not.
         let header = header.with_counts(header.answers(), header.authorities(), 0);
@@ -286,7 +286,7 @@ fn before_addresses(
         return Err(id);
     }
     let at = copy(plan, buf, at, chain, usize::from(chain.end), delta);
-    Ok((end, Head { at, answers: chain.header.answers(), owner: owner.shifted(delta) }))
+    Ok((end, Head { at, answers: chain.header().answers(), owner: owner.shifted(delta) }))
 }
 
 /// What cannot be read; `None`: nothing is sent.

@@ -16,6 +16,18 @@ pub struct Header {
 }
 
 impl Header {
+    /// As it is kept: the flags, and the counts of all sections.
+    #[inline]
+    pub fn parts(self) -> (u16, u64) {
+        (self.flags, self.counts)
+    }
+
+    /// The header that these are the parts of.
+    #[inline]
+    pub fn of_parts(flags: u16, counts: u64) -> Header {
+        Header { flags, counts }
+    }
+
     /// An RCODE (its low four bits; the others go into the OPT), one question, and nothing else.
     #[inline]
     pub const fn new(rcode: u16) -> Header {

@@ -131,7 +131,11 @@ impl<'t> Compiler<'t> {
         other: What,
         below: What,
     ) -> Result<(), TooLarge> {
+        // The first of them stands in the node: it is taken out again.
+        let none = Set { rtype: 0, what: other };
+        let first = if self.zones.sets.len() > sets_at { self.zones.sets.remove(sets_at) } else { none };
         self.zones.nodes.push(Node {
+            first,
             name_at: u32::try_from(self.zones.words.len()).map_err(|_| TooLarge)?,
             name_len: name.len() as u8,
             any,

@@ -91,8 +91,11 @@ pub(super) struct Node {
     pub(super) name_len: u8,
     /// What ANY gets (RFC 8482).
     pub(super) any: Any,
+    /// How many sets there are beside the first.
     pub(super) sets: u16,
     pub(super) sets_at: u32,
+    /// What the first type gets, which most names have alone; of type 0, what others get: there is none.
+    pub(super) first: Set,
     /// What types get that are not among the sets.
     pub(super) other: What,
     /// What names get that do not exist below this one, the closest that does.
@@ -206,6 +209,9 @@ impl Zones {
 
     #[inline]
     fn say(&self, node: &Node, qtype: u16) -> Found {
+        if node.first.rtype == qtype {
+            return found(node.first.what);
+        }
         let sets = &self.sets[node.sets_at as usize..][..usize::from(node.sets)];
         if let Some(set) = sets.iter().find(|set| set.rtype == qtype) {
             return found(set.what);

@@ -23,11 +23,19 @@ pub const BODY_MAX: usize = 65_535 - 1024;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TemplateId(pub u32);
 
-/// What stands behind the question.
+/// Octets that stand in a template itself: an address record of either family fits.
+const WITHIN: usize = 32;
+
+/// What stands behind the question. A cache line: of a name that was not asked for of late, each line is waited for.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 pub struct Template {
+    counts: u64,
     at: u32,
     fixups_at: u32,
+    /// Whose serial that is: a place among the zones.
+    pub serial_zone: u32,
+    flags: u16,
     fixups: u16,
     /// Where in its octets the serial of a SOA stands that is not the file's but that of the zone's edition; 0: nowhere.
     pub serial_at: u16,
@@ -35,14 +43,22 @@ pub struct Template {
     pub authority_end: u16,
     /// Octets of all three sections.
     pub end: u16,
-    /// RCODE (0 or 3), AA, and the counts of all three sections.
-    pub header: Header,
     /// Octets of the question name that it was made for.
     pub name_len: u8,
     /// Whether the additional section is glue that a referral needs (RFC 9471 §3).
     pub glue: bool,
-    /// Whose serial that is: a place among the zones.
-    pub serial_zone: u32,
+    /// Its octets, if they fit.
+    within: [u8; WITHIN],
+}
+
+const _: () = assert!(size_of::<Template>() == 64);
+
+impl Template {
+    /// RCODE (0 or 3), AA, and the counts of all three sections.
+    #[inline]
+    pub fn header(&self) -> Header {
+        Header::of_parts(self.flags, self.counts)
+    }
 }
 
 /// All templates with their octets.
@@ -62,8 +78,12 @@ impl Templates {
 
     /// Its octets, as they are for the name that it was made for.
     #[inline]
-    pub fn octets(&self, template: &Template) -> &[u8] {
-        &self.octets[template.at as usize..][..usize::from(template.end)]
+    pub fn octets<'t>(&'t self, template: &'t Template) -> &'t [u8] {
+        let end = usize::from(template.end);
+        match template.within.get(..end) {
+            Some(octets) => octets,
+            None => &self.octets[template.at as usize..][..end],
+        }
     }
 
     /// Where in its octets the pointers stand that shift, in ascending order.
@@ -206,7 +226,14 @@ impl<'t> Composer<'t> {
         let header = Header::new(rcode.into()).with_counts(answers, authorities, additionals);
         let header = if authoritative { header.authoritative() } else { header };
         let id = TemplateId(u32::try_from(self.into.templates.len()).map_err(|_| TooLarge)?);
+        let (flags, counts) = header.parts();
+        let mut within = [0; WITHIN];
+        let fitting = within.get_mut(..self.body.len());
+        let is_within = fitting.map(|octets| octets.copy_from_slice(&self.body)).is_some();
         self.into.templates.push(Template {
+            counts,
+            flags,
+            within,
             at: u32::try_from(self.into.octets.len()).map_err(|_| TooLarge)?,
             fixups_at: u32::try_from(self.into.fixups.len()).map_err(|_| TooLarge)?,
             fixups: self.fixups.len() as u16,
@@ -214,11 +241,12 @@ impl<'t> Composer<'t> {
             serial_zone: self.serial.map_or(0, |(_, zone)| zone),
             authority_end: self.authority_end as u16,
             end: self.body.len() as u16,
-            header,
             name_len: self.name.octets().len() as u8,
             glue,
         });
-        self.into.octets.extend(&self.body);
+        if !is_within {
+            self.into.octets.extend(&self.body);
+        }
         self.into.fixups.extend(&self.fixups);
         Ok(id)
     }
