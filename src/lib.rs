@@ -40,7 +40,7 @@
 //!
 //! # Modules, bottom first: each may use those above it
 //!
-//! - [`metrics`]: plain counters and histograms, and their text for Prometheus. [`both`]: work that divides in two.
+//! - [`metrics`]: plain counters and histograms, and their text for Prometheus. [`both`]: work that divides in two. [`processes`]: a command and all that it starts.
 //! - [`wire`]: names, queries, EDNS, the header of responses. Octets in, octets out.
 //! - [`geo`]: what is known of an address (databases, geofeeds, the embedded country table), and the prefix map.
 //! - [`cluster`]: clusters, nodes, their addresses.
@@ -80,6 +80,7 @@
 
 pub mod both;
 pub mod metrics;
+pub mod processes;
 
 pub mod wire;
 

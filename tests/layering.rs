@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Bottom first: a module may use those above it in this list, never those below. Modules of one line are
 /// strangers to one another.
 const LAYERS: &[&[&str]] = &[
-    &["both", "metrics", "wire"],
+    &["both", "metrics", "processes", "wire"],
     &["geo"],
     &["cluster"],
     &["health", "steering", "zone"],
@@ -51,7 +51,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("sha2::", &["wire"]),
     ("siphasher::", &["wire", "steering", "load"]),
     ("base64::", &["files"]),
-    ("nix::", &["server", "probe", "git"]),
+    ("nix::", &["server", "processes"]),
     ("rustix::", &["server"]),
     ("getrandom::", &["server", "state", "probe"]),
     ("libc::", &["net", "probe", "server"]),

@@ -1,18 +1,17 @@
 //! One run of git: its words, its time, its output, its end.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use crate::processes::Group;
 
 /// The most octets of its output that are read, of each of both; what is beyond ends it.
 const OUTPUT_MAX: usize = 16 << 20;
@@ -131,11 +130,8 @@ impl Git {
     pub fn run(mut self, limit: Limit<'_>) -> Result<Vec<u8>, Failed> {
         // A group of its own: what it starts (ssh, helpers) is ended with it.
         self.0.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = self.0.spawn().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Failed::Missing,
-            _ => Failed::System(error),
-        })?;
-        let group = Group(i32::try_from(child.id()).ok().map(Pid::from_raw));
+        let child = self.0.spawn().map_err(not_run)?;
+        let group = Group::led_by(Some(child.id()));
         let (done, ended) = mpsc::channel();
         thread::spawn(move || done.send(finish(child)));
         let until = Instant::now() + limit.within;
@@ -154,12 +150,51 @@ impl Git {
         }
     }
 
+    /// Starts it, to be asked one thing after the other: it is ended when this is dropped.
+    ///
+    /// # Errors
+    /// Why it cannot be.
+    pub fn talk(mut self) -> Result<Talk, Failed> {
+        self.0.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = self.0.spawn().map_err(not_run)?;
+        let group = Group::led_by(Some(child.id()));
+        let pipes = child.stdin.take().zip(child.stdout.take());
+        let (questions, answers) = pipes.ok_or_else(|| Failed::System(io::ErrorKind::BrokenPipe.into()))?;
+        Ok(Talk { questions, answers: BufReader::new(answers), child, group: Some(group) })
+    }
+
     /// Runs it: what it wrote, as a line of text.
     ///
     /// # Errors
     /// As of [`run`](Git::run).
     pub fn line(self, limit: Limit<'_>) -> Result<String, Failed> {
         self.run(limit).map(|output| String::from_utf8_lossy(&output).trim_end().to_owned())
+    }
+}
+
+fn not_run(error: io::Error) -> Failed {
+    match error.kind() {
+        io::ErrorKind::NotFound => Failed::Missing,
+        _ => Failed::System(error),
+    }
+}
+
+/// A git that is asked one thing after the other.
+#[derive(Debug)]
+pub struct Talk {
+    /// Where it is asked.
+    pub questions: ChildStdin,
+    /// What it answers.
+    pub answers: BufReader<ChildStdout>,
+    child: Child,
+    group: Option<Group>,
+}
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        // Before it is waited for: nobody else has its number until then.
+        drop(self.group.take());
+        let _ = self.child.wait();
     }
 }
 
@@ -212,19 +247,6 @@ fn said(words: &[u8], status: ExitStatus) -> String {
     let line = errors.chain(lines().rev()).next().map(str::to_owned);
     let line = line.unwrap_or_else(|| format!("git ends with {status}"));
     line.chars().map(|character| if character.is_control() { ' ' } else { character }).take(300).collect()
-}
-
-/// All processes of a run that did not leave its group: ended when this is dropped. The system gives their number to nobody else while one of
-/// them lives, or has not been waited for.
-struct Group(Option<Pid>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // Nobody is left: that is well.
-            let _ = killpg(group, Signal::SIGKILL);
-        }
-    }
 }
 
 #[cfg(test)]

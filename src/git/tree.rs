@@ -42,7 +42,7 @@ pub fn commit<'r>(
 }
 
 /// The top of the working tree that holds a directory.
-fn top(directory: &Path) -> Option<PathBuf> {
+pub fn top(directory: &Path) -> Option<PathBuf> {
     let real = fs::canonicalize(directory).ok()?;
     real.ancestors().find(|above| above.join(".git").exists()).map(Path::to_owned)
 }

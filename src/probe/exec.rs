@@ -6,8 +6,6 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 use tokio::process::{ChildStdout, Command};
 use tokio::sync::Semaphore;
@@ -17,6 +15,7 @@ use super::perfdata;
 use crate::health::check::Exec;
 use crate::health::note::Note;
 use crate::health::target::Aim;
+use crate::processes::Group;
 
 const LAYER: &str = "command";
 /// Commands of one check that run at once; the others wait, for half of their time at most.
@@ -88,7 +87,7 @@ async fn ran(aim: &Aim, exec: &Exec) -> Result<(ExitStatus, Vec<u8>), Ended> {
         let program = exec.command.first().map_or("", String::as_str);
         ours(&format!("`{program}` does not start: {error}"))
     })?;
-    let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
+    let group = Group::led_by(child.id());
     let mut stdout = child.stdout.take().expect("it is piped");
     let (mut output, mut open) = (Vec::new(), true);
     let status = loop {
@@ -143,19 +142,6 @@ async fn read(stdout: &mut ChildStdout, output: &mut Vec<u8>) -> io::Result<bool
     let room = OUTPUT_MAX - output.len();
     output.extend_from_slice(&octets[..more.min(room)]);
     Ok(more > 0)
-}
-
-/// All processes of a command that did not leave its group: ended when this is dropped. The system gives their number to
-/// nobody else while one of them lives.
-struct Group(Option<Pid>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // Nobody is left: that is well.
-            let _ = killpg(group, Signal::SIGKILL);
-        }
-    }
 }
 
 #[cfg(test)]
