@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::drill::{Format, Kind, ROUNDING, answered, percent};
+use super::drill::{Format, Kind, ROUNDING, answered, percent, too_many};
 use super::paper::Paper;
 use super::revision::Revision;
 use super::{Config, failed, said};
@@ -20,7 +20,7 @@ use crate::health::promise::Detection;
 use crate::impact::change::{Change, Side};
 use crate::impact::result::Impact;
 use crate::impact::stage::{Demand, Stage};
-use crate::load::{Loaded, disk, load_from};
+use crate::load::{Loaded, beside, disk, load_from};
 use crate::plan::Plan;
 use crate::wire::name::Name;
 use crate::zone::record::Record;
@@ -103,7 +103,7 @@ impl Diff {
         if path.is_file() {
             return World::of(path, disk());
         }
-        let directory = config.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+        let directory = beside(config);
         let directory: PathBuf = fs::canonicalize(directory)
             .map_err(|error| format!("`{}` cannot be read: {error}", directory.display()))?;
         let revision = Revision::open(&directory, word)?;
@@ -155,15 +155,8 @@ impl Diff {
 
     /// What of a change is not to be, in words.
     fn wrong(&self, change: &Change) -> Vec<String> {
-        let (moved, who) = match change.queries {
-            Some(queries) => (queries, "of the queries"),
-            None => (change.moved, "of all clients"),
-        };
-        let mut wrong = Vec::new();
-        if let Some(most) = self.fail_if_moved.filter(|most| moved > *most + ROUNDING) {
-            let [moved, most] = [moved, most].map(|share| share * 100.0);
-            wrong.push(format!("{moved:.1} % {who} change the cluster, more than {most:.1} %"));
-        }
+        let too_many = too_many(self.fail_if_moved, change.moved, change.queries);
+        let mut wrong: Vec<String> = too_many.into_iter().collect();
         if self.fail_if_broken {
             wrong.extend(change.broken.iter().cloned());
         }

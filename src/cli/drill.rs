@@ -208,17 +208,9 @@ impl Drill {
                 impact.unanswered * 100.0
             ));
         }
-        let (moved, who) = match &impact.queries {
-            Some(queries) => (queries.moved, "of the queries"),
-            None => (impact.moved, "of all clients"),
-        };
-        if let Some(most) = self.fail_if_moved.filter(|most| moved > *most + ROUNDING) {
-            wrong.push(format!(
-                "{killed}: {:.1} % {who} change the cluster, more than {:.1} %",
-                moved * 100.0,
-                most * 100.0
-            ));
-        }
+        let queries = impact.queries.as_ref().map(|queries| queries.moved);
+        let too_many = too_many(self.fail_if_moved, impact.moved, queries);
+        wrong.extend(too_many.map(|what| format!("{killed}: {what}")));
         if self.fail_if_over_capacity && impact.fullest.is_none() {
             let what = "no cluster with a `capacity` is asked for anything";
             wrong.push(format!("{what}: --fail-if-over-capacity has nothing to judge"));
@@ -230,6 +222,13 @@ impl Drill {
         }
         wrong
     }
+}
+
+/// That more change the cluster than may, by the queries where those are known; `None`: they do not, or as many as like may.
+pub(super) fn too_many(most: Option<f64>, moved: f64, queries: Option<f64>) -> Option<String> {
+    let (moved, who) = queries.map_or((moved, "of all clients"), |queries| (queries, "of the queries"));
+    let most = most.filter(|most| moved > *most + ROUNDING)?;
+    Some(format!("{:.1} % {who} change the cluster, more than {:.1} %", moved * 100.0, most * 100.0))
 }
 
 /// How often the running server answered with each cluster, since its start.

@@ -33,19 +33,12 @@ impl Flow {
     }
 
     pub(super) fn told(mut self, plan: &Plan, part: Part, estimated: bool) -> Move {
-        let key = |seat: Seat| match seat {
-            Seat::At(id) | Seat::Dead(id) => Some(plan.inventory.cluster(id).key.to_string()),
-            Seat::Nothing => None,
-        };
+        let key = |seat: Seat| seat.cluster().map(|id| plan.inventory.cluster(id).key.to_string());
         let added_ms = Spread::of(&mut self.deltas);
         Move {
             from: key(self.from),
             to: key(self.to),
-            gets: match self.to {
-                Seat::At(_) => "answered",
-                Seat::Dead(_) => "dead nodes",
-                Seat::Nothing => "servfail",
-            },
+            gets: self.to.gets(),
             part,
             added_km: added_ms.filter(|_| estimated).map(|ms| ms.map(|ms| ms / estimate_ms(1.0))),
             added_ms,

@@ -88,7 +88,8 @@ impl Ground {
 }
 
 impl Share {
-    fn of(&mut self, family: Family) -> &mut f64 {
+    /// That of a family.
+    pub(super) fn of(&mut self, family: Family) -> &mut f64 {
         match family {
             Family::V4 => &mut self.v4,
             Family::V6 => &mut self.v6,

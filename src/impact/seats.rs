@@ -13,13 +13,41 @@ use crate::steering::slots::SLOTS;
 
 /// What a client gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Seat {
+pub(super) enum Seat<C = ClusterId> {
     /// Nodes of this cluster that are not known to be down.
-    At(ClusterId),
+    At(C),
     /// Nodes of this cluster, though all are down: nobody answers there.
-    Dead(ClusterId),
+    Dead(C),
     /// SERVFAIL.
     Nothing,
+}
+
+impl<C> Seat<C> {
+    /// The same, of a cluster that is called otherwise.
+    pub(super) fn map<D>(self, name: impl FnOnce(C) -> D) -> Seat<D> {
+        match self {
+            Seat::At(cluster) => Seat::At(name(cluster)),
+            Seat::Dead(cluster) => Seat::Dead(name(cluster)),
+            Seat::Nothing => Seat::Nothing,
+        }
+    }
+
+    /// The cluster, if there is one.
+    pub(super) fn cluster(self) -> Option<C> {
+        match self {
+            Seat::At(cluster) | Seat::Dead(cluster) => Some(cluster),
+            Seat::Nothing => None,
+        }
+    }
+
+    /// What a client gets there, in a word.
+    pub(super) fn gets(&self) -> &'static str {
+        match self {
+            Seat::At(_) => "answered",
+            Seat::Dead(_) => "dead nodes",
+            Seat::Nothing => "servfail",
+        }
+    }
 }
 
 /// Who answers a slot of a list of this number: the one place where a drill chooses, and it does so as a query does.

@@ -187,20 +187,22 @@ pub(super) fn heading(services: &[String], family: &str, policy: &str) -> String
 }
 
 fn moving(of: &Move) -> String {
-    let [from, to] = [&of.from, &of.to].map(|key| key.as_deref().unwrap_or("nobody"));
-    let mut words = format!("{from} -> {to}  {}", share(&of.part));
-    match (of.gets, of.added_ms) {
-        ("answered", Some(ms)) => {
-            let _ = write!(words, ", {} ms", three(ms, "+"));
-        }
-        ("answered", None) => {}
-        (gets, _) => {
-            let _ = write!(words, ", {gets}");
-        }
-    }
+    let mut words = way([&of.from, &of.to], of.gets, &of.part, of.added_ms);
     if let Some(km) = of.added_km {
         let _ = write!(words, " (estimates: {} km)", three(km, "+"));
     }
+    words
+}
+
+/// Clients who go from one cluster to another: `sin -> jkt  2.1 % (IPv4 2.0 %, IPv6 2.2 %), +12 median …`.
+pub(super) fn way(keys: [&Option<String>; 2], gets: &str, part: &Part, added_ms: Option<Spread>) -> String {
+    let [from, to] = keys.map(|key| key.as_deref().unwrap_or("nobody"));
+    let mut words = format!("{from} -> {to}  {}", share(part));
+    let _ = match (gets, added_ms) {
+        ("answered", Some(ms)) => write!(words, ", {} ms", three(ms, "+")),
+        ("answered", None) => Ok(()),
+        (gets, _) => write!(words, ", {gets}"),
+    };
     words
 }
 

@@ -357,6 +357,11 @@ fn include(disk: Disk<'_>, path: &str, from: &str) -> Result<Arc<Source>, String
     Ok(Arc::new(Source { path: path.to_string_lossy().into(), text }))
 }
 
+/// The directory that a file is in.
+pub fn beside(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// The machine's own disk.
 pub fn disk() -> Disk<'static> {
     Disk { file: &|path| fs::read(path), names: &names }

@@ -11,7 +11,7 @@ use crate::git::run::Limit;
 use crate::git::tree;
 use crate::load::kept::KeptMaps;
 use crate::load::seen::Seen;
-use crate::load::{Loaded, load_kept};
+use crate::load::{Loaded, beside, load_kept};
 use crate::plan::parts::Commit;
 
 /// How long git may take to say of which commit files are: a load waits for it.
@@ -41,9 +41,8 @@ fn commit(config: &Path, loaded: &Loaded, seen: &Seen) -> Result<Option<Commit>,
         return Ok(id.map(|id| Commit { id: id.into(), is_modified: false }));
     }
     let limit = Limit { within: GIT_WITHIN, stop: &AtomicBool::new(false) };
-    let beside = config.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut found = None;
-    for directory in [&loaded.server.zones.value, beside] {
+    for directory in [&loaded.server.zones.value, beside(config)] {
         found = tree::commit(directory, seen.files(), limit)?;
         if found.is_some() {
             break;

@@ -38,7 +38,7 @@ pub struct Service {
 }
 
 /// What to say when no node of the whole list is up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AllDown {
     /// As if every node of the slot's normal cluster were up (default).
     ServeAll,

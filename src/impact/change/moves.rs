@@ -1,6 +1,7 @@
 //! Who is answered by another cluster: the maps of two Plans laid over one another, all nodes at rest in both.
 
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{Moved, Moves, Places as Found, Side};
@@ -13,6 +14,7 @@ use crate::impact::seats::{Seat, chosen};
 use crate::plan::{Plan, Route};
 use crate::steering::census::{clients, last_of, placed};
 use crate::steering::compile::Mapped;
+use crate::steering::service::AllDown;
 use crate::wire::name::Name;
 
 /// Countries and autonomous systems of a move that are told.
@@ -23,12 +25,12 @@ pub(super) fn moves(before: &Side<'_>, after: &Side<'_>) -> Vec<Moves> {
     let ranges = Family::ALL.map(|family| placed(family, after.places));
     let totals = Family::ALL.map(|family| total(family, &ranges[family as usize]));
     let known = totals.map(|total| total > 0.0);
-    let mut keys = Keys::default();
+    let mut seating = Seating::new([before, after]);
     let mut alike: BTreeMap<Alike, Services<'_>> = BTreeMap::new();
     let olds = routes(&before.snapshot.plan);
     for ((name, family), new) in routes(&after.snapshot.plan) {
         let Some(old) = olds.get(&(name.clone(), family)) else { continue };
-        let places = [keys.places(before, old), keys.places(after, new)];
+        let places = [seating.places(0, old), seating.places(1, new)];
         let services =
             alike.entry(Alike { maps: [old.map, new.map], places }).or_insert((new, BTreeMap::new()));
         services.1.entry(name.to_string()).or_default().push(new.family.rtype());
@@ -46,7 +48,7 @@ pub(super) fn moves(before: &Side<'_>, after: &Side<'_>) -> Vec<Moves> {
         if sweep.flows.is_empty() {
             return Vec::new();
         }
-        let all = told(sweep.flows, (after, route), &keys, known);
+        let all = told(sweep.flows, (after, route), &seating, known);
         // Most services have both types; what has one alone is told apart.
         let mut by_types: BTreeMap<Vec<&'static str>, Vec<String>> = BTreeMap::new();
         for (name, types) in services {
@@ -61,7 +63,7 @@ pub(super) fn moves(before: &Side<'_>, after: &Side<'_>) -> Vec<Moves> {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Alike {
     maps: [u16; 2],
-    places: [Vec<Place>; 2],
+    places: [Rc<[Place]>; 2],
 }
 
 /// One of their routes, and the types of each of them by its name.
@@ -80,47 +82,58 @@ fn total(family: Family, ranges: &[(u64, u64)]) -> f64 {
     ranges.iter().map(|(first, last)| clients(family, *first, *last)).sum()
 }
 
-/// Where clients of a list go, in words of both Plans.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Place {
-    At(u16),
-    Dead(u16),
-    Nothing,
+/// Where clients of a list go: a cluster is a place in [`Seating::keys`].
+type Place = Seat<u16>;
+
+/// Who answers the lists of both Plans.
+struct Seating<'s> {
+    sides: [&'s Side<'s>; 2],
+    /// The keys of the clusters of both.
+    keys: Vec<Arc<str>>,
+    /// Plan by Plan, cluster by cluster where its key is.
+    numbers: [Vec<u16>; 2],
+    /// What was found: most services of a platform are answered alike.
+    known: HashMap<(usize, u16, u16, AllDown), Rc<[Place]>>,
 }
 
-/// The keys of the clusters of both Plans.
-#[derive(Default)]
-struct Keys(Vec<Arc<str>>);
-
-impl Keys {
-    fn number(&mut self, key: &Arc<str>) -> u16 {
-        let at = self.0.iter().position(|known| known == key).unwrap_or_else(|| {
-            self.0.push(Arc::clone(key));
-            self.0.len() - 1
+impl<'s> Seating<'s> {
+    fn new(sides: [&'s Side<'s>; 2]) -> Seating<'s> {
+        let mut keys: Vec<Arc<str>> = Vec::new();
+        let numbers = sides.map(|side| {
+            let clusters = &side.snapshot.plan.inventory.clusters;
+            let number = |key: &Arc<str>| {
+                let at = keys.iter().position(|known| known == key).unwrap_or_else(|| {
+                    keys.push(Arc::clone(key));
+                    keys.len() - 1
+                });
+                at as u16
+            };
+            clusters.iter().map(|cluster| &cluster.key).map(number).collect()
         });
-        at as u16
+        Seating { sides, keys, numbers, known: HashMap::new() }
     }
 
-    /// List by list: who answers. All slots of a pool at rest are open: they do not differ.
-    fn places(&mut self, side: &Side<'_>, route: &Route) -> Vec<Place> {
-        let plan = &*side.snapshot.plan;
-        let lists = &plan.maps[usize::from(route.map)].mapped.lists;
-        let place = |(list, number)| {
-            let mut number_of = |id: ClusterId| self.number(&plan.inventory.cluster(id).key);
-            match chosen(side.snapshot, route, (list, number), 0).0 {
-                Seat::At(id) => Place::At(number_of(id)),
-                Seat::Dead(id) => Place::Dead(number_of(id)),
-                Seat::Nothing => Place::Nothing,
-            }
-        };
-        lists.iter().zip(0..).map(place).collect()
+    /// List by list of a route of one of both: who answers. All slots of a pool at rest are open: they do not differ.
+    fn places(&mut self, of: usize, route: &Route) -> Rc<[Place]> {
+        let Seating { sides, numbers, known, .. } = self;
+        let found = known.entry((of, route.map, route.kind, route.all_down)).or_insert_with(|| {
+            let snapshot = sides[of].snapshot;
+            let lists = &snapshot.plan.maps[usize::from(route.map)].mapped.lists;
+            let place = |list| chosen(snapshot, route, list, 0).0.map(|id| numbers[of][usize::from(id.0)]);
+            lists.iter().zip(0..).map(place).collect()
+        });
+        Rc::clone(found)
     }
 
     fn key(&self, place: Place) -> Option<String> {
-        match place {
-            Place::At(number) | Place::Dead(number) => Some(self.0[usize::from(number)].to_string()),
-            Place::Nothing => None,
-        }
+        place.cluster().map(|number| self.keys[usize::from(number)].to_string())
+    }
+
+    /// Where that is in the Plan after; nowhere, where it has no such cluster.
+    fn after(&self, place: Place) -> Seat {
+        let id =
+            |number| self.numbers[1].iter().position(|own| *own == number).map(|at| ClusterId(at as u16));
+        place.cluster().and_then(id).map_or(Seat::Nothing, |id| place.map(|_| id))
     }
 }
 
@@ -165,11 +178,9 @@ impl Sweep<'_> {
     fn add(&mut self, family: Family, key: (Place, Place), list: u32, (first, last): (u64, u64), total: f64) {
         let flow = self.flows.entry(key).or_default();
         let part = |first, last| {
-            let part = clients(family, first, last) / total;
-            match family {
-                Family::V4 => Share { v4: part, v6: 0.0 },
-                Family::V6 => Share { v4: 0.0, v6: part },
-            }
+            let mut share = Share::default();
+            *share.of(family) = clients(family, first, last) / total;
+            share
         };
         let share = part(first, last);
         flow.share.add(share);
@@ -206,20 +217,12 @@ fn within<A: Copy>(
 fn told(
     flows: BTreeMap<(Place, Place), Flow>,
     (after, route): (&Side<'_>, &Route),
-    keys: &Keys,
+    seating: &Seating<'_>,
     known: [bool; 2],
 ) -> Moves {
     let plan = &*after.snapshot.plan;
     let lists = &plan.maps[usize::from(route.map)].mapped.lists;
     let service = &plan.services[route.service.0 as usize];
-    let seat = |place| match place {
-        Place::At(number) => {
-            let key = &keys.0[usize::from(number)];
-            let id = plan.inventory.ids().find(|id| plan.inventory.cluster(*id).key == *key);
-            id.map_or(Seat::Nothing, Seat::At)
-        }
-        Place::Dead(_) | Place::Nothing => Seat::Nothing,
-    };
     let part =
         |share: Share| Part { share: share.of_all(known), ipv4: share.v4, ipv6: share.v6, queries: None };
     let (mut moved, mut unanswered) = (Share::default(), Share::default());
@@ -227,23 +230,22 @@ fn told(
         .into_iter()
         .map(|((from, to), flow)| {
             match (from, to) {
-                (Place::At(_), Place::At(_)) => moved.add(flow.share),
-                (Place::At(_), _) => unanswered.add(flow.share),
+                (Seat::At(_), Seat::At(_)) => moved.add(flow.share),
+                (Seat::At(_), _) => unanswered.add(flow.share),
                 _ => {}
             }
             let deltas = flow.lists.iter().filter_map(|(list, share)| {
-                Some((added_ms(&lists[*list as usize], seat(from), seat(to))?, share.of_all(known)))
+                Some((
+                    added_ms(&lists[*list as usize], seating.after(from), seating.after(to))?,
+                    share.of_all(known),
+                ))
             });
             let known_places = &after.places.known;
             let of = |name: &dyn Fn(u32) -> Option<String>| most(&flow, known, name);
             Moved {
-                from: keys.key(from),
-                to: keys.key(to),
-                gets: match to {
-                    Place::At(_) => "answered",
-                    Place::Dead(_) => "dead nodes",
-                    Place::Nothing => "servfail",
-                },
+                from: seating.key(from),
+                to: seating.key(to),
+                gets: to.gets(),
                 part: part(flow.share),
                 added_ms: Spread::of(&mut deltas.collect::<Vec<_>>()),
                 countries: of(&|place| {
@@ -289,11 +291,11 @@ pub(super) fn common(before: &Side<'_>, after: &Side<'_>) -> usize {
 /// Cluster by cluster: the clients there, those of each service counted as 1.
 pub(super) fn there(side: &Side<'_>) -> BTreeMap<String, f64> {
     let plan = &*side.snapshot.plan;
-    let (mut keys, mut there) = (Keys::default(), BTreeMap::new());
+    let (mut seating, mut there) = (Seating::new([side, side]), BTreeMap::new());
     for route in routes(plan).values() {
         let parts = &plan.maps[usize::from(route.map)].mapped.parts;
-        for (list, place) in keys.places(side, route).into_iter().enumerate() {
-            if let (Place::At(_), Some(key)) = (place, keys.key(place)) {
+        for (list, place) in seating.places(0, route).iter().enumerate() {
+            if let (Seat::At(_), Some(key)) = (place, seating.key(*place)) {
                 let share = Share { v4: parts[0][list], v6: parts[1][list] };
                 *there.entry(key).or_default() += share.of_all([true, true]);
             }

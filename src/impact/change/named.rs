@@ -19,7 +19,10 @@ pub(super) fn records(before: &Side<'_>, after: &Side<'_>) -> (Vec<Changed>, Vec
     let sets = |side: &Side<'_>| {
         let mut sets: BTreeMap<(Name, u16), Vec<String>> = BTreeMap::new();
         for record in side.zones.iter().flat_map(|zone| &zone.1) {
-            let (_, rdata) = (side.write)(&without_serial(record));
+            let (_, rdata) = match record.rtype {
+                rtype::SOA => (side.write)(&without_serial(record)),
+                _ => (side.write)(record),
+            };
             let set = sets.entry((record.owner.clone(), record.rtype)).or_default();
             set.push(format!("{} {rdata}", record.ttl_s));
         }
@@ -34,23 +37,25 @@ pub(super) fn records(before: &Side<'_>, after: &Side<'_>) -> (Vec<Changed>, Vec
     (all, unraised(before, after))
 }
 
-/// The same with serial 0.
+/// A SOA record with serial 0.
 fn without_serial(record: &Record) -> Record {
     let mut record = record.clone();
-    if let (rtype::SOA, Some(at)) = (record.rtype, record.rdata.len().checked_sub(SOA_NUMBERS)) {
+    if let Some(at) = record.rdata.len().checked_sub(SOA_NUMBERS) {
         record.rdata[at..at + 4].fill(0);
     }
     record
 }
 
+/// A zone as a Plan serves it.
+fn served<'s>(side: &Side<'s>, origin: &Name) -> Option<&'s ServedZone> {
+    let plan = &side.snapshot.plan;
+    plan.apexes.get(origin).map(|zone| &plan.served[*zone as usize])
+}
+
 fn unraised(before: &Side<'_>, after: &Side<'_>) -> Vec<String> {
-    let served = |side: &Side<'_>, origin: &Name| -> Option<usize> {
-        side.snapshot.plan.served.iter().position(|zone| zone.origin == *origin)
-    };
+    let olds: BTreeMap<&Name, &Vec<Record>> = before.zones.iter().map(|(origin, of)| (origin, of)).collect();
     let told = after.zones.iter().filter_map(|(origin, records)| {
-        let olds = &before.zones.iter().find(|zone| zone.0 == *origin)?.1;
-        let [was, is] = [before, after].map(|side| Some(&side.snapshot.plan.served[served(side, origin)?]));
-        let (was, is): (&ServedZone, &ServedZone) = (was?, is?);
+        let (olds, was, is) = (*olds.get(origin)?, served(before, origin)?, served(after, origin)?);
         // A zone of health has serials of its own.
         let is_seen = !is.secondaries.grants.is_empty() && !is.secondaries.of_health;
         let sorted = |records: &[Record]| {

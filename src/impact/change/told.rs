@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Change, Changed, How, Moved, Places};
-use crate::impact::told::{heading, percent, share, three};
+use crate::impact::told::{heading, percent, share, three, way};
 
 /// Of records, services and clusters so many are listed; of more it is said how many they are. JSON has all.
 const LISTED_MAX: usize = 40;
@@ -13,32 +13,27 @@ const NOTHING: f64 = 0.005;
 impl Change {
     /// In one line: what it does to people.
     pub fn summary(&self) -> String {
-        let of_queries = |share: f64| match self.queries {
-            Some(_) => format!(" ({} of the queries)", percent(share)),
-            None => String::new(),
-        };
         let mut words = match self.moved {
             0.0 => "nobody changes the cluster".to_owned(),
             moved => {
-                let queries = of_queries(self.queries.unwrap_or(0.0));
+                let queries = self.queries.map(|share| format!(" ({} of the queries)", percent(share)));
+                let queries = queries.unwrap_or_default();
                 format!("{} of all clients{queries} change the cluster", percent(moved))
             }
         };
         if self.unanswered > 0.0 {
             let _ = write!(words, "; {} of a service's clients are NOT ANSWERED", percent(self.unanswered));
         }
-        let counts =
-            [(&self.records, "record set"), (&self.services, "service"), (&self.clusters, "cluster or node")];
-        for (changed, noun) in counts.into_iter().filter(|(changed, _)| !changed.is_empty()) {
-            let _ = match changed.len() {
-                1 => write!(words, "; 1 {noun} changes"),
-                count => write!(words, "; {count} {noun}s change"),
-            };
+        let counts = [
+            (self.records.len(), "record set changes", "record sets change"),
+            (self.services.len(), "service changes", "services change"),
+            (self.clusters.len(), "cluster or node changes", "clusters and nodes change"),
+            (self.broken.len(), "promise BROKEN", "promises BROKEN"),
+        ];
+        for (count, one, many) in counts.into_iter().filter(|(count, ..)| *count > 0) {
+            let _ = write!(words, "; {count} {}", if count == 1 { one } else { many });
         }
-        if !self.broken.is_empty() {
-            let _ = write!(words, "; {} BROKEN", counted(self.broken.len(), "promise"));
-        }
-        words.replace("cluster or nodes", "clusters and nodes")
+        words
     }
 
     /// For a terminal.
@@ -53,7 +48,11 @@ impl Change {
                 let _ = writeln!(out, "  UNANSWERED  {}", share(&of.unanswered));
             }
             for of in &of.moves {
-                let _ = writeln!(out, "              {}", moving(of));
+                let _ = writeln!(
+                    out,
+                    "              {}",
+                    way([&of.from, &of.to], of.gets, &of.part, of.added_ms)
+                );
                 let places = places(of);
                 if !places.is_empty() {
                     let _ = writeln!(out, "                {places}");
@@ -129,17 +128,6 @@ impl Change {
     }
 }
 
-fn moving(of: &Moved) -> String {
-    let [from, to] = [&of.from, &of.to].map(|key| key.as_deref().unwrap_or("nobody"));
-    let mut words = format!("{from} -> {to}  {}", share(&of.part));
-    let _ = match (of.gets, of.added_ms) {
-        ("answered", Some(ms)) => write!(words, ", {} ms", three(ms, "+")),
-        ("answered", None) => Ok(()),
-        (gets, _) => write!(words, ", {gets}"),
-    };
-    words
-}
-
 /// `ID 62 %, MY 20 %; AS7713 58 %`.
 fn places(of: &Moved) -> String {
     let list = |places: &[Places]| {
@@ -163,8 +151,4 @@ fn line(of: &Changed) -> String {
         (How::Other, _, true) => format!("~ {}: no more {was}", of.what),
         (How::Other, ..) => format!("~ {}: {was} -> {is}", of.what),
     }
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
